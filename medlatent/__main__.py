@@ -1,0 +1,233 @@
+"""``python -m medlatent train | evaluate | list``: runs outside a notebook, and their records."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import torch
+
+from .data import open_images, packed_folder
+from .data.sources import PHANTOMS, REAL
+from .models import LatentModel
+from .nets import count_parameters
+from .profiles import TRAINING, choose
+from .results import (
+    Record,
+    agrees,
+    evaluation_entry,
+    results_folder,
+    surroundings,
+    thin_history,
+)
+from .training import train
+
+# A model of real images is evaluated on phantoms, too, so that its record can be checked without any download.
+PHANTOM_CHECK = {"ham10000": "phantoms.lesion"}
+PHANTOM_CHECK_IMAGES = 2000
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit status. Errors are one line on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
+    try:
+        return options.command(options)
+    except (ValueError, FileNotFoundError, FileExistsError, FloatingPointError) as error:
+        print(f"medlatent: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m medlatent", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="train | evaluate | list")
+
+    run = commands.add_parser(
+        "train",
+        help="train a model and record it",
+        description="Train a model and write a record. The same command goes on where an interrupted one stopped.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    run.add_argument("model", help=f"one of {', '.join(_model_names())}")
+    run.add_argument("--data", default="phantoms.lesion", help="phantoms.lesion, ham10000, or a packed folder")
+    run.add_argument("--images", type=int, metavar="N", help="how many phantoms (default: 5000)")
+    run.add_argument("--data-seed", type=int, default=0, help="of the phantoms")
+    run.add_argument("--profile", default="ci", help=f"the scale of the run: {json.dumps(TRAINING)}")
+    run.add_argument("--steps", type=int, help="instead of the profile's")
+    run.add_argument("--batch-size", type=int, help="instead of the profile's")
+    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an argument of the model")
+    run.add_argument("--seed", type=int, default=0, help="of weights, batches and noise")
+    run.add_argument("--device", default="auto", help="auto, cpu, cuda, …")
+    run.add_argument("--precision", default="auto", help="auto, float32 or bfloat16")
+    run.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's choice)")
+    run.add_argument("--slug", default="vae", help="the chapter that the record belongs to")
+    run.add_argument("--name", help="of the record (default: from data, model and seed)")
+    run.add_argument("--out", type=Path, default=results_folder(), help="the results folder")
+    run.add_argument(
+        "--checkpoints", type=Path, default=Path("_build/checkpoints"), help="where an unfinished run is kept"
+    )
+    run.add_argument("--overwrite", action="store_true", help="replace a record of the same name")
+    run.set_defaults(command=_train)
+
+    check = commands.add_parser(
+        "evaluate",
+        help="compute the numbers of records again and compare",
+        description="Compute the numbers of records again from their weights, on the data at hand, and compare.",
+    )
+    check.add_argument("records", nargs="*", type=Path, help="JSON files; by default all of the project's")
+    check.set_defaults(command=_evaluate)
+
+    show = commands.add_parser("list", help="what can be trained, on what, and what is recorded")
+    show.set_defaults(command=_list)
+    return parser
+
+
+def _model_names() -> list[str]:
+    return list(LatentModel.registry)
+
+
+def _build(name: str, settings: dict) -> LatentModel:
+    """A model by name; unknown names and arguments are errors that list the known ones."""
+    if name not in LatentModel.registry:
+        raise ValueError(f"unknown model {name!r}: choose one of {', '.join(_model_names())}")
+    known = LatentModel.registry[name]().config
+    for argument in settings:
+        if argument not in known:
+            raise ValueError(f"{name} has no argument {argument!r}; it has {', '.join(known)}")
+    return LatentModel.registry[name](**settings)
+
+
+def _settings(pairs: list[str]) -> dict:
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set {pair}: write NAME=VALUE")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            settings[name] = value
+    return settings
+
+
+def _train(options: argparse.Namespace) -> int:
+    scale = dict(choose(TRAINING, options.profile))
+    steps, batch_size = options.steps or scale["steps"], options.batch_size or scale["batch_size"]
+    name = options.name or f"{Path(options.data).name}_{options.model}_seed{options.seed}".lower().replace(".", "_")
+    target = options.out / options.slug / f"{name}.json"
+    if target.exists() and not options.overwrite:
+        raise FileExistsError(f"{target} exists: choose another --name, or pass --overwrite")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+
+    images = open_images(options.data, options.images, options.data_seed)
+    training = images.split("train")
+    settings = {"channels": images.images.shape[1], "size": images.images.shape[2], **_settings(options.set)}
+    torch.manual_seed(options.seed)
+    model = _build(options.model, settings)
+    print(f"{options.model}: {count_parameters(model):,} parameters; {training}", file=sys.stderr)
+    checkpoint = options.checkpoints / options.slug / f"{name}.safetensors"
+    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    history = train(
+        model,
+        training,
+        steps,
+        batch_size=batch_size,
+        seed=options.seed,
+        device=options.device,
+        precision=options.precision,
+        checkpoint=checkpoint,
+    )
+    run = {
+        "profile": options.profile,
+        "steps": steps,
+        "batch_size": batch_size,
+        "seed": options.seed,
+        "precision": str(model.precision).removeprefix("torch."),
+        **surroundings(model.device),
+        "command": shlex.join(["python", "-m", "medlatent", *options.arguments]),
+        "began": began,
+        "seconds": round(history.seconds, 1),
+        "steps_per_second": round(steps / history.seconds, 2),
+    }
+    data = {
+        "source": options.data,
+        "n": options.images,
+        "seed": options.data_seed,
+        "split": "train",
+        "images": len(training),
+        "fingerprint": training.fingerprint,
+        "name": training.card.name,
+        "licence": training.card.licence,
+        "citation": training.card.citation,
+    }
+
+    # Numbers are computed on the CPU in float32, as the check of the record will.
+    model.to("cpu").precision = torch.float32
+    metrics = {f"{options.data}/test": evaluation_entry(model, options.data, "test", options.images, options.data_seed)}
+    if phantoms := PHANTOM_CHECK.get(options.data):
+        metrics[f"{phantoms}/test"] = evaluation_entry(model, phantoms, "test", PHANTOM_CHECK_IMAGES, seed=1)
+    weights = model.save(options.out / options.slug / f"{name}.safetensors")
+    path = Record(
+        slug=options.slug,
+        name=name,
+        model=options.model,
+        config=model.config,
+        data=data,
+        run=run,
+        weights={
+            "file": weights.name,
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "bytes": weights.stat().st_size,
+        },
+        history=thin_history(history.terms, history.values),
+        metrics=metrics,
+    ).write(options.out)
+    checkpoint.unlink()
+    print(path)
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    paths = options.records or sorted(results_folder().glob("*/*.json"))
+    if not paths:
+        raise FileNotFoundError(f"{results_folder()}: no records")
+    failed = 0
+    for path in paths:
+        record = Record.read(path)
+        pairs = record.reevaluate(path.parent.parent)
+        print(f"{record.slug}/{record.name}")
+        for key in record.metrics:
+            if key not in pairs:
+                print(f"  {key}: not checked, the data are not packed here")
+            for name, (was, now) in pairs.get(key, {}).items():
+                same = agrees(was, now)
+                failed += not same
+                print(f"  {key:<24} {name:<14} recorded {was:<12.6g} now {now:<12.6g} {'ok' if same else 'DIFFERS'}")
+    return 1 if failed else 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    print("models")
+    for name, model in LatentModel.registry.items():
+        print(f"  {name:<16} {model.__doc__.strip().splitlines()[0]}")
+    print("data")
+    for source in PHANTOMS:
+        print(f"  {source:<16} rendered on demand")
+    for source in REAL:
+        folder = packed_folder(source)
+        print(f"  {source:<16} {folder if folder else f'not packed: see data_scripts/{source}.py'}")
+    print("records")
+    for path in sorted(results_folder().glob("*/*.json")):
+        record = Record.read(path)
+        print(f"  {record.slug}/{record.name}: {record.model}, {record.run['steps']} steps on {record.data['name']}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,360 @@
+"""``ImageSet``: images with a table of labels and factors, splits by patient or lesion, and a card.
+
+Every source, phantom or real, yields one; every later stage takes one. On disk it is a folder::
+
+    images.npy   the images (N, C, H, W), uint8 or int16, memory-mapped on loading
+    table.csv    one row an image: labels, factors, the group, the split
+    card.json    what the columns mean, where the images came from, and the checksums of the two files
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .errors import DataError
+
+FORMAT = "medlatent.ImageSet"
+VERSION = 1
+SPLITS = ("train", "validation", "test")
+FILES = ("images.npy", "table.csv", "card.json")
+FactorKind = Literal["continuous", "angle", "binary", "categorical"]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What one column of the table means.
+
+    ``kind`` is ``"continuous"``; ``"angle"`` (radians, of period ``period``); ``"binary"`` (0 or 1); or
+    ``"categorical"`` (the table holds one of the strings in ``values``).
+    """
+
+    meaning: str
+    kind: FactorKind = "continuous"
+    unit: str = ""
+    values: tuple[str, ...] = ()
+    period: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("continuous", "angle", "binary", "categorical"):
+            raise DataError(f"factor kind {self.kind!r} is unknown: use continuous, angle, binary or categorical")
+        if (self.kind == "categorical") != bool(self.values):
+            raise DataError(f"factor {self.meaning!r}: values are given for a categorical factor, and only for one")
+        if (self.kind == "angle") != (self.period is not None):
+            raise DataError(f"factor {self.meaning!r}: a period is given for an angle, and only for one")
+
+
+@dataclass(frozen=True)
+class Card:
+    """Where images come from and what was done to them; printed wherever their numbers are."""
+
+    name: str
+    source: str
+    licence: str
+    citation: str
+    preprocessing: str
+    attributes: Mapping[str, object] = field(default_factory=dict)
+
+
+def split_by_group(groups: Sequence[object], fractions: Mapping[str, float] | None = None, seed: int = 0) -> np.ndarray:
+    """Assigns each row the split of its group (patient, lesion), so that no group lies in two splits.
+
+    The split of a group depends on its name and the seed alone: adding or removing other groups moves nobody.
+
+    Args:
+        groups: the group of each row, N values (strings or integers).
+        fractions: the expected share of the *groups* in each split, summing to 1; by default 80 % train,
+            10 % validation, 10 % test.
+        seed: another seed, another assignment.
+
+    Returns:
+        An array of N strings.
+    """
+    fractions = dict(fractions or {"train": 0.8, "validation": 0.1, "test": 0.1})
+    if unknown := set(fractions) - set(SPLITS):
+        raise DataError(f"fractions: unknown split {sorted(unknown)}; the splits are {', '.join(SPLITS)}")
+    if abs(sum(fractions.values()) - 1) > 1e-9 or min(fractions.values()) < 0:
+        raise DataError(f"fractions must be non-negative and sum to 1, not {fractions}")
+    names, edges = list(fractions), np.cumsum(list(fractions.values()))
+
+    def position(group: object) -> float:
+        digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") / 2**64
+
+    unique, inverse = np.unique(np.asarray(groups), return_inverse=True)
+    chosen = np.searchsorted(edges[:-1], [position(g) for g in unique], side="right")
+    return np.asarray(names)[chosen][inverse]
+
+
+class ImageSet:
+    """Images with their table, the meaning of their factors, their splits and their card.
+
+    Args:
+        images: ``(N, C, H, W)``, uint8 (0 to 255) or int16 (Hounsfield units); an array or a memory map.
+        table: N rows. A column ``split`` (``train``, ``validation`` or ``test``) is optional.
+        factors: the columns of the table that describe what generated the image, and what each means.
+        card: where the images come from.
+        group: the column (patient, lesion) that must not lie in two splits.
+        value_range: the two stored values that stand for 0 and 1 when a network reads the images; by default
+            (0, 255) for uint8 and (-1000, 2000) for int16.
+
+    Raises:
+        DataError: where shapes, types, columns or splits do not fit together; the message names the field.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        table: pd.DataFrame,
+        factors: Mapping[str, Factor],
+        card: Card,
+        group: str | None = None,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
+        if images.ndim != 4:
+            raise DataError(f"images: expected the shape (N, C, H, W), got {images.shape}")
+        if images.dtype not in (np.uint8, np.int16):
+            raise DataError(f"images: expected uint8, or int16 in Hounsfield units, got {images.dtype}")
+        if len(images) == 0:
+            raise DataError("images: the set is empty")
+        if len(table) != len(images):
+            raise DataError(f"table: {len(table)} rows for {len(images)} images; there must be one row an image")
+        if value_range is None:
+            value_range = (0.0, 255.0) if images.dtype == np.uint8 else (-1000.0, 2000.0)
+        if not value_range[0] < value_range[1]:
+            raise DataError(f"value_range: the first value must be below the second, got {value_range}")
+        self.images = images
+        self.table = table.reset_index(drop=True)
+        self.factors = dict(factors)
+        self.card = card
+        self.group = group
+        self.value_range = (float(value_range[0]), float(value_range[1]))
+        self._check_columns()
+
+    def _check_columns(self) -> None:
+        table = self.table
+        for name, factor in self.factors.items():
+            if name not in table:
+                raise DataError(f"table: no column for the factor {name!r}; it has {', '.join(table.columns)}")
+            if factor.kind == "categorical":
+                if strange := sorted(set(table[name]) - set(factor.values), key=str):
+                    raise DataError(
+                        f"table: column {name!r} holds {strange[0]!r}, which is none of {', '.join(factor.values)}"
+                    )
+            elif not pd.api.types.is_numeric_dtype(table[name]):
+                raise DataError(f"table: column {name!r} must be numeric for a {factor.kind} factor")
+        if "split" in table and (strange := sorted(set(table["split"]) - set(SPLITS), key=str)):
+            raise DataError(f"table: column 'split' holds {strange[0]!r}, which is none of {', '.join(SPLITS)}")
+        if self.group is not None:
+            if self.group not in table:
+                raise DataError(f"table: no column for the group {self.group!r}")
+            if "split" in table:
+                pairs = table[[self.group, "split"]].drop_duplicates()
+                twice = pairs[self.group][pairs[self.group].duplicated()]
+                if len(twice):
+                    raise DataError(
+                        f"table: {self.group} {twice.iloc[0]!r} lies in two splits; assign splits with split_by_group"
+                    )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        n, c, h, w = self.images.shape
+        splits = self.table["split"].value_counts() if "split" in self.table else {}
+        shares = ", ".join(f"{splits[s]} {s}" for s in SPLITS if s in splits)
+        return f"ImageSet({self.card.name!r}, {n} images {c}×{h}×{w} {self.images.dtype}" + (
+            f", {shares})" if shares else ")"
+        )
+
+    def subset(self, index: Iterable) -> ImageSet:
+        """The images at these positions, or where a boolean mask of length N is true."""
+        index = np.asarray(index)
+        if index.dtype == bool:
+            if len(index) != len(self):
+                raise DataError(f"index: a mask of {len(index)} values for {len(self)} images")
+            index = np.flatnonzero(index)
+        return ImageSet(
+            self.images[index], self.table.iloc[index], self.factors, self.card, self.group, self.value_range
+        )
+
+    def split(self, name: str) -> ImageSet:
+        """The images of one split: ``"train"``, ``"validation"`` or ``"test"``."""
+        if "split" not in self.table:
+            raise DataError(f"{self.card.name}: the table has no column 'split'")
+        if name not in SPLITS:
+            raise DataError(f"unknown split {name!r}: the splits are {', '.join(SPLITS)}")
+        mask = (self.table["split"] == name).to_numpy()
+        if not mask.any():
+            raise DataError(f"{self.card.name}: no image lies in the split {name!r}")
+        return self.subset(mask)
+
+    def factor_matrix(self, names: Sequence[str] | None = None) -> np.ndarray:
+        """The factors as numbers ``(N, K)``, float64; a categorical factor becomes the index of its value.
+
+        Args:
+            names: which factors, in this order; by default all.
+        """
+        columns = []
+        for name in self.factors if names is None else names:
+            if name not in self.factors:
+                raise DataError(f"unknown factor {name!r}: {self.card.name} has {', '.join(self.factors)}")
+            factor, column = self.factors[name], self.table[name]
+            if factor.kind == "categorical":
+                column = column.map({value: i for i, value in enumerate(factor.values)})
+            columns.append(column.to_numpy(dtype=np.float64))
+        return np.stack(columns, axis=1)
+
+    def to_unit(self, stored: torch.Tensor) -> torch.Tensor:
+        """Stored values, of any shape, as float32 in [0, 1] over ``value_range``; values outside are clipped."""
+        low, high = self.value_range
+        return stored.float().sub_(low).div_(high - low).clamp_(0, 1)
+
+    def batch(self, index: slice | Sequence[int]) -> torch.Tensor:
+        """The images at these positions as a float32 tensor ``(B, C, H, W)`` in [0, 1]."""
+        return self.to_unit(torch.from_numpy(np.array(self.images[index])))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the images: names in a record exactly which ones were used."""
+        digest = hashlib.sha256()
+        digest.update(repr((self.images.shape, str(self.images.dtype), self.value_range)).encode())
+        for start in range(0, len(self), 1024):
+            digest.update(np.ascontiguousarray(self.images[start : start + 1024]).data)
+        return digest.hexdigest()
+
+    # ------------------------------------------------------------------------------------------- on disk
+
+    def save(self, folder: str | os.PathLike, overwrite: bool = False) -> Path:
+        """Writes the set to a folder, whole or not at all: it is written under a temporary name and renamed.
+
+        Raises:
+            DataError: the folder exists and ``overwrite`` is false.
+        """
+        folder = Path(folder)
+        if folder.exists() and not overwrite:
+            raise DataError(f"{folder} exists: choose another folder, or pass overwrite=True")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+        try:
+            np.save(partial / "images.npy", self.images)
+            text_columns = [c for c in self.table if not pd.api.types.is_numeric_dtype(self.table[c])]
+            table = self.table.copy()
+            table[text_columns] = table[text_columns].fillna("").astype(str)
+            table.to_csv(partial / "table.csv", index=False)
+            card = {
+                "format": FORMAT,
+                "version": VERSION,
+                **asdict(self.card),
+                "group": self.group,
+                "value_range": list(self.value_range),
+                "shape": list(self.images.shape),
+                "dtype": str(self.images.dtype),
+                "columns": {c: "text" if c in text_columns else str(table[c].dtype) for c in table},
+                "factors": {name: asdict(factor) for name, factor in self.factors.items()},
+                "sha256": {name: _sha256(partial / name) for name in FILES[:2]},
+            }
+            (partial / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+            partial.chmod(0o755)
+            if folder.exists():
+                discarded = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=folder.parent))
+                folder.rename(discarded / folder.name)
+                partial.rename(folder)
+                shutil.rmtree(discarded)
+            else:
+                partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, verify: bool = True) -> ImageSet:
+        """Opens a saved folder; the images are memory-mapped, not read.
+
+        Args:
+            folder: what ``save`` wrote.
+            verify: compare the checksums of both files with the card (about half a second a gigabyte).
+
+        Raises:
+            DataError: the folder is missing, foreign, damaged, or of a newer version; the message names the file.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; pack a data set first with a script of data_scripts/")
+        for name in FILES:
+            if not (folder / name).is_file():
+                raise DataError(f"{folder}: {name} is missing, so this is no image set (it needs {', '.join(FILES)})")
+        path = folder / "card.json"
+        try:
+            card = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{path} is not valid JSON ({error}): pack the data set again") from None
+        if not isinstance(card, dict) or card.get("format") != FORMAT:
+            raise DataError(f"{path} does not describe an image set: its 'format' is not {FORMAT!r}")
+        if card.get("version") != VERSION:
+            raise DataError(
+                f"{path} has version {card.get('version')!r}, this medlatent reads version {VERSION}: "
+                "update medlatent, or pack the data set again"
+            )
+        try:
+            return cls._read(folder, card, verify)
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{path}: a field is missing or of the wrong type ({error}): pack it again") from None
+
+    @classmethod
+    def _read(cls, folder: Path, card: dict, verify: bool) -> ImageSet:
+        if verify:
+            for name, expected in card["sha256"].items():
+                if name not in FILES:
+                    raise DataError(
+                        f"{folder / 'card.json'}: a checksum for {name!r}, which is no file of an image set"
+                    )
+                if _sha256(folder / name) != expected:
+                    raise DataError(
+                        f"{folder / name} is damaged (its SHA-256 is not the card's): pack the data set again"
+                    )
+        path = folder / "images.npy"
+        try:
+            images = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(f"{path} cannot be read ({error}): pack the data set again") from None
+        if list(images.shape) != card["shape"] or str(images.dtype) != card["dtype"]:
+            raise DataError(
+                f"{path} holds {images.shape} {images.dtype}, the card says {card['shape']} {card['dtype']}"
+            )
+        path = folder / "table.csv"
+        try:  # text first: pandas would read the words "NA" and "None" as missing, and round some numbers
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            if list(table.columns) != list(card["columns"]):
+                raise DataError(f"{path} has the columns {list(table.columns)}, the card says {list(card['columns'])}")
+            for name, kind in card["columns"].items():
+                if kind == "bool":
+                    table[name] = table[name] == "True"
+                elif kind != "text":
+                    table[name] = table[name].replace("", "nan").astype(kind)
+        except DataError:
+            raise
+        except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
+            raise DataError(f"{path} cannot be read ({error}): pack the data set again") from None
+        factors = {
+            name: Factor(**{**values, "values": tuple(values["values"])}) for name, values in card["factors"].items()
+        }
+        about = Card(**{name: card[name] for name in Card.__dataclass_fields__})
+        return cls(images, table, factors, about, card["group"], tuple(card["value_range"]))
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,70 @@
+"""What the dimensions of a code hold, from the posteriors of a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class DimensionScore:
+    """A number for the whole code, and the value of each dimension.
+
+    Attributes:
+        score: the number for the whole code.
+        per_dimension: ``(D,)``, float64.
+    """
+
+    score: float
+    per_dimension: np.ndarray
+
+
+def information(mean, logvar) -> DimensionScore:
+    """How many nats each dimension transmits about an image: its KL to the prior, averaged over the images.
+
+    The average bounds the mutual information between image and dimension from above (Hoffman and Johnson 2016). A
+    dimension at zero has collapsed onto the prior.
+
+    Args:
+        mean: ``(N, D)``, NumPy or torch.
+        logvar: ``(N, D)``.
+
+    Returns:
+        ``score``: the sum over dimensions, the KL term of the ELBO.
+
+    Raises:
+        ValueError: the shapes differ, or a value is NaN.
+    """
+    mean, logvar = _checked(mean, logvar)
+    kl = 0.5 * (np.square(mean) + np.exp(logvar) - logvar - 1).mean(0)
+    return DimensionScore(float(kl.sum()), kl)
+
+
+def active_units(mean, threshold: float = 0.01) -> DimensionScore:
+    """The number of dimensions whose posterior mean varies over the images (Burda et al. 2016).
+
+    Args:
+        mean: the posterior means ``(N, D)``, NumPy or torch, N at least 2.
+        threshold: of the variance over the images; a dimension above it is active.
+
+    Returns:
+        ``score``: the count; ``per_dimension``: the variances.
+
+    Raises:
+        ValueError: there are fewer than two images, or a value is NaN.
+    """
+    (mean,) = _checked(mean)
+    if len(mean) < 2:
+        raise ValueError("mean: a variance needs at least two images")
+    variance = mean.var(0, ddof=1)
+    return DimensionScore(float((variance > threshold).sum()), variance)
+
+
+def _checked(*arrays) -> tuple[np.ndarray, ...]:
+    arrays = tuple(np.asarray(a, dtype=np.float64) for a in arrays)
+    if len({a.shape for a in arrays}) > 1 or arrays[0].ndim != 2:
+        raise ValueError(f"expected arrays of one shape (N, D), got {', '.join(str(a.shape) for a in arrays)}")
+    if any(np.isnan(a).any() for a in arrays):
+        raise ValueError("the posteriors hold NaN")
+    return arrays

@@ -1,0 +1,100 @@
+"""What every model is: networks, optimisers, one iteration of its paper's algorithm, and two ways into its space."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..files import read_tensors, save_tensors
+
+FORMAT = "medlatent.model"
+VERSION = 1
+
+
+class LatentModel(nn.Module):
+    """The protocol that the training loop, the metrics and the explorers rely on.
+
+    A subclass builds its networks and optimisers in its constructor, whose defaults are the paper's values, and passes
+    the constructor's arguments on as ``config``: from its class name and ``config`` a saved model is built again.
+
+    Attributes:
+        latent_dim: the dimension D of the code.
+        config: the constructor's arguments.
+        precision: ``torch.float32`` or ``torch.bfloat16``: what ``autocast`` casts convolutions and products to.
+    """
+
+    registry: dict[str, type[LatentModel]] = {}  # noqa: RUF012
+
+    latent_dim: int
+
+    def __init__(self, config: dict) -> None:
+        super().__init__()
+        self.config = config
+        self.precision = torch.float32
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        LatentModel.registry[cls.__name__] = cls
+
+    def update(self, images: Tensor) -> dict[str, Tensor]:
+        """One iteration of the algorithm on a batch ``(B, C, H, W)`` in [0, 1].
+
+        Returns:
+            The named terms of the loss, detached scalars; the first is ``loss``.
+        """
+        raise NotImplementedError
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean and log-variance, ``(B, D)`` each, of the posterior of images ``(B, C, H, W)`` in [0, 1]."""
+        raise NotImplementedError
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The images ``(B, C, H, W)`` in [0, 1] of codes ``(B, D)``."""
+        raise NotImplementedError
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """The model's optimisers by the name of their attribute."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, torch.optim.Optimizer)}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def autocast(self) -> AbstractContextManager:
+        """The context for forward passes.
+
+        An update enters it for each forward pass anew and never around an optimiser's step: autocast keeps the
+        bfloat16 copies of weights until it is left, and a second pass after a step would see the old ones.
+        """
+        if self.precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.precision)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Writes the weights as safetensors, with the class name and ``config`` in the header."""
+        return save_tensors(path, self.state_dict(), FORMAT, VERSION, model=type(self).__name__, config=self.config)
+
+
+def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> LatentModel:
+    """Builds the model that ``LatentModel.save`` wrote, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no saved model, is damaged, comes from another version, or names an unknown model; the
+            message names the file.
+    """
+    tensors, header = read_tensors(path, FORMAT, VERSION)
+    name, config = header["model"], header["config"]
+    if name not in LatentModel.registry:
+        raise ValueError(f"{path} holds a model {name!r}, which is none of {', '.join(LatentModel.registry)}")
+    model = LatentModel.registry[name](**config)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: the weights do not fit {name}({config}): {error}") from None
+    return model.to(device).eval()

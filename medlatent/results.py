@@ -1,0 +1,284 @@
+"""Records: what a long run produced, with everything needed to run it again and to check it.
+
+A record is a JSON file ``results/<slug>/<name>.json`` beside its weights ``<name>.safetensors``. Its numbers can be
+computed again from the weights, which the tests do: a record written by hand fails, and so do exchanged weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import __version__
+from .data import ImageSet, open_images
+from .files import replacing
+from .losses import kl_to_standard_normal, squared_error
+from .metrics import active_units, psnr
+from .models import LatentModel, load
+
+FORMAT = "medlatent.Record"
+VERSION = 1
+METRICS_MIME = "application/vnd.medlatent.metrics+json"
+# Another number of threads or another instruction set moves a sum of 12 288 float32 values in its fifth digit.
+TOLERANCE = 1e-3
+
+
+def results_folder() -> Path:
+    """The project's ``results`` folder: beside the package in a checkout, else in the working directory."""
+    beside = Path(__file__).resolve().parent.parent / "results"
+    return beside if beside.is_dir() else Path("results")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One recorded run.
+
+    Attributes:
+        slug: the chapter it belongs to.
+        name: of the run within the chapter.
+        model: the class name.
+        config: the constructor's arguments.
+        data: what it was trained on, and under which licence.
+        run: how: profile, steps, batch size, seed, precision, device, versions, commit, command, date, duration.
+        weights: ``file`` (beside the record), ``sha256``, ``bytes``.
+        history: ``step`` and each term of the loss, averaged over windows of steps.
+        metrics: for each evaluation set, how it is opened and the numbers.
+    """
+
+    slug: str
+    name: str
+    model: str
+    config: dict
+    data: dict
+    run: dict
+    weights: dict
+    history: dict
+    metrics: dict
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> Record:
+        """Reads a record.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is no record, or one of another version; the message names the file.
+        """
+        path = Path(path)
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not valid JSON: {error}") from None
+        if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
+            raise ValueError(f"{path} is no record: its 'format' is not {FORMAT!r}")
+        if (version := fields.pop("version", None)) != VERSION:
+            raise ValueError(f"{path} has version {version}, this medlatent reads version {VERSION}")
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def write(self, folder: str | os.PathLike) -> Path:
+        """Writes ``<folder>/<slug>/<name>.json``."""
+        path = Path(folder) / self.slug / f"{self.name}.json"
+        fields = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return path
+
+    def load_model(self, folder: str | os.PathLike | None = None) -> LatentModel:
+        """The trained model, in evaluation mode on the CPU.
+
+        Args:
+            folder: the results folder; by default the project's.
+
+        Raises:
+            FileNotFoundError: the weights are missing.
+            ValueError: the weights are not those that the record was made with.
+        """
+        path = Path(results_folder() if folder is None else folder) / self.slug / self.weights["file"]
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: the weights of the record {self.slug}/{self.name} are missing")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != self.weights["sha256"]:
+            raise ValueError(f"{path} is not what {self.slug}/{self.name} was recorded with: its SHA-256 differs")
+        return load(path)
+
+    def reevaluate(self, folder: str | os.PathLike | None = None) -> dict[str, dict[str, tuple[float, float]]]:
+        """Computes every metric again, on the data that are at hand.
+
+        Returns:
+            For each evaluation set whose data are there, for each metric: the recorded number and the new one.
+
+        Raises:
+            ValueError: a real data set at hand is not the one that was recorded.
+        """
+        model = self.load_model(folder)
+        pairs = {}
+        for key, entry in self.metrics.items():
+            try:
+                images = open_images(entry["source"], entry["n"], entry["seed"])
+            except ValueError:
+                continue  # a real set that is not packed here
+            images = images.split(entry["split"])
+            if entry["fingerprint"] and images.fingerprint != entry["fingerprint"]:
+                raise ValueError(
+                    f"{self.slug}/{self.name}: {key} here is not the set that was recorded; pack it again with the "
+                    f"settings that its card gives: {images.card.preprocessing}"
+                )
+            now = evaluate(model, images)
+            pairs[key] = {name: (was, now[name]) for name, was in entry["values"].items()}
+        return pairs
+
+
+def find_record(slug: str, name: str) -> Record:
+    """The record ``results/<slug>/<name>.json``.
+
+    Raises:
+        FileNotFoundError: there is none; the message lists those there are.
+    """
+    path = results_folder() / slug / f"{name}.json"
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
+        raise FileNotFoundError(f"{path}: no such record; recorded for {slug}: {there}")
+    return Record.read(path)
+
+
+def evaluate(model: LatentModel, images: ImageSet, batch_size: int = 256) -> dict[str, float]:
+    """The numbers that every autoencoding model is judged by, computed from posterior means, without any sampling.
+
+    Args:
+        model: in evaluation mode or not; it is put there and left there.
+        images: pass the test split.
+        batch_size: images a pass.
+
+    Returns:
+        ``sse``: mean squared error summed over channels and pixels, intensities in [0, 1]; ``psnr``: mean over the
+        images, in dB; ``kl``: mean KL of the posterior to the prior, in nats; ``active_units``: dimensions whose
+        posterior mean has a variance above 0.01.
+    """
+    model.eval()
+    sse, kl, means, noise_ratio = [], [], [], []
+    with torch.inference_mode():
+        for start in range(0, len(images), batch_size):
+            batch = images.batch(slice(start, start + batch_size)).to(model.device)
+            mean, logvar = model.encode(batch)
+            reconstruction = model.decode(mean)
+            sse.append(squared_error(reconstruction, batch))
+            kl.append(kl_to_standard_normal(mean, logvar).sum(1))
+            noise_ratio.append(psnr(batch.cpu(), reconstruction.cpu()).per_image)
+            means.append(mean)
+    return {
+        "sse": float(torch.cat(sse).double().mean()),
+        "psnr": float(np.concatenate(noise_ratio).mean()),
+        "kl": float(torch.cat(kl).double().mean()),
+        "active_units": active_units(torch.cat(means).cpu()).score,
+    }
+
+
+def evaluation_entry(
+    model: LatentModel, source: str, split: str = "test", n: int | None = None, seed: int = 0
+) -> dict[str, object]:
+    """What a record holds of one evaluation: how the set is opened, its fingerprint, and the numbers.
+
+    The fingerprint of phantoms is left out: they are rendered anew, and another processor may round a pixel otherwise.
+    """
+    images = open_images(source, n, seed).split(split)
+    return {
+        "source": source,
+        "n": n,
+        "seed": seed,
+        "split": split,
+        "images": len(images),
+        "fingerprint": "" if source.startswith("phantoms.") else images.fingerprint,
+        "values": evaluate(model, images),
+    }
+
+
+def agrees(recorded: float, now: float, tolerance: float = TOLERANCE) -> bool:
+    """Whether a number computed again is the recorded one, up to rounding on another machine."""
+    return math.isclose(recorded, now, rel_tol=tolerance, abs_tol=1e-9)
+
+
+def surroundings(device: torch.device) -> dict[str, object]:
+    """Where and with what a run was made."""
+    processor = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "device": f"{device.type}: {processor}",
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "medlatent": __version__,
+        "commit": _commit(),
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    """The commit of the checkout, with ``+changes`` where the working tree differs from it."""
+    here = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def thin_history(terms: tuple[str, ...], values: np.ndarray, points: int = 200) -> dict[str, list]:
+    """A loss history as means over equal windows of steps, for a record."""
+    windows = np.array_split(np.arange(len(values)), min(points, len(values)))
+    rows = np.stack([values[w].mean(0, dtype=np.float64) for w in windows])
+    history = {"step": [int(w[-1]) + 1 for w in windows]}
+    return history | {term: [float(f"{v:.6g}") for v in rows[:, i]] for i, term in enumerate(terms)}
+
+
+class _Metrics:
+    """A notebook's numbers: a table for the reader, JSON for the machine."""
+
+    def __init__(self, values: Mapping[str, float]) -> None:
+        self.values = values
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, object]:
+        width = max(map(len, self.values))
+        lines = [f"{name:<{width}}  {value:.5g}" for name, value in self.values.items()]
+        return {"text/plain": "\n".join(lines), METRICS_MIME: dict(self.values)}
+
+
+def publish_metrics(slug: str, values: Mapping[str, float]) -> None:
+    """Shows a notebook's numbers and leaves them in its output in machine-readable form, for the regression test.
+
+    Args:
+        slug: of the chapter; each name is prefixed with it.
+        values: finite numbers by name.
+
+    Raises:
+        ValueError: a value is not a finite number; the message names it.
+    """
+    from IPython.display import display
+
+    plain = {}
+    for name, value in values.items():
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError(f"the metric {name!r} of {slug} is {number}")
+        plain[f"{slug}.{name}"] = number
+    display(_Metrics(plain))
