@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
     try:
         return options.command(options)
-    except (ValueError, FileNotFoundError, FileExistsError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         print(f"medlatent: {error}", file=sys.stderr)
         return 1
 
@@ -91,15 +91,19 @@ def _model_names() -> list[str]:
     return list(LatentModel.registry)
 
 
-def _build(name: str, settings: dict) -> LatentModel:
-    """A model by name; unknown names and arguments are errors that list the known ones."""
+def _build(name: str, settings: dict, seed: int) -> LatentModel:
+    """A model by name, its weights drawn from a seed; errors list the names and arguments there are."""
     if name not in LatentModel.registry:
         raise ValueError(f"unknown model {name!r}: choose one of {', '.join(_model_names())}")
     known = LatentModel.registry[name]().config
     for argument in settings:
         if argument not in known:
             raise ValueError(f"{name} has no argument {argument!r}; it has {', '.join(known)}")
-    return LatentModel.registry[name](**settings)
+    torch.manual_seed(seed)
+    try:
+        return LatentModel.registry[name](**settings)
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(f"{name} cannot be built with {settings}: {error}") from None
 
 
 def _settings(pairs: list[str]) -> dict:
@@ -117,22 +121,24 @@ def _settings(pairs: list[str]) -> dict:
 
 def _train(options: argparse.Namespace) -> int:
     scale = dict(choose(TRAINING, options.profile))
-    steps, batch_size = options.steps or scale["steps"], options.batch_size or scale["batch_size"]
+    steps = scale["steps"] if options.steps is None else options.steps
+    batch_size = scale["batch_size"] if options.batch_size is None else options.batch_size
     name = options.name or f"{Path(options.data).name}_{options.model}_seed{options.seed}".lower().replace(".", "_")
     target = options.out / options.slug / f"{name}.json"
     if target.exists() and not options.overwrite:
         raise FileExistsError(f"{target} exists: choose another --name, or pass --overwrite")
-    if options.threads:
+    if options.threads is not None:
+        if options.threads < 1:
+            raise ValueError(f"--threads must be at least 1, got {options.threads}")
         torch.set_num_threads(options.threads)
 
     images = open_images(options.data, options.images, options.data_seed)
     training = images.split("train")
+    images.split("test")  # what the run is judged on must be there before hours are spent on it
     settings = {"channels": images.images.shape[1], "size": images.images.shape[2], **_settings(options.set)}
-    torch.manual_seed(options.seed)
-    model = _build(options.model, settings)
+    model = _build(options.model, settings, options.seed)
     print(f"{options.model}: {count_parameters(model):,} parameters; {training}", file=sys.stderr)
     checkpoint = options.checkpoints / options.slug / f"{name}.safetensors"
-    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     history = train(
         model,
         training,
@@ -151,7 +157,7 @@ def _train(options: argparse.Namespace) -> int:
         "precision": str(model.precision).removeprefix("torch."),
         **surroundings(model.device),
         "command": shlex.join(["python", "-m", "medlatent", *options.arguments]),
-        "began": began,
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(history.seconds, 1),
         "steps_per_second": round(steps / history.seconds, 2),
     }
@@ -199,6 +205,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise FileNotFoundError(f"{results_folder()}: no records")
     failed = 0
     for path in paths:
+        path = path.resolve()
         record = Record.read(path)
         pairs = record.reevaluate(path.parent.parent)
         print(f"{record.slug}/{record.name}")

@@ -64,5 +64,8 @@ def read_tensors(path: str | os.PathLike, format: str, version: int) -> tuple[di
         raise ValueError(
             f"{path} has version {metadata.get('version')} of {format}, this medlatent reads version {version}"
         )
-    header = {name: json.loads(value) for name, value in metadata.items() if name not in ("format", "version")}
+    try:
+        header = {name: json.loads(value) for name, value in metadata.items() if name not in ("format", "version")}
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: its header is not valid JSON: {error}") from None
     return tensors, header

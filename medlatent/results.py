@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from . import __version__
-from .data import ImageSet, open_images
+from .data import ImageSet, open_images, packed_folder
 from .files import replacing
 from .losses import kl_to_standard_normal, squared_error
 from .metrics import active_units, psnr
@@ -83,9 +83,13 @@ class Record:
         if (version := fields.pop("version", None)) != VERSION:
             raise ValueError(f"{path} has version {version}, this medlatent reads version {VERSION}")
         try:
-            return cls(**fields)
+            record = cls(**fields)
         except TypeError as error:
             raise ValueError(f"{path}: {error}") from None
+        for name, kind in cls.__annotations__.items():
+            if type(fields[name]).__name__ != kind:
+                raise ValueError(f"{path}: the field {name!r} must be a {kind}, got {fields[name]!r}")
+        return record
 
     def write(self, folder: str | os.PathLike) -> Path:
         """Writes ``<folder>/<slug>/<name>.json``."""
@@ -103,14 +107,20 @@ class Record:
 
         Raises:
             FileNotFoundError: the weights are missing.
-            ValueError: the weights are not those that the record was made with.
+            ValueError: the weights are not those that the record was made with, or not of the model that it names.
         """
         path = Path(results_folder() if folder is None else folder) / self.slug / self.weights["file"]
         if not path.is_file():
             raise FileNotFoundError(f"{path}: the weights of the record {self.slug}/{self.name} are missing")
         if hashlib.sha256(path.read_bytes()).hexdigest() != self.weights["sha256"]:
             raise ValueError(f"{path} is not what {self.slug}/{self.name} was recorded with: its SHA-256 differs")
-        return load(path)
+        model = load(path)
+        if (type(model).__name__, model.config) != (self.model, self.config):
+            raise ValueError(
+                f"{path} holds {type(model).__name__}({model.config}), the record {self.slug}/{self.name} says "
+                f"{self.model}({self.config})"
+            )
+        return model
 
     def reevaluate(self, folder: str | os.PathLike | None = None) -> dict[str, dict[str, tuple[float, float]]]:
         """Computes every metric again, on the data that are at hand.
@@ -119,22 +129,26 @@ class Record:
             For each evaluation set whose data are there, for each metric: the recorded number and the new one.
 
         Raises:
-            ValueError: a real data set at hand is not the one that was recorded.
+            ValueError: a real data set at hand is damaged or not the one that was recorded, or a recorded number is
+                none that ``evaluate`` computes.
         """
         model = self.load_model(folder)
         pairs = {}
         for key, entry in self.metrics.items():
-            try:
-                images = open_images(entry["source"], entry["n"], entry["seed"])
-            except ValueError:
+            source = entry["source"]
+            if not (source.startswith("phantoms.") or packed_folder(source) or Path(source).is_dir()):
                 continue  # a real set that is not packed here
-            images = images.split(entry["split"])
+            images = open_images(source, entry["n"], entry["seed"]).split(entry["split"])
             if entry["fingerprint"] and images.fingerprint != entry["fingerprint"]:
                 raise ValueError(
                     f"{self.slug}/{self.name}: {key} here is not the set that was recorded; pack it again with the "
                     f"settings that its card gives: {images.card.preprocessing}"
                 )
             now = evaluate(model, images)
+            if unknown := set(entry["values"]) - set(now):
+                raise ValueError(
+                    f"{self.slug}/{self.name}: {key} holds {sorted(unknown)}, which evaluate does not compute"
+                )
             pairs[key] = {name: (was, now[name]) for name, was in entry["values"].items()}
         return pairs
 
@@ -238,6 +252,7 @@ def _commit() -> str:
         return subprocess.run(["git", *arguments], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # an installed package may lie inside another checkout
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -275,9 +290,14 @@ def publish_metrics(slug: str, values: Mapping[str, float]) -> None:
     """
     from IPython.display import display
 
+    if not values:
+        raise ValueError(f"no metrics of {slug} to publish")
     plain = {}
     for name, value in values.items():
-        number = float(value)
+        try:
+            number = float(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(f"the metric {name!r} of {slug} is no number: {value!r}") from None
         if not math.isfinite(number):
             raise ValueError(f"the metric {name!r} of {slug} is {number}")
         plain[f"{slug}.{name}"] = number

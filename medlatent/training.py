@@ -112,7 +112,7 @@ class Batches:
             raise ValueError(f"batch_size {batch_size} is larger than the data: {len(images)} images")
         if isinstance(images, Tensor):
             _check_unit_images(images)
-            stored, self.to_unit = images, lambda batch: batch
+            stored, self.to_unit = images.detach().float(), lambda batch: batch
         else:
             stored, self.to_unit = torch.from_numpy(np.array(images.images)), images.to_unit
         if device.type == "cuda" and stored.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
@@ -194,6 +194,7 @@ def train(
         raise ValueError(f"images: they are {_by(shape)}, the model was built for {_by(expected)}")
     where = choose_device(device)
     model.to(where, memory_format=torch.channels_last)
+    _align_moments(model)
     model.precision = choose_precision(precision, where)
     batches = Batches(images, batch_size, seed, where)
     torch.manual_seed(seed)
@@ -209,9 +210,7 @@ def train(
     }
     start, terms, values, seconds = 0, (), np.empty((0, 0), np.float32), 0.0
     if checkpoint and resume and Path(checkpoint).exists():
-        start, terms, values, seconds = _read_checkpoint(checkpoint, model, run)
-        if start > steps:
-            raise ValueError(f"{checkpoint} is at step {start}, beyond the {steps} steps asked for")
+        start, terms, values, seconds = _read_checkpoint(checkpoint, model, run, steps)
     look = STEPS_PER_LOOK.get(where.type, 1)
     rows = list(values)  # each step's terms, on the CPU
     unseen: list[Tensor] = []  # each step's terms, still on the device
@@ -227,6 +226,8 @@ def train(
         if len(unseen) == look or due or step + 1 == steps:
             seen = torch.stack(unseen).float().cpu().numpy()
             _stop_if_not_finite(terms, seen, first=step + 1 - len(seen))
+            if due or step + 1 == steps:
+                _stop_if_weights_not_finite(model, step)
             rows.extend(seen)
             unseen.clear()
             bar.set_postfix_str(", ".join(f"{t} {v:.4g}" for t, v in zip(terms, seen[-1], strict=True)), refresh=False)
@@ -255,10 +256,19 @@ def _stop_if_not_finite(terms: tuple[str, ...], values: np.ndarray, first: int) 
         )
 
 
+def _stop_if_weights_not_finite(model: LatentModel, step: int) -> None:
+    # The terms of a step belong to the weights before it: its gradient may have broken them after all.
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise FloatingPointError(
+                f"step {step}: the weight {name!r} became NaN or infinite; lower the learning rate"
+            )
+
+
 def _fingerprint(images: ImageSet | Tensor) -> str:
     if isinstance(images, ImageSet):
         return images.fingerprint
-    table = np.ascontiguousarray(images.detach().cpu().numpy())
+    table = np.ascontiguousarray(images.detach().float().cpu().numpy())
     return hashlib.sha256(table.data).hexdigest()
 
 
@@ -279,7 +289,17 @@ def _write_checkpoint(
     save_tensors(path, tensors, FORMAT, VERSION, run=run, step=step, terms=terms, seconds=seconds, optimisers=groups)
 
 
-def _read_checkpoint(path: str | os.PathLike, model: LatentModel, run: Mapping) -> tuple:
+def _align_moments(model: LatentModel) -> None:
+    # A fused Adam walks weights and moments in memory order: they must agree, and lie on one device.
+    for optimiser in model.optimisers().values():
+        optimiser.load_state_dict(optimiser.state_dict())  # moves them to the weights' device
+        for weight, state in optimiser.state.items():
+            for key, value in state.items():
+                if value.shape == weight.shape:
+                    state[key] = torch.empty_like(weight).copy_(value)
+
+
+def _read_checkpoint(path: str | os.PathLike, model: LatentModel, run: Mapping, steps: int) -> tuple:
     tensors, header = read_tensors(path, FORMAT, VERSION)
     was = header["run"]
     for field, value in json.loads(json.dumps(run)).items():
@@ -288,6 +308,8 @@ def _read_checkpoint(path: str | os.PathLike, model: LatentModel, run: Mapping) 
                 f"{path} belongs to another run: its {field} is {was.get(field)!r}, here it is {value!r}; "
                 "choose another checkpoint file, or pass resume=False"
             )
+    if header["step"] > steps:
+        raise ValueError(f"{path} is at step {header['step']}, beyond the {steps} steps asked for")
     weights, states = {}, {name: {} for name in header["optimisers"]}
     for name, value in tensors.items():
         kind, _, rest = name.partition(".")
@@ -299,10 +321,7 @@ def _read_checkpoint(path: str | os.PathLike, model: LatentModel, run: Mapping) 
     model.load_state_dict(weights)
     for name, optimiser in model.optimisers().items():
         optimiser.load_state_dict({"state": states[name], "param_groups": header["optimisers"][name]})
-        for weight, state in optimiser.state.items():  # a fused Adam walks both in memory order: they must agree
-            for key, value in state.items():
-                if value.shape == weight.shape:
-                    state[key] = torch.empty_like(weight).copy_(value)
+    _align_moments(model)
     torch.set_rng_state(tensors["random.cpu"])
     if model.device.type == "cuda":
         torch.cuda.set_rng_state(tensors["random.cuda"], model.device)

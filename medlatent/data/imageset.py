@@ -9,6 +9,7 @@ Every source, phantom or real, yields one; every later stage takes one. On disk 
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -17,13 +18,15 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-import torch
 
 from .errors import DataError
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = "medlatent.ImageSet"
 VERSION = 1
@@ -84,7 +87,7 @@ def split_by_group(groups: Sequence[object], fractions: Mapping[str, float] | No
     fractions = dict(fractions or {"train": 0.8, "validation": 0.1, "test": 0.1})
     if unknown := set(fractions) - set(SPLITS):
         raise DataError(f"fractions: unknown split {sorted(unknown)}; the splits are {', '.join(SPLITS)}")
-    if abs(sum(fractions.values()) - 1) > 1e-9 or min(fractions.values()) < 0:
+    if not (abs(sum(fractions.values()) - 1) <= 1e-9 and min(fractions.values()) >= 0):
         raise DataError(f"fractions must be non-negative and sum to 1, not {fractions}")
     names, edges = list(fractions), np.cumsum(list(fractions.values()))
 
@@ -180,11 +183,17 @@ class ImageSet:
 
     def subset(self, index: Iterable) -> ImageSet:
         """The images at these positions, or where a boolean mask of length N is true."""
-        index = np.asarray(index)
+        index = np.asarray(index if isinstance(index, (np.ndarray, pd.Series)) else list(index))
         if index.dtype == bool:
             if len(index) != len(self):
                 raise DataError(f"index: a mask of {len(index)} values for {len(self)} images")
             index = np.flatnonzero(index)
+        if index.size == 0:
+            raise DataError("index: it selects no image")
+        if index.ndim != 1 or not np.issubdtype(index.dtype, np.integer):
+            raise DataError(f"index: expected positions or a boolean mask, got {index.dtype} of shape {index.shape}")
+        if index.min() < -len(self) or index.max() >= len(self):
+            raise DataError(f"index: positions from {index.min()} to {index.max()} in a set of {len(self)} images")
         return ImageSet(
             self.images[index], self.table.iloc[index], self.factors, self.card, self.group, self.value_range
         )
@@ -206,28 +215,30 @@ class ImageSet:
         Args:
             names: which factors, in this order; by default all.
         """
-        columns = []
+        columns = [np.empty((len(self), 0))]
         for name in self.factors if names is None else names:
             if name not in self.factors:
                 raise DataError(f"unknown factor {name!r}: {self.card.name} has {', '.join(self.factors)}")
             factor, column = self.factors[name], self.table[name]
             if factor.kind == "categorical":
                 column = column.map({value: i for i, value in enumerate(factor.values)})
-            columns.append(column.to_numpy(dtype=np.float64))
-        return np.stack(columns, axis=1)
+            columns.append(column.to_numpy(dtype=np.float64)[:, None])
+        return np.concatenate(columns, axis=1)
 
     def to_unit(self, stored: torch.Tensor) -> torch.Tensor:
         """Stored values, of any shape, as float32 in [0, 1] over ``value_range``; values outside are clipped."""
         low, high = self.value_range
-        return stored.float().sub_(low).div_(high - low).clamp_(0, 1)
+        return (stored.float() - low).div_(high - low).clamp_(0, 1)
 
     def batch(self, index: slice | Sequence[int]) -> torch.Tensor:
         """The images at these positions as a float32 tensor ``(B, C, H, W)`` in [0, 1]."""
+        import torch  # here: the processes that pack images start faster without it
+
         return self.to_unit(torch.from_numpy(np.array(self.images[index])))
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the images: names in a record exactly which ones were used."""
+        """The SHA-256 of the images, which says in a record exactly which ones were used."""
         digest = hashlib.sha256()
         digest.update(repr((self.images.shape, str(self.images.dtype), self.value_range)).encode())
         for start in range(0, len(self), 1024):
@@ -246,13 +257,16 @@ class ImageSet:
         if folder.exists() and not overwrite:
             raise DataError(f"{folder} exists: choose another folder, or pass overwrite=True")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+        _sweep(folder)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-{os.getpid()}-", dir=folder.parent))
         try:
             np.save(partial / "images.npy", self.images)
             text_columns = [c for c in self.table if not pd.api.types.is_numeric_dtype(self.table[c])]
             table = self.table.copy()
-            table[text_columns] = table[text_columns].fillna("").astype(str)
-            table.to_csv(partial / "table.csv", index=False)
+            for name in text_columns:
+                table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
+            # Text in quotes: a lone carriage return in it would otherwise end the row.
+            table.to_csv(partial / "table.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
             card = {
                 "format": FORMAT,
                 "version": VERSION,
@@ -265,12 +279,17 @@ class ImageSet:
                 "factors": {name: asdict(factor) for name, factor in self.factors.items()},
                 "sha256": {name: _sha256(partial / name) for name in FILES[:2]},
             }
-            (partial / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+            (partial / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             partial.chmod(0o755)
             if folder.exists():
                 discarded = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=folder.parent))
                 folder.rename(discarded / folder.name)
-                partial.rename(folder)
+                try:
+                    partial.rename(folder)
+                except BaseException:
+                    (discarded / folder.name).rename(folder)
+                    discarded.rmdir()
+                    raise
                 shutil.rmtree(discarded)
             else:
                 partial.rename(folder)
@@ -310,24 +329,20 @@ class ImageSet:
             )
         try:
             return cls._read(folder, card, verify)
-        except (KeyError, TypeError) as error:
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise DataError(f"{path}: a field is missing or of the wrong type ({error}): pack it again") from None
 
     @classmethod
     def _read(cls, folder: Path, card: dict, verify: bool) -> ImageSet:
         if verify:
-            for name, expected in card["sha256"].items():
-                if name not in FILES:
-                    raise DataError(
-                        f"{folder / 'card.json'}: a checksum for {name!r}, which is no file of an image set"
-                    )
-                if _sha256(folder / name) != expected:
+            for name in FILES[:2]:
+                if _sha256(folder / name) != card["sha256"][name]:
                     raise DataError(
                         f"{folder / name} is damaged (its SHA-256 is not the card's): pack the data set again"
                     )
         path = folder / "images.npy"
         try:
-            images = np.load(path, mmap_mode="r", allow_pickle=False)
+            images = np.lib.format.open_memmap(path, mode="r")  # refuses objects, which would have to be unpickled
         except (ValueError, OSError, EOFError) as error:
             raise DataError(f"{path} cannot be read ({error}): pack the data set again") from None
         if list(images.shape) != card["shape"] or str(images.dtype) != card["dtype"]:
@@ -336,11 +351,15 @@ class ImageSet:
             )
         path = folder / "table.csv"
         try:  # text first: pandas would read the words "NA" and "None" as missing, and round some numbers
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            table = pd.DataFrame(index=range(len(images)))
+            if card["columns"]:
+                table = pd.read_csv(path, dtype=str, keep_default_na=False)
             if list(table.columns) != list(card["columns"]):
                 raise DataError(f"{path} has the columns {list(table.columns)}, the card says {list(card['columns'])}")
             for name, kind in card["columns"].items():
                 if kind == "bool":
+                    if strange := sorted(set(table[name]) - {"True", "False"}):
+                        raise ValueError(f"column {name!r} holds {strange[0]!r}, which is neither True nor False")
                     table[name] = table[name] == "True"
                 elif kind != "text":
                     table[name] = table[name].replace("", "nan").astype(kind)
@@ -348,11 +367,37 @@ class ImageSet:
             raise
         except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
             raise DataError(f"{path} cannot be read ({error}): pack the data set again") from None
+        try:
+            return cls._from_card(images, table, card)
+        except ValueError as error:
+            raise DataError(
+                f"{folder}: card and table do not fit together ({error}): pack the data set again"
+            ) from None
+
+    @classmethod
+    def _from_card(cls, images: np.ndarray, table: pd.DataFrame, card: dict) -> ImageSet:
         factors = {
             name: Factor(**{**values, "values": tuple(values["values"])}) for name, values in card["factors"].items()
         }
         about = Card(**{name: card[name] for name in Card.__dataclass_fields__})
+        for name, value in asdict(about).items():
+            if not isinstance(value, dict if name == "attributes" else str):
+                raise DataError(f"the card's {name} is {value!r}")
         return cls(images, table, factors, about, card["group"], tuple(card["value_range"]))
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed processes left half written beside the folder."""
+    if os.name != "posix":
+        return  # elsewhere signal 0 is no question
+    for partial in folder.parent.glob(f".{folder.name}.partial-*"):
+        process = partial.name.split("-")[-2]
+        try:
+            os.kill(int(process), 0)  # asks whether it lives
+        except ProcessLookupError:
+            shutil.rmtree(partial, ignore_errors=True)
+        except (ValueError, PermissionError):
+            continue
 
 
 def _sha256(path: Path) -> str:

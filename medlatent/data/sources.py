@@ -30,8 +30,10 @@ def open_images(source: str, n: int | None = None, seed: int = 0) -> ImageSet:
         seed: of the phantoms.
 
     Raises:
-        DataError: the source is unknown, or not packed; the message says what to do.
+        DataError: the source is unknown, or not packed, or n is below 1; the message says what to do.
     """
+    if n is not None and n < 1:
+        raise DataError(f"n: at least one image is needed, got {n}")
     if source in PHANTOMS:
         module = importlib.import_module(f".{source}", __package__)
         return module.generate(5000 if n is None else n, seed=seed)

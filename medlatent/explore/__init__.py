@@ -12,6 +12,7 @@ from .figures import (
     traversal,
 )
 from .sliders import sliders
+from .source import show_source, source_of
 
 __all__ = [
     "figure",
@@ -22,6 +23,8 @@ __all__ = [
     "reconstructions",
     "samples",
     "show",
+    "show_source",
     "sliders",
+    "source_of",
     "traversal",
 ]

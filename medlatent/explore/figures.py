@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from torch import Tensor
 
 from ..metrics import information
@@ -72,8 +73,10 @@ def show(fig: Figure) -> None:
     alt = getattr(fig, "alt", "").strip()
     if not alt:
         raise ValueError("set figure.alt to a sentence that says what the figure shows, before show(figure)")
+    for legend in fig.findobj(Legend):
+        legend.set_frame_on(False)  # its frame is white on dark pages, too
     light = _png(fig, facecolor="white")
-    _recolour(fig, INK, INK_ON_DARK)
+    _recolour(fig, (INK, "black"), INK_ON_DARK)
     dark = _png(fig, facecolor="none")
     plt.close(fig)
     width = int.from_bytes(base64.b64decode(light)[16:20], "big")  # of the PNG header
@@ -91,15 +94,15 @@ def _png(fig: Figure, facecolor: str) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _recolour(fig: Figure, old: str, new: str) -> None:
-    """Draws in ``new`` whatever was drawn in ``old``; backgrounds become transparent."""
-    old = matplotlib.colors.to_rgba(old)
+def _recolour(fig: Figure, old: Sequence[str], new: str) -> None:
+    """Draws in ``new`` whatever was drawn in one of ``old``; backgrounds become transparent."""
+    old = matplotlib.colors.to_rgba_array(old)
     for artist in fig.findobj():
         for kind in ("color", "edgecolor", "markeredgecolor", "facecolor"):
             if hasattr(artist, f"get_{kind}") and hasattr(artist, f"set_{kind}"):
                 value = getattr(artist, f"get_{kind}")()
                 try:
-                    same = np.allclose(matplotlib.colors.to_rgba(value), old)
+                    same = np.isclose(matplotlib.colors.to_rgba(value), old).all(1).any()
                 except (ValueError, TypeError):
                     continue  # one colour an element, or none
                 if same:
@@ -153,7 +156,7 @@ def traversal(
     posteriors: tuple[Tensor, Tensor] | None = None,
     dimensions: Sequence[int] | None = None,
     limits: tuple[float, float] = (-3.0, 3.0),
-    steps: int = 9,
+    steps: int = 7,
     names: Sequence[str] | None = None,
 ) -> Figure:
     """One row a latent dimension: the dimension walks over ``limits``, the others stay where ``code`` has them.
@@ -169,12 +172,14 @@ def traversal(
         names: of all D dimensions; by default z0, z1, …
 
     Raises:
-        ValueError: a dimension is not there.
+        ValueError: a dimension is not there, or the names are not D.
     """
     width = model.latent_dim
+    if names is not None and len(names) != width:
+        raise ValueError(f"names: {len(names)} for {width} dimensions")
     nats = information(*(p.cpu() for p in posteriors)).per_dimension if posteriors is not None else None
     if dimensions is None:
-        dimensions = np.arange(width) if nats is None else np.argsort(-nats)
+        dimensions = np.arange(width) if nats is None else np.argsort(-nats, kind="stable")
         dimensions = dimensions[:8].tolist()
     if wrong := [d for d in dimensions if not 0 <= d < width]:
         raise ValueError(f"dimensions: there is no dimension {wrong[0]}, the code has {width}")
@@ -191,7 +196,7 @@ def traversal(
     return image_table(
         images,
         row_labels=labels,
-        column_labels=[f"{v:+.1f}" if abs(v) > 1e-6 else "0" for v in values.tolist()],
+        column_labels=[f"{v:+.3g}" if abs(v) > 1e-6 else "0" for v in values.tolist()],
         alt=f"A traversal: {len(dimensions)} rows, one for each of {', '.join(labels)}; along a row that dimension "
         f"goes from {limits[0]:g} to {limits[1]:g} in {steps} steps while the others stay fixed.",
     )
@@ -237,8 +242,8 @@ def image_table(
     Raises:
         ValueError: the shape, or the number of labels, does not fit.
     """
-    if images.ndim != 5 or images.shape[2] not in (1, 3):
-        raise ValueError(f"images: expected (rows, columns, 1 or 3, H, W), got {tuple(images.shape)}")
+    if images.ndim != 5 or images.shape[2] not in (1, 3) or not images.numel():
+        raise ValueError(f"images: expected (rows, columns, 1 or 3, H, W), none of them 0, got {tuple(images.shape)}")
     rows, columns, _, high, wide = images.shape
     for name, labels, count in (("row", row_labels, rows), ("column", column_labels, columns)):
         if labels and len(labels) != count:

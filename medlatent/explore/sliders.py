@@ -30,16 +30,21 @@ def sliders(
         posteriors: the means and log-variances of many images, ``(N, D)`` each: the sliders then stand in the order of
             the information in each dimension.
         count: how many sliders.
-        limits: of each slider.
+        limits: of each slider; where ``code`` lies outside, the slider reaches as far as it.
         names: of all D dimensions; by default z0, z1, …
 
     Returns:
         A widget; ``widget.code`` is the present code, a NumPy array ``(D,)``.
+
+    Raises:
+        ValueError: the names are not D.
     """
+    if names is not None and len(names) != model.latent_dim:
+        raise ValueError(f"names: {len(names)} for {model.latent_dim} dimensions")
     start = np.zeros(model.latent_dim, np.float32) if code is None else code.detach().cpu().numpy().astype(np.float32)
     order = range(model.latent_dim)
     if posteriors is not None:
-        order = np.argsort(-information(*(p.cpu() for p in posteriors)).per_dimension).tolist()
+        order = np.argsort(-information(*(p.cpu() for p in posteriors)).per_dimension, kind="stable").tolist()
     picture = widgets.Image(format="png", width=256, height=256, layout={"margin": "0 1em 0 0"})
     box = widgets.HBox()
     box.code = start.copy()
@@ -51,10 +56,11 @@ def sliders(
 
     controls = []
     for dimension in list(order)[:count]:
+        value = float(start[dimension])
         control = widgets.FloatSlider(
-            value=float(np.clip(start[dimension], *limits)),
-            min=limits[0],
-            max=limits[1],
+            value=value,
+            min=min(limits[0], value),
+            max=max(limits[1], value),
             step=0.05,
             description=f"z{dimension}" if names is None else names[dimension],
             readout_format="+.2f",
@@ -70,7 +76,7 @@ def sliders(
 
     def back(_) -> None:
         for control, dimension in zip(controls, list(order)[:count], strict=True):
-            control.value = float(np.clip(start[dimension], *limits))
+            control.value = float(start[dimension])
 
     reset.on_click(back)
     box.children = (picture, widgets.VBox([*controls, reset]))

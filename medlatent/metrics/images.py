@@ -23,7 +23,8 @@ class ImageScore:
 def psnr(images, reconstructions, data_range: float = 1.0) -> ImageScore:
     """The peak signal-to-noise ratio in dB of each image, 10·log10(data_range² / MSE), and its mean over the images.
 
-    The mean of the ratios, not the ratio of the mean error: a single bad image cannot hide the good ones.
+    Implements :eq:`eq-start-2`. The mean of the ratios, not the ratio of the mean error: a single bad image cannot
+    hide the good ones.
 
     Args:
         images: ``(N, C, H, W)``, NumPy or torch.
@@ -34,10 +35,10 @@ def psnr(images, reconstructions, data_range: float = 1.0) -> ImageScore:
         The score in dB; infinite for an image that is reproduced exactly.
 
     Raises:
-        ValueError: the shapes differ, ``data_range`` is not positive, or a value is NaN.
+        ValueError: the shapes differ, there is no image, ``data_range`` is not positive, or a value is NaN.
     """
     a, b = (np.asarray(x, dtype=np.float64) for x in (images, reconstructions))
-    if a.shape != b.shape or a.ndim != 4:
+    if a.shape != b.shape or a.ndim != 4 or not a.size:
         raise ValueError(f"expected two arrays of the same shape (N, C, H, W), got {a.shape} and {b.shape}")
     if not data_range > 0:
         raise ValueError(f"data_range must be positive, got {data_range}")

@@ -34,7 +34,7 @@ def information(mean, logvar) -> DimensionScore:
         ``score``: the sum over dimensions, the KL term of the ELBO.
 
     Raises:
-        ValueError: the shapes differ, or a value is NaN.
+        ValueError: the shapes differ, there is no image, or a value is NaN.
     """
     mean, logvar = _checked(mean, logvar)
     kl = 0.5 * (np.square(mean) + np.exp(logvar) - logvar - 1).mean(0)
@@ -63,7 +63,7 @@ def active_units(mean, threshold: float = 0.01) -> DimensionScore:
 
 def _checked(*arrays) -> tuple[np.ndarray, ...]:
     arrays = tuple(np.asarray(a, dtype=np.float64) for a in arrays)
-    if len({a.shape for a in arrays}) > 1 or arrays[0].ndim != 2:
+    if len({a.shape for a in arrays}) > 1 or arrays[0].ndim != 2 or not arrays[0].size:
         raise ValueError(f"expected arrays of one shape (N, D), got {', '.join(str(a.shape) for a in arrays)}")
     if any(np.isnan(a).any() for a in arrays):
         raise ValueError("the posteriors hold NaN")

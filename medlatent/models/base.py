@@ -89,12 +89,12 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> LatentM
             message names the file.
     """
     tensors, header = read_tensors(path, FORMAT, VERSION)
-    name, config = header["model"], header["config"]
+    name, config = header.get("model"), header.get("config")
     if name not in LatentModel.registry:
         raise ValueError(f"{path} holds a model {name!r}, which is none of {', '.join(LatentModel.registry)}")
-    model = LatentModel.registry[name](**config)
     try:
+        model = LatentModel.registry[name](**config)
         model.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: the weights do not fit {name}({config}): {error}") from None
     return model.to(device).eval()

@@ -1,0 +1,198 @@
+"""book/build.py on a book of one chapter: what it makes, and that each of its checks fails when it should."""
+
+import json
+
+import execute
+import generate
+import nbformat
+import pytest
+from common import BuildError, write
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_builds_and_then_does_nothing_twice(small_book):
+    first = small_book.build()
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "executed in" in first.stdout
+    assert json.loads((small_book.root / "_build/metrics/01_small.json").read_text()) == {"area": 12.566}
+    page = small_book.html("notebooks/01_small.html")
+    assert page.count('alt="One black disc."') == 2
+    assert "only-light" in page
+    assert "only-dark" in page
+    assert "Fig. 1" in page
+    assert 'id="check-small-1"' in page
+    assert "injected-parameters" not in page
+    assert "colab.research.google.com/github/medlatent/medlatent/blob/main/notebooks/01_small.ipynb" in page
+    equations = small_book.html("book/equations.html")
+    assert "01_small.html#check-small-1" in equations
+    assert "api.html#medlatent.losses.area" in equations
+    assert "01_small.html#equation-eq-small-1" in small_book.html("book/api.html")
+    assert "ci" in small_book.html("book/execution_times.html")
+
+    assert "up to date" in small_book.build().stdout
+
+    small_book.page.write_text("# A small book\n\nIt has {ref}`a chapter <small>`, not executed again.\n")
+    second = small_book.build()
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "unchanged" in second.stdout
+    assert "executed in" not in second.stdout
+
+    small_book.page.write_text("# A small book\n\nIt has {ref}`no such chapter <nowhere>`.\n")
+    for _ in range(2):  # a warning fails the second, unchanged build too
+        broken = small_book.build()
+        assert broken.returncode != 0
+        assert "nowhere" in broken.stderr
+        assert not (small_book.root / "_build/html").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("medlatent/losses.py", "\nTAU = 6.28318\n"),
+        ("requirements.txt", "scipy\n"),
+        ("results/run.json", "{}"),
+    ],
+)
+def test_key_holds_all_that_the_result_depends_on(small_book, file, text):
+    before = execute.key(small_book.root, "notebooks/01_small", {"profile": "ci"})
+    assert before == execute.key(small_book.root, "notebooks/01_small", {"profile": "ci"})
+    assert before != execute.key(small_book.root, "notebooks/01_small", {"profile": "laptop"})
+    path = small_book.root / file
+    small_book.write(file, (path.read_text() if path.exists() else "") + text)
+    assert before != execute.key(small_book.root, "notebooks/01_small", {"profile": "ci"})
+
+
+def test_key_holds_the_files_that_the_notebook_names(small_book):
+    small_book.write("book/quiz/small.json", "[]")
+    small_book.change("seed = 0", 'seed = 0\nquestions = "book/quiz/small.json"')
+    before = execute.key(small_book.root, "notebooks/01_small", {})
+    small_book.write("book/quiz/small.json", "[1]")
+    assert before != execute.key(small_book.root, "notebooks/01_small", {})
+
+
+def test_a_failing_cell_fails_the_build_and_leaves_no_page(small_book):
+    small_book.change("print(", 'print("before")\n1 / 0\nprint(')
+    run = small_book.build()
+    assert run.returncode != 0
+    assert "notebooks/01_small: a cell failed" in run.stderr
+    assert "1 / 0" in run.stderr
+    assert "ZeroDivisionError" in run.stderr
+    assert not (small_book.root / "_build/html").exists()
+    assert not list((small_book.root / "_build/executed").rglob("*.ipynb"))
+
+
+def test_an_unknown_profile_fails(small_book):
+    run = small_book.build("--profile", "fast")
+    assert run.returncode != 0
+    assert "AssertionError: fast" in run.stderr
+
+
+def test_an_unknown_parameter_fails_before_anything_runs(small_book):
+    run = small_book.build("-p", "sede=1")
+    assert run.returncode != 0
+    assert "unknown parameter 'sede'" in run.stderr
+    assert "profile, seed" in run.stderr
+
+
+def test_a_notebook_without_parameters_fails(small_book):
+    small_book.change('tags=["parameters"]', "")
+    run = small_book.build("--only", "small")
+    assert run.returncode != 0
+    assert "no cell is tagged 'parameters'" in run.stderr
+
+
+def test_only_an_unknown_slug_fails(small_book):
+    run = small_book.build("--only", "vea")
+    assert run.returncode != 0
+    assert "the notebooks are small" in run.stderr
+
+
+@pytest.fixture
+def published(small_book):
+    """Publishes hand-made cells as if they had been executed, and returns the resulting notebook."""
+
+    def publish(*outputs, **metadata):
+        cell = nbformat.v4.new_code_cell("show()", metadata=metadata)
+        cell.outputs = [nbformat.v4.new_output("display_data", data=data, metadata=about) for data, about in outputs]
+        notebook = nbformat.v4.new_notebook(cells=[cell])
+        write(small_book.root / "_build/executed/notebooks/01_small.ipynb", nbformat.writes(notebook))
+        stage = small_book.root / "_build/stage"
+        execute.publish(small_book.root, "notebooks/01_small", stage, stage / "book/_static")
+        return nbformat.read(stage / "notebooks/01_small.ipynb", as_version=4).cells[0]
+
+    return publish
+
+
+PNG = "aGVsbG8="
+
+
+def test_alt_text_moves_to_where_myst_nb_reads_it(published):
+    cell = published(({"image/png": PNG}, {"image/png": {"alt": "Two\n discs."}}))
+    assert cell.metadata.mystnb.image.alt == "Two discs."
+
+
+def test_alt_text_may_stand_in_the_cell(published):
+    cell = published(({"image/png": PNG}, {}), mystnb={"image": {"alt": "Two discs."}})
+    assert cell.metadata.mystnb.image.alt == "Two discs."
+
+
+@pytest.mark.parametrize("alt", ["", "  ", "figure.png", "../_images/0a1b.png", "plots/loss"])
+def test_a_figure_without_alt_text_of_its_own_fails(published, alt):
+    with pytest.raises(BuildError, match=r"01_small, cell 0 .*show\(\).* without alt text"):
+        published(({"image/png": PNG}, {"image/png": {"alt": alt}}))
+
+
+def test_a_figure_with_no_metadata_fails(published):
+    with pytest.raises(BuildError, match="without alt text"):
+        published(({"image/png": PNG}, {}))
+
+
+def test_two_figures_in_one_cell_fail(published):
+    figure = ({"image/png": PNG}, {"image/png": {"alt": "A disc."}})
+    with pytest.raises(BuildError, match="shows 2 figures"):
+        published(figure, figure)
+
+
+def test_a_metric_published_twice_fails(published):
+    metric = ({"application/vnd.medlatent.metrics+json": {"loss": 1.0}}, {})
+    with pytest.raises(BuildError, match="'loss' a second time"):
+        published(metric, metric)
+
+
+@pytest.mark.parametrize("value", ["1.0", True, None])
+def test_a_metric_that_is_no_number_fails(published, value):
+    with pytest.raises(BuildError, match="no finite number"):
+        published(({"application/vnd.medlatent.metrics+json": {"loss": value}}, {}))
+
+
+def test_a_progress_bar_leaves_its_last_state_only(small_book):
+    text = "step 1\rstep 2\rstep 3\ndone\r\n"
+    cell = nbformat.v4.new_code_cell("train()", outputs=[nbformat.v4.new_output("stream", text=text)])
+    notebook = execute.clean(nbformat.v4.new_notebook(cells=[cell]))
+    assert notebook.cells[0].outputs[0].text == "step 3\ndone\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('tags=["check-small-1"]', "", "no cell is tagged check-small-1"),
+        ("check-small-1", "check-small-2", "check-small-2 checks no equation"),
+        ("(eq-small-1)", "(eq-small-3)", "equation 1 is labelled eq-small-3, not eq-small-1"),
+        ("(eq-small-1)", "", "losses.area says that it implements eq-small-1, which no chapter has"),
+        ("medlatent.losses.area", "medlatent.losses.volume", "does not link back to medlatent.losses.area"),
+    ],
+)
+def test_equations_code_and_checks_hold_together(small_book, before, after, message):
+    generate.equations_page(small_book.root, ["notebooks/01_small"])
+    small_book.change(before, after)
+    with pytest.raises(BuildError, match=message):
+        generate.equations_page(small_book.root, ["notebooks/01_small"])
+
+
+def test_the_public_name_is_the_package_that_reexports(small_book):
+    small_book.write("medlatent/nets/__init__.py", "from .conv import Encoder\n")
+    small_book.write("medlatent/nets/conv.py", 'class Encoder:\n    """Implements :eq:`eq-small-1`."""\n')
+    small_book.write("medlatent/nets/other.py", 'class Other:\n    """Implements :eq:`eq-small-1`."""\n')
+    names = generate.implementations(small_book.root)["eq-small-1"]
+    assert sorted(names) == ["medlatent.losses.area", "medlatent.nets.Encoder", "medlatent.nets.other.Other"]

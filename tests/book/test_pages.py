@@ -1,0 +1,268 @@
+"""Every page in headless Chromium, as a reader meets it: light, dark and on a phone, from a server and from disk."""
+
+import functools
+import re
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from generate import toc_documents, toc_notebooks
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = toc_documents(ROOT)
+EXTRA = ["genindex", "search", "py-modindex"]
+MODES = {"light": (1280, 900), "dark": (1280, 900), "phone": (360, 740)}
+
+pytestmark = [pytest.mark.built, pytest.mark.browser, pytest.mark.timeout(120)]
+
+# Waits for what is drawn late: mathematics, pictures that load when they come near.
+SETTLED = """async () => {
+  if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
+  for (const image of document.images) image.loading = "eager";
+  await Promise.all([...document.images].map(image => image.decode().catch(() => {})));
+}"""
+
+# What sticks out on the right, other than inside something that scrolls by itself or that is folded away.
+TOO_WIDE = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  const clipped = e => e && (getComputedStyle(e).overflowX !== "visible" || clipped(e.parentElement));
+  return [...document.body.querySelectorAll("*")]
+    .filter(e => e.getBoundingClientRect().right > width + 1 && !clipped(e.parentElement))
+    .map(e => e.tagName + "." + e.className).slice(0, 10);
+}"""
+
+# Text and alt of each picture, whether its file arrived, and whether it is shown.
+PICTURES = """() => [...document.images].map(i => ({
+  alt: i.getAttribute("alt"), source: i.getAttribute("src"), arrived: i.naturalWidth > 0,
+  shown: i.getClientRects().length > 0, classes: i.className,
+}))"""
+
+RAW_MATHS = r"""() => [...document.querySelectorAll(".math")]
+  .filter(e => !e.querySelector("mjx-container") || e.querySelector("mjx-merror, [data-mjx-error]"))
+  .map(e => e.textContent.slice(0, 60))"""
+
+
+@pytest.fixture(scope="session")
+def context(browser):
+    """A window of the mode's size, kept for all tests: what a page has loaded once, the next has at hand."""
+
+    @functools.cache
+    def make(mode: str, javascript: bool):
+        width, height = MODES[mode]
+        return browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if mode == "dark" else "light",
+            java_script_enabled=javascript,
+        )
+
+    return make
+
+
+@pytest.fixture
+def visit(context):
+    """Opens pages and collects what went wrong: messages in the console, requests to other hosts, failed requests."""
+    pages = []
+
+    def open_page(url: str, mode: str = "light", javascript: bool = True):
+        page = context(mode, javascript).new_page()
+        pages.append(page)
+        page.problems = []
+        home = urlsplit(url)
+        page.on("console", lambda m: m.type in ("error", "warning") and page.problems.append(f"console: {m.text}"))
+        page.on("pageerror", lambda error: page.problems.append(f"error: {error}"))
+
+        def check(route):
+            address = urlsplit(route.request.url)
+            if address.scheme in ("data", "blob") or (address.scheme, address.netloc) == (home.scheme, home.netloc):
+                route.continue_()
+            else:
+                page.problems.append(f"asks another host: {route.request.url}")
+                route.abort()
+
+        page.on("response", lambda r: r.status >= 400 and page.problems.append(f"{r.status}: {r.url}"))
+        page.route("**/*", check)
+        page.goto(url)
+        if javascript:
+            page.evaluate(SETTLED)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+def assert_well(page, mode: str) -> None:
+    assert page.problems == []
+    pictures = page.evaluate(PICTURES)
+    for picture in pictures:
+        assert picture["arrived"], picture
+        assert picture["alt"] is not None, picture
+        assert not re.search(r"\.(png|jpe?g|svg|gif)$|^_images/", picture["alt"]), picture
+        if "_images/" in picture["source"]:
+            assert len(picture["alt"].split()) >= 3, picture
+    other = "only-light" if mode == "dark" else "only-dark"
+    assert not [p for p in pictures if other in p["classes"] and p["shown"]]
+    assert page.evaluate(RAW_MATHS) == []
+    assert page.evaluate(TOO_WIDE) == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("doc", [*DOCS, *EXTRA])
+def test_page(visit, site, doc, mode):
+    page = visit(f"{site}/{doc}.html", mode)
+    assert page.evaluate("document.documentElement.dataset.theme") == ("dark" if mode == "dark" else "light")
+    assert page.locator("h1").count() >= 1
+    assert_well(page, mode)
+
+
+@pytest.mark.parametrize("doc", DOCS)
+def test_page_from_disk(visit, html, doc):
+    page = visit((html / f"{doc}.html").as_uri())
+    assert_well(page, "light")
+
+
+@pytest.mark.parametrize("doc", toc_notebooks(ROOT))
+def test_chapter_has_rendered_mathematics_figures_and_a_quiz(visit, site, doc):
+    page = visit(f"{site}/{doc}.html")
+    assert page.locator("figure img.only-light").count() >= 1
+    assert page.locator("figure img.only-light").count() == page.locator("figure img.only-dark").count()
+    captions = page.locator("figure figcaption")
+    assert captions.count() >= 1
+    assert all(caption.is_visible() for caption in captions.all())
+    assert page.locator(".Quiz").count() >= 1
+
+
+@pytest.mark.parametrize("doc", toc_notebooks(ROOT))
+def test_colab_opens_the_paired_notebook(visit, site, doc):
+    url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    owner_and_name = url.removeprefix("https://github.com/")
+    page = visit(f"{site}/{doc}.html")
+    links = page.locator("a[href^='https://colab']").evaluate_all("links => links.map(a => a.href)")
+    assert set(links) == {f"https://colab.research.google.com/github/{owner_and_name}/blob/main/{doc}.ipynb"}
+    assert (ROOT / f"{doc}.ipynb").is_file()
+
+
+@pytest.mark.parametrize("place", ["server", "disk"])
+def test_search_finds_without_another_host(visit, site, html, place):
+    home = site if place == "server" else html.as_uri()
+    page = visit(f"{home}/search.html?q=dermoscopy")
+    page.wait_for_selector("#search-results li a", timeout=20_000)
+    assert "glossary" in page.locator("#search-results li a").first.get_attribute("href")
+    assert page.problems == []
+
+
+def test_a_control_without_a_kernel_says_so(visit, site):
+    for doc in toc_notebooks(ROOT):
+        page = visit(f"{site}/{doc}.html")
+        views = page.locator("script[type='application/vnd.jupyter.widget-view+json']").count()
+        assert page.locator(".needs-kernel[role=note]").count() == views, doc
+        if views:
+            notice = page.locator(".needs-kernel").first
+            assert "This control needs a kernel: open the notebook in Colab or JupyterLab" in notice.inner_text()
+            assert notice.locator("a").get_attribute("href").startswith("https://colab.research.google.com/")
+            return
+    pytest.fail("no notebook has sliders")
+
+
+@pytest.mark.parametrize("doc", DOCS)
+def test_the_keyboard_reaches_the_text(visit, site, doc):
+    page = visit(f"{site}/{doc}.html")
+    page.keyboard.press("Tab")
+    assert "skip" in page.evaluate("document.activeElement.textContent").lower()
+
+
+def test_a_page_can_be_read_without_javascript(visit, site):
+    page = visit(f"{site}/{toc_notebooks(ROOT)[0]}.html", javascript=False)
+    assert page.locator("article h1").inner_text()
+    assert page.locator("figure img.only-light").first.is_visible()
+    assert not page.locator("figure img.only-dark").first.is_visible()
+
+
+def test_the_checks_see_what_they_should(visit, tmp_path):
+    (tmp_path / "page.html").write_text(
+        "<!doctype html><html data-theme='light'><h1>x</h1><img src='figure.png' alt='figure.png'>"
+        "<script src='https://example.org/x.js'></script><div style='width: 2000px'>wide</div>"
+        "<span class='math'>\\(x\\)</span></html>"
+    )
+    page = visit((tmp_path / "page.html").as_uri())
+    assert any("asks another host: https://example.org/x.js" in p for p in page.problems)
+    assert page.evaluate(TOO_WIDE) == ["DIV."]
+    assert page.evaluate(RAW_MATHS) == ["\\(x\\)"]
+    assert page.evaluate(PICTURES)[0]["arrived"] is False
+    with pytest.raises(AssertionError):
+        assert_well(page, "light")
+
+
+# --------------------------------------------------------------------------------- links, without a browser
+
+
+def dead_links(folder: Path) -> list[str]:
+    """The links between pages whose file or whose place within it does not exist."""
+    pages = [p for p in folder.rglob("*.html") if "_static" not in p.relative_to(folder).parts]
+    soups = {path: BeautifulSoup(path.read_text(), "html.parser") for path in pages}
+    places = {path: {e["id"] for e in soup.select("[id]")} | {""} for path, soup in soups.items()}
+    found = []
+    for path, soup in soups.items():
+        for link in soup.select("a[href], link[href], script[src], img[src]"):
+            target = link.get("href") or link.get("src")
+            if urlsplit(target).scheme or target.startswith("//"):
+                continue
+            address, fragment = urldefrag(urljoin(path.as_uri(), target))
+            file = Path(unquote(urlsplit(address).path))
+            if not file.is_file():
+                found.append(f"{path.relative_to(folder)} -> {target}: no such file")
+            elif file in places and fragment and unquote(fragment) not in places[file]:
+                found.append(f"{path.relative_to(folder)} -> {target}: no such place")
+    return sorted(set(found))
+
+
+def test_links_between_pages_resolve(html):
+    assert dead_links(html) == []
+
+
+def test_dead_links_are_seen(tmp_path):
+    (tmp_path / "a.html").write_text("<a href='b.html#here'>1</a><a href='b.html#gone'>2</a><a href='c.html'>3</a>")
+    (tmp_path / "b.html").write_text("<p id='here'>x</p>")
+    assert dead_links(tmp_path) == ["a.html -> b.html#gone: no such place", "a.html -> c.html: no such file"]
+
+
+def test_no_page_loads_from_another_host(html):
+    for path in (p for p in html.rglob("*.html") if "_static" not in p.relative_to(html).parts):
+        soup = BeautifulSoup(path.read_text(), "html.parser")
+        for tag in soup.select("script[src], link[rel=stylesheet], link[rel=preload], img[src], iframe[src]"):
+            target = tag.get("src") or tag.get("href")
+            assert urlsplit(target).scheme in ("", "data"), f"{path}: {target}"
+
+
+def test_terms_link_to_the_glossary(html):
+    terms = {e["id"] for e in BeautifulSoup((html / "book/glossary.html").read_text(), "html.parser").select("dt[id]")}
+    linked = set()
+    for path in html.rglob("*.html"):
+        for link in BeautifulSoup(path.read_text(), "html.parser").select("a[href*='#term-']"):
+            linked.add(link["href"].split("#")[1])
+    assert len(terms) >= 30
+    assert linked
+    assert linked <= terms
+
+
+def test_a_missing_chromium_fails_and_says_what_to_install(pytester_like):
+    assert pytester_like.returncode != 0
+    assert "apt-get install chromium" in pytester_like.stdout
+    assert "skipped" not in pytester_like.stdout
+
+
+@pytest.fixture
+def pytester_like(tmp_path):
+    """The browser tests' own fixture on a path without Chromium."""
+    import os
+    import subprocess
+
+    (tmp_path / "test_x.py").write_text("def test_x(chromium):\n    pass\n")
+    (tmp_path / "conftest.py").write_text((Path(__file__).parent / "conftest.py").read_text())
+    environment = os.environ | {"PATH": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", tmp_path]
+    return subprocess.run([*command, tmp_path], env=environment, capture_output=True, text=True, check=False)

@@ -1,0 +1,67 @@
+"""Information and active units against direct computations."""
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from medlatent.metrics import active_units, information
+
+RANDOM = np.random.default_rng(1)
+MEAN = RANDOM.normal(size=(40, 6)) * [2, 1, 0.5, 0.05, 0, 0.3]
+LOGVAR = RANDOM.normal(size=(40, 6)) - 1
+
+
+def test_information_equals_torch_distributions():
+    q = Normal(torch.from_numpy(MEAN), torch.from_numpy(np.exp(0.5 * LOGVAR)))
+    expected = kl_divergence(q, Normal(0.0, 1.0)).mean(0)
+    result = information(MEAN, LOGVAR)
+    np.testing.assert_allclose(result.per_dimension, expected)
+    assert result.score == pytest.approx(expected.sum().item())
+    assert result.per_dimension.dtype == np.float64
+
+
+def test_information_by_hand():
+    # Dimension 0: means 1 and 3 at variance 1, (1/2 + 9/2)/2 nats. Dimension 1 lies on the prior.
+    result = information(np.array([[1.0, 0.0], [3.0, 0.0]]), np.zeros((2, 2)))
+    assert result.per_dimension.tolist() == [2.5, 0.0]
+    assert result.score == 2.5
+
+
+def test_active_units_count_the_variances_above_the_threshold():
+    result = active_units(MEAN)
+    brute = [sum((v - column.mean()) ** 2 for v in column) / (len(column) - 1) for column in MEAN.T]
+    np.testing.assert_allclose(result.per_dimension, brute)
+    assert result.score == sum(v > 0.01 for v in brute) == 4
+    assert active_units(MEAN, threshold=0.5).score == sum(v > 0.5 for v in brute)
+
+
+def test_active_units_by_hand():
+    # Means 0 and 0.2: variance 0.02. A constant mean, however large, is inactive. The threshold itself is not above.
+    mean = np.array([[0.0, 5.0], [0.2, 5.0]])
+    assert active_units(mean).per_dimension.tolist() == pytest.approx([0.02, 0])
+    assert active_units(mean).score == 1
+    assert active_units(np.array([[0.0], [2.0]]), threshold=2.0).score == 0
+
+
+def test_torch_and_numpy_agree():
+    tensors = torch.from_numpy(MEAN), torch.from_numpy(LOGVAR)
+    np.testing.assert_array_equal(information(*tensors).per_dimension, information(MEAN, LOGVAR).per_dimension)
+    np.testing.assert_array_equal(active_units(tensors[0]).per_dimension, active_units(MEAN).per_dimension)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: information(MEAN, LOGVAR[:, :1]), "one shape"),
+        (lambda: information(MEAN[0], LOGVAR[0]), r"\(N, D\)"),
+        (lambda: information(MEAN[:0], LOGVAR[:0]), r"\(0, 6\)"),
+        (lambda: information(MEAN, np.where(LOGVAR > 0, np.nan, LOGVAR)), "NaN"),
+        (lambda: active_units(MEAN[:1]), "at least two images"),
+        (lambda: active_units(np.full((3, 2), np.nan)), "NaN"),
+        (lambda: active_units(MEAN[:, 0]), r"\(N, D\)"),
+    ],
+)
+def test_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,68 @@
+"""The networks of Chen et al.: sizes, shapes, and decoder and encoder as each other's mirror."""
+
+import pytest
+import torch
+from torch import nn
+
+from medlatent.nets import ConvDecoder, ConvEncoder, count_parameters
+
+
+def test_parameters_of_the_paper_s_network():
+    # Worked out by hand: 4x4 kernels 3-32-32-64-64 with biases, then 1024-256-64; back 32-256-1024 and 64-64-32-32-3.
+    encoder = (3 * 32 + 32 * 32 + 32 * 64 + 64 * 64) * 16 + 192 + (1024 * 256 + 256) + (256 * 64 + 64)
+    decoder = (32 * 256 + 256) + (256 * 1024 + 1024) + (64 * 64 + 64 * 32 + 32 * 32 + 32 * 3) * 16 + 131
+    assert count_parameters(ConvEncoder(3, 64, outputs=64)) == encoder
+    assert count_parameters(ConvDecoder(32, 3, 64)) == decoder
+    assert encoder + decoder == 783_235
+
+
+def test_frozen_weights_are_not_counted():
+    layer = nn.Linear(3, 2)
+    layer.bias.requires_grad_(False)
+    assert count_parameters(layer) == 6
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [16, 32, 64, 128])
+def test_shapes(size, channels):
+    images = torch.rand(2, channels, size, size)
+    assert ConvEncoder(channels, size, outputs=10)(images).shape == (2, 10)
+    assert ConvDecoder(5, channels, size)(torch.randn(2, 5)).shape == (2, channels, size, size)
+
+
+@pytest.mark.parametrize("net", [ConvEncoder, ConvDecoder])
+@pytest.mark.parametrize("size", [0, 8, 40, 65, -16])
+def test_another_size_is_refused(net, size):
+    with pytest.raises(ValueError, match=rf"size: .*multiple of 16 pixels, got {size}"):
+        net(size=size)
+
+
+def test_decoder_mirrors_encoder():
+    def layers(net: nn.Module, kind: type) -> list[nn.Module]:
+        return [m for m in net if isinstance(m, kind)]
+
+    encoder, decoder = ConvEncoder(3, 64, outputs=32), ConvDecoder(32, 3, 64)
+    down, up = layers(encoder, nn.Conv2d), layers(decoder, nn.ConvTranspose2d)
+    assert [(m.in_channels, m.out_channels) for m in down] == [(3, 32), (32, 32), (32, 64), (64, 64)]
+    assert [(m.out_channels, m.in_channels) for m in reversed(up)] == [(m.in_channels, m.out_channels) for m in down]
+    assert {(m.kernel_size, m.stride, m.padding) for m in [*down, *up]} == {((4, 4), (2, 2), (1, 1))}
+    linear = layers(encoder, nn.Linear), layers(decoder, nn.Linear)
+    assert [(m.out_features, m.in_features) for m in reversed(linear[1])] == [
+        (m.in_features, m.out_features) for m in linear[0]
+    ]
+    # The code and the logits are unbounded: no activation comes last, and one follows every other layer.
+    for net, hidden in ((encoder, 5), (decoder, 5)):
+        assert len(layers(net, nn.ReLU)) == hidden
+        assert not isinstance(net[-1], nn.ReLU)
+
+
+def test_every_pixel_reaches_the_code_and_every_dimension_every_pixel():
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 32, 32, requires_grad=True)
+    ConvEncoder(3, 32, outputs=4)(images).square().sum().backward()
+    assert (images.grad != 0).all()
+    decoder = ConvDecoder(4, 3, 32)
+    with torch.inference_mode():
+        z = torch.randn(1, 4)
+        moved = decoder(z + torch.eye(4)) - decoder(z)
+    assert (moved != 0).all()

@@ -1,0 +1,233 @@
+"""What every notebook of the course keeps to; each rule is tried on a notebook that breaks it."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import pair
+import pytest
+from generate import Chapter, check_equations, implementations, slug, toc_notebooks
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+NOTEBOOKS = toc_notebooks(ROOT)
+
+
+def tags(cell) -> set[str]:
+    return set(cell.metadata.get("tags", []))
+
+
+def problems(source: Path) -> list[str]:
+    """What in a notebook does not keep to the conventions that the book, Colab and the tests rely on."""
+    cells = jupytext.read(source).cells
+    code = [c for c in cells if c.cell_type == "code"]
+    text = "\n\n".join(c.source for c in cells if c.cell_type == "markdown")
+    name = slug(source.stem).replace("_", "-")
+    found = []
+    if not re.match(rf"\({name}\)=\n+# \S", cells[0].source):
+        found.append(f"the first cell does not begin with ({name})= and the title")
+    if len(re.findall(r"^# \S", text, re.M)) != 1:
+        found.append("there must be exactly one first-level heading")
+    colab = [c for c in code if "colab" in tags(c)]
+    if len(colab) != 1 or code[0] is not colab[0] or "remove-cell" not in tags(colab[0]):
+        found.append("the first code cell is not the one for Colab, tagged colab and remove-cell")
+    elif "google.colab" not in colab[0].source:
+        found.append("the cell for Colab does not ask whether it is in Colab")
+    parameters = [c for c in code if "parameters" in tags(c)]
+    if len(parameters) != 1:
+        found.append("there must be exactly one cell tagged parameters")
+    else:
+        values = {
+            t.id: s.value for s in ast.parse(parameters[0].source).body if isinstance(s, ast.Assign) for t in s.targets
+        }
+        for key, default in (("profile", "ci"), ("seed", 0)):
+            if not isinstance(values.get(key), ast.Constant) or values[key].value != default:
+                found.append(f"the parameters cell does not set {key} = {default!r}")
+    if not any("quiz" in tags(c) for c in code[-3:]):
+        found.append("there is no cell tagged quiz at the end")
+    if not any("publish_metrics" in c.source for c in code):
+        found.append("no cell publishes metrics")
+    if "you will be able to" not in text.lower():
+        found.append("the chapter does not say what 'you will be able to' do")
+    if not re.search(r"\b(minutes?|hours?)\b", text):
+        found.append("the chapter does not say how long it takes")
+    for heading in ("Summary", "Quiz", "Further reading"):
+        if not re.search(rf"^#+ .*{heading}", text, re.M | re.I):
+            found.append(f"there is no section {heading!r}")
+    if outside := re.findall(r"\]\((http://[^)]+)\)", text):
+        found.append(f"a link is not https: {outside[0]}")
+    return found
+
+
+@pytest.mark.parametrize("doc", NOTEBOOKS)
+def test_keeps_to_the_conventions(doc):
+    assert problems(ROOT / f"{doc}.py") == []
+
+
+@pytest.mark.parametrize("doc", NOTEBOOKS)
+def test_pair_is_in_step(doc):
+    assert pair.problem(ROOT / f"{doc}.py") == ""
+
+
+@pytest.mark.parametrize("doc", NOTEBOOKS)
+def test_derived_notebook_says_what_the_source_says_and_holds_no_outputs(doc):
+    from jupytext.compare import compare_notebooks
+
+    derived = jupytext.read(ROOT / f"{doc}.ipynb")
+    compare_notebooks(derived, jupytext.read(ROOT / f"{doc}.py"), fmt="py:percent", compare_outputs=False)
+    for cell in derived.cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+
+
+def test_every_notebook_is_in_the_table_of_contents():
+    assert sorted(f"notebooks/{p.stem}" for p in (ROOT / "notebooks").glob("*.py")) == sorted(NOTEBOOKS)
+
+
+def test_equations_code_and_checks_hold_together():
+    assert check_equations([Chapter.read(ROOT, doc) for doc in NOTEBOOKS], implementations(ROOT)) == []
+
+
+RUN = """
+import sys, jupytext
+scope = {"__name__": "__main__"}
+for cell in jupytext.read(sys.argv[1]).cells:
+    tags = cell.metadata.get("tags", [])
+    if cell.cell_type == "code" and "colab" not in tags:
+        exec(compile(cell.source, "cell", "exec"), scope)
+        if "parameters" in tags:
+            scope["profile"] = "fast"
+"""
+
+
+@pytest.mark.parametrize("doc", NOTEBOOKS)
+def test_an_unknown_profile_is_an_error(doc):
+    environment = os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", RUN, ROOT / f"{doc}.py"]
+    run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode != 0
+    last = run.stderr.strip().splitlines()[-1]
+    assert "fast" in last, last
+    assert "laptop" in last, f"the message should list the profiles there are: {last}"
+
+
+GOOD = """
+# %% [markdown]
+# (good)=
+# # A good chapter
+#
+# After ten minutes you will be able to say why.
+
+# %% tags=["colab", "remove-cell"]
+import importlib.util
+if importlib.util.find_spec("google.colab"):
+    raise SystemExit
+
+# %% tags=["parameters"]
+profile = "ci"
+seed = 0
+
+# %%
+publish_metrics("good", {"a": 1.0})
+
+# %% [markdown]
+# ## Quiz
+
+# %% tags=["quiz"]
+ask()
+
+# %% [markdown]
+# ## Summary
+# ## Further reading
+"""
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """Writes a notebook that keeps to everything, but for one change."""
+
+    def make(before: str = "", after: str = "") -> Path:
+        assert before in GOOD
+        path = tmp_path / "01_good.py"
+        path.write_text((GOOD.replace(before, after) if before else GOOD).lstrip())
+        return path
+
+    return make
+
+
+def test_a_good_notebook_has_no_problem(notebook):
+    assert problems(notebook()) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("(good)=\n", "(other)=\n", "does not begin with (good)="),
+        ("# # A good chapter", "# ## A good chapter", "first-level heading"),
+        ("# ## Summary", "# # Summary", "exactly one first-level heading"),
+        ('"colab", "remove-cell"', '"colab"', "tagged colab and remove-cell"),
+        ("google.colab", "google", "whether it is in Colab"),
+        ('tags=["parameters"]', "", "exactly one cell tagged parameters"),
+        ('profile = "ci"', 'profile = "paper"', "profile = 'ci'"),
+        ("seed = 0", "", "seed = 0"),
+        ('tags=["quiz"]', "", "tagged quiz"),
+        ("publish_metrics", "publish", "publishes metrics"),
+        ("you will be able to", "you can", "'you will be able to'"),
+        ("ten minutes", "this", "how long it takes"),
+        ("# ## Further reading", "", "'Further reading'"),
+        ("say why.", "see [it](http://example.org).", "not https"),
+    ],
+)
+def test_each_rule_has_been_seen_to_fail(notebook, before, after, message):
+    assert any(message in p for p in problems(notebook(before, after)))
+
+
+def test_deriving_twice_gives_the_same_bytes_and_stable_ids(notebook):
+    source = notebook()
+    first = pair.derive(source)
+    assert pair.derive(source) == first
+    ids = [c["id"] for c in json.loads(first)["cells"]]
+    assert len(set(ids)) == len(ids)
+    changed = [c["id"] for c in json.loads(pair.derive(notebook("ask()", "ask(5)")))["cells"]]
+    assert sum(a != b for a, b in zip(ids, changed, strict=True)) == 1
+
+
+def test_cells_alike_get_different_ids(notebook):
+    ids = [c["id"] for c in json.loads(pair.derive(notebook("# %%\npublish", "# %%\nask()\n\n# %%\npublish")))["cells"]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_pair_out_of_step_is_seen(notebook):
+    source = notebook()
+    assert "is missing" in pair.problem(source)
+    target = source.with_suffix(".ipynb")
+    target.write_text(pair.derive(source))
+    assert pair.problem(source) == ""
+    derived = json.loads(target.read_text())
+    next(c for c in derived["cells"] if c["cell_type"] == "code")["outputs"] = [
+        {"output_type": "stream", "name": "stdout", "text": "left behind"}
+    ]
+    target.write_text(json.dumps(derived))
+    assert "is not what" in pair.problem(source)
+    target.write_text(pair.derive(source))
+    notebook("ask()", "ask(5)")
+    assert "is not what" in pair.problem(source)
+
+
+def test_the_command_fails_when_out_of_step_and_mends_it(notebook):
+    command, source = [sys.executable, ROOT / "book/pair.py"], notebook()
+    check = subprocess.run([*command, "--check", source], capture_output=True, text=True, check=False)
+    assert check.returncode != 0
+    assert "make pair" in check.stderr
+    assert (
+        "wrote 01_good.ipynb" in subprocess.run([*command, source], capture_output=True, text=True, check=True).stdout
+    )
+    assert subprocess.run([*command, source], capture_output=True, text=True, check=True).stdout == ""
+    subprocess.run([*command, "--check", source], check=True)

@@ -1,0 +1,26 @@
+"""Profiles are complete, and unknown names are errors."""
+
+import pytest
+
+from medlatent.profiles import NAMES, TRAINING, choose
+
+
+def test_choose():
+    assert choose({"ci": 1, "laptop": 2, "paper": 3}, "laptop") == 2
+
+
+@pytest.mark.parametrize("name", ["CI", "", "full", "paper "])
+def test_an_unknown_name_is_an_error_that_lists_the_known(name):
+    with pytest.raises(ValueError, match=f"unknown profile '{name}': choose one of ci, laptop, paper"):
+        choose({"ci": 1, "laptop": 2, "paper": 3}, name)
+
+
+def test_a_profile_left_out_is_an_error_even_if_another_is_asked_for():
+    with pytest.raises(ValueError, match="'paper' is not described"):
+        choose({"ci": 1, "laptop": 2}, "ci")
+
+
+def test_the_command_line_has_all_three_in_growing_size():
+    sizes = [TRAINING[name]["steps"] * TRAINING[name]["batch_size"] for name in NAMES]
+    assert sizes == sorted(sizes)
+    assert all(set(TRAINING[name]) == {"steps", "batch_size"} for name in NAMES)

@@ -1,0 +1,378 @@
+"""Records: written and read, evaluated again, and refused where somebody changed them."""
+
+import json
+import math
+import shutil
+import subprocess
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import medlatent.results
+from medlatent.data import Card, DataError, ImageSet
+from medlatent.models import VAE, BetaVAE
+from medlatent.results import (
+    METRICS_MIME,
+    Record,
+    agrees,
+    evaluate,
+    evaluation_entry,
+    find_record,
+    publish_metrics,
+    results_folder,
+    surroundings,
+    thin_history,
+)
+
+CARD = Card("packed", "computed here", "CC0-1.0", "nobody", "cut to 16 pixels")
+N = 30
+
+
+def image_set() -> ImageSet:
+    images = np.random.default_rng(0).integers(0, 256, (N, 3, 16, 16), dtype=np.uint8)
+    return ImageSet(images, pd.DataFrame({"split": ["train", "test"] * (N // 2)}), {}, CARD)
+
+
+def build(seed: int = 0, **options) -> VAE:
+    torch.manual_seed(seed)
+    model = VAE(**{"latent_dim": 3, "size": 16, **options})
+    with torch.no_grad():
+        model.encoder[-1].weight.mul_(200)  # spread the posterior means, so that some units are active
+    return model
+
+
+@pytest.fixture
+def packed(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path / "data"))
+    return image_set().save(tmp_path / "data" / "ham10000")
+
+
+@pytest.fixture
+def recorded(tmp_path, packed):
+    """A results folder with one record of a real set, and the record."""
+    model, folder = build(), tmp_path / "results"
+    weights = model.save(folder / "vae" / "run.safetensors")
+    record = Record(
+        slug="vae",
+        name="run",
+        model="VAE",
+        config=model.config,
+        data={"name": "packed"},
+        run={"steps": 3, "command": "é"},
+        weights={"file": "run.safetensors", "sha256": sha256(weights.read_bytes()).hexdigest(), "bytes": 1},
+        history={"step": [1, 3], "loss": [2.5, 1.25]},
+        metrics={"ham10000/test": evaluation_entry(model, "ham10000")},
+    )
+    record.write(folder)
+    return folder, record
+
+
+class TestEvaluate:
+    def test_equals_a_plain_computation(self):
+        model, images = build(), image_set()
+        result = evaluate(model, images)
+        sse, ratio, kl, means = [], [], [], []
+        with torch.inference_mode():
+            for stored in images.images:
+                image = torch.from_numpy(stored).float()[None] / 255
+                mean, logvar = model.encode(image)
+                error = (model.decode(mean) - image).double()
+                sse.append(error.square().sum().item())
+                ratio.append(-10 * math.log10(error.square().mean().item()))
+                kl.append(
+                    sum(
+                        0.5 * (m * m + math.exp(v) - v - 1)
+                        for m, v in zip(mean[0].tolist(), logvar[0].tolist(), strict=True)
+                    )
+                )
+                means.append(mean[0].tolist())
+        assert list(result) == ["sse", "psnr", "kl", "active_units"]
+        assert result["sse"] == pytest.approx(np.mean(sse), rel=1e-6)
+        assert result["psnr"] == pytest.approx(np.mean(ratio), rel=1e-6)
+        assert result["kl"] == pytest.approx(np.mean(kl), rel=1e-5)
+        assert result["active_units"] == (np.var(means, axis=0, ddof=1) > 0.01).sum() > 0
+
+    @pytest.mark.parametrize("batch_size", [1, 7, 30])
+    def test_batches_do_not_matter(self, batch_size):
+        model, images = build(), image_set()
+        assert evaluate(model, images, batch_size) == pytest.approx(evaluate(model, images), rel=1e-5)
+
+    def test_needs_no_luck_and_leaves_the_model_in_evaluation_mode(self):
+        model, state = build().train(), torch.get_rng_state()
+        evaluate(model, image_set())
+        torch.set_rng_state(state)
+        assert not model.training
+        evaluate(model, image_set())
+        assert torch.equal(torch.get_rng_state(), state)
+
+    def test_entry(self, packed):
+        entry = evaluation_entry(build(), "ham10000", "test", n=20)
+        test = image_set().subset(range(20)).split("test")
+        values = evaluate(build(), test)
+        assert entry == {
+            "source": "ham10000",
+            "n": 20,
+            "seed": 0,
+            "split": "test",
+            "images": 10,
+            "fingerprint": test.fingerprint,
+            "values": values,
+        }
+
+
+class TestRecord:
+    def test_round_trip(self, recorded):
+        folder, record = recorded
+        path = folder / "vae" / "run.json"
+        assert Record.read(path) == record
+        assert "é" in path.read_text(encoding="utf-8")
+        assert sorted(p.name for p in path.parent.iterdir()) == ["run.json", "run.safetensors"]
+
+    def test_no_file(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"none\.json"):
+            Record.read(tmp_path / "none.json")
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"{", b"\xff", b"[]", b"3", b"{}", b'{"format": "medlatent.ImageSet", "version": 1}']
+    )
+    def test_foreign_files(self, tmp_path, content):
+        (tmp_path / "run.json").write_bytes(content)
+        with pytest.raises(ValueError, match=r"run\.json (is not valid JSON|is no record: its 'format')"):
+            Record.read(tmp_path / "run.json")
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"version": 2}, r"run\.json has version 2, this medlatent reads version 1"),
+            ({"version": None}, r"run\.json has version None"),
+            ({"colour": "red"}, r"run\.json: .*colour"),
+            ({"metrics": [1]}, r"run\.json: the field 'metrics' must be a dict, got \[1\]"),
+            ({"slug": 3}, r"run\.json: the field 'slug' must be a str, got 3"),
+            ({"weights": None}, r"run\.json: the field 'weights' must be a dict"),
+        ],
+    )
+    def test_changed_fields(self, recorded, change, message):
+        path = recorded[0] / "vae" / "run.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+        with pytest.raises(ValueError, match=message):
+            Record.read(path)
+
+    @pytest.mark.parametrize("field", ["model", "metrics", "weights"])
+    def test_missing_fields(self, recorded, field):
+        path = recorded[0] / "vae" / "run.json"
+        fields = json.loads(path.read_text())
+        del fields[field]
+        path.write_text(json.dumps(fields))
+        with pytest.raises(ValueError, match=rf"run\.json: .*'{field}'"):
+            Record.read(path)
+
+    def test_find_record(self, recorded, monkeypatch):
+        folder, record = recorded
+        monkeypatch.setattr(medlatent.results, "results_folder", lambda: folder)
+        assert find_record("vae", "run") == record
+        with pytest.raises(FileNotFoundError, match=r"other\.json: no such record; recorded for vae: run"):
+            find_record("vae", "other")
+        with pytest.raises(FileNotFoundError, match="recorded for gan: none"):
+            find_record("gan", "run")
+
+    def test_the_results_folder_of_a_checkout_lies_beside_the_package(self, root):
+        assert results_folder() in (root / "results", Path("results"))
+
+
+class TestLoadModel:
+    def test_gives_the_model(self, recorded):
+        folder, record = recorded
+        model = record.load_model(folder)
+        assert not model.training
+        assert torch.equal(model.encoder[-1].weight, build().encoder[-1].weight)
+
+    def test_missing_weights(self, recorded):
+        folder, record = recorded
+        (folder / "vae" / "run.safetensors").unlink()
+        with pytest.raises(FileNotFoundError, match=r"run\.safetensors: the weights of the record vae/run are missing"):
+            record.load_model(folder)
+
+    def test_exchanged_weights(self, recorded):
+        folder, record = recorded
+        build(seed=1).save(folder / "vae" / "run.safetensors")
+        with pytest.raises(
+            ValueError, match=r"run\.safetensors is not what vae/run was recorded with: its SHA-256 differs"
+        ):
+            record.load_model(folder)
+
+    def test_another_model_than_the_record_says(self, recorded):
+        folder, record = recorded
+        with pytest.raises(ValueError, match=r"run\.safetensors holds VAE\(.*the record vae/run says VAE\(.*0\.9"):
+            replace(record, config={**record.config, "variance": 0.9}).load_model(folder)
+        with pytest.raises(ValueError, match="the record vae/run says BetaVAE"):
+            replace(record, model=BetaVAE.__name__).load_model(folder)
+
+
+class TestReevaluate:
+    def test_agrees_with_what_was_recorded(self, recorded):
+        folder, record = recorded
+        pairs = record.reevaluate(folder)
+        assert list(pairs) == ["ham10000/test"]
+        assert list(pairs["ham10000/test"]) == ["sse", "psnr", "kl", "active_units"]
+        assert all(agrees(*pair) for pair in pairs["ham10000/test"].values())
+
+    @pytest.mark.parametrize("name", ["sse", "psnr", "kl", "active_units"])
+    def test_an_edited_number_is_found(self, recorded, name):
+        folder, record = recorded
+        record.metrics["ham10000/test"]["values"][name] *= 1.01
+        pairs = record.reevaluate(folder)["ham10000/test"]
+        assert [key for key, pair in pairs.items() if not agrees(*pair)] == [name]
+
+    def test_a_number_that_nobody_computes(self, recorded):
+        folder, record = recorded
+        record.metrics["ham10000/test"]["values"]["accuracy"] = 1.0
+        with pytest.raises(
+            ValueError, match=r"vae/run: ham10000/test holds \['accuracy'\], which evaluate does not compute"
+        ):
+            record.reevaluate(folder)
+
+    def test_data_that_are_not_here_are_left_out(self, recorded, monkeypatch):
+        folder, record = recorded
+        monkeypatch.delenv("MEDLATENT_DATA")
+        assert record.reevaluate(folder) == {}
+
+    def test_other_data_under_the_same_name(self, recorded, packed):
+        folder, record = recorded
+        images = image_set()
+        images.images[1] ^= 1
+        images.save(packed, overwrite=True)
+        with pytest.raises(ValueError, match=r"vae/run: ham10000/test here is not the set .* cut to 16 pixels"):
+            record.reevaluate(folder)
+
+    def test_damaged_data_are_not_taken_for_absent_ones(self, recorded, packed):
+        folder, record = recorded
+        (packed / "table.csv").write_text("split\n")
+        with pytest.raises(DataError, match=r"table\.csv is damaged"):
+            record.reevaluate(folder)
+
+    def test_a_phantom_that_does_not_exist_is_not_taken_for_absent_data(self, recorded):
+        folder, record = recorded
+        record.metrics["ham10000/test"]["source"] = "phantoms.unicorn"
+        with pytest.raises(DataError, match=r"unknown source 'phantoms\.unicorn'"):
+            record.reevaluate(folder)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (100.0, 100.05, True),
+        (100.0, 100.2, False),
+        (0.0, 0.0, True),
+        (0.0, 1e-6, False),
+        (math.inf, math.inf, True),
+        (math.nan, math.nan, False),
+        (5, 6, False),
+    ],
+)
+def test_agrees(a, b, expected):
+    assert agrees(a, b) is expected
+
+
+class TestSurroundings:
+    def test_in_a_checkout(self, root):
+        found = surroundings(torch.device("cpu"))
+        assert found["device"].startswith("cpu: ")
+        assert len(found["device"]) > 5
+        assert found["torch"] == torch.__version__
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True)
+        if head.returncode == 0:
+            assert found["commit"].removesuffix("+changes") == head.stdout.strip()
+
+    def test_outside_git(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(medlatent.results, "__file__", str(tmp_path / "results.py"))
+        monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+        assert surroundings(torch.device("cpu"))["commit"] == "unknown"
+
+    def test_without_git(self, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        assert surroundings(torch.device("cpu"))["commit"] == "unknown"
+
+    @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+    def test_installed_inside_somebody_else_s_checkout(self, tmp_path, monkeypatch):
+        def git(*arguments):
+            identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+            subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+        (tmp_path / ".gitignore").write_text(".venv\n")
+        (tmp_path / ".venv").mkdir()
+        (tmp_path / ".venv" / "results.py").write_text("")
+        git("init")
+        git("add", ".gitignore")
+        git("commit", "-m", "theirs")
+        monkeypatch.setattr(medlatent.results, "__file__", str(tmp_path / ".venv" / "results.py"))
+        assert surroundings(torch.device("cpu"))["commit"] == "unknown"
+        (tmp_path / "results.py").write_text("")
+        git("add", "results.py")
+        git("commit", "-m", "ours")
+        monkeypatch.setattr(medlatent.results, "__file__", str(tmp_path / "results.py"))
+        commit = surroundings(torch.device("cpu"))["commit"]
+        assert len(commit) == 40
+        (tmp_path / "results.py").write_text("changed")
+        assert surroundings(torch.device("cpu"))["commit"] == f"{commit}+changes"
+
+
+class TestThinHistory:
+    def test_by_hand(self):
+        values = np.array([[1, 10], [3, 20], [5, 30], [7, 40]], np.float32)
+        assert thin_history(("loss", "kl"), values, points=2) == {
+            "step": [2, 4],
+            "loss": [2.0, 6.0],
+            "kl": [15.0, 35.0],
+        }
+
+    @pytest.mark.parametrize(("n", "points", "expected"), [(7, 3, [3, 5, 7]), (3, 200, [1, 2, 3]), (1, 5, [1])])
+    def test_windows(self, n, points, expected):
+        history = thin_history(("loss",), np.arange(n, dtype=np.float32)[:, None], points)
+        assert history["step"] == expected
+        starts = [0, *expected[:-1]]
+        assert history["loss"] == [(a + b - 1) / 2 for a, b in zip(starts, expected, strict=True)]
+        json.dumps(history)
+
+
+class TestPublishMetrics:
+    @pytest.fixture
+    def bundles(self, monkeypatch):
+        shown = []
+        monkeypatch.setattr("IPython.display.display", lambda thing: shown.append(thing._repr_mimebundle_()))
+        return shown
+
+    def test_a_table_for_the_reader_and_json_for_the_machine(self, bundles):
+        publish_metrics("vae", {"sse": torch.tensor(12.5), "kl": np.float32(0.25), "active_units": 3})
+        (bundle,) = bundles
+        assert bundle[METRICS_MIME] == {"vae.sse": 12.5, "vae.kl": 0.25, "vae.active_units": 3.0}
+        json.dumps(bundle)
+        assert bundle["text/plain"].splitlines() == [
+            "vae.sse           12.5",
+            "vae.kl            0.25",
+            "vae.active_units  3",
+        ]
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            (math.nan, "the metric 'kl' of vae is nan"),
+            (math.inf, "the metric 'kl' of vae is inf"),
+            (np.float32("-inf"), "the metric 'kl' of vae is -inf"),
+            ("many", "the metric 'kl' of vae is no number: 'many'"),
+            (None, "the metric 'kl' of vae is no number: None"),
+            (torch.zeros(2), "the metric 'kl' of vae is no number"),
+        ],
+    )
+    def test_what_is_no_finite_number_is_named_and_nothing_is_shown(self, bundles, value, message):
+        with pytest.raises(ValueError, match=message):
+            publish_metrics("vae", {"sse": 1.0, "kl": value})
+        assert bundles == []
+
+    def test_nothing_to_publish(self, bundles):
+        with pytest.raises(ValueError, match="no metrics of vae to publish"):
+            publish_metrics("vae", {})
