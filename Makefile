@@ -1,0 +1,62 @@
+# `make` lists what can be made. Another interpreter for .venv: make PYTHON=python3.12 book
+
+PYTHON ?= python3
+PROFILE ?= ci
+JOBS ?= 2
+PORT ?= 8000
+
+# One thread a process: notebooks and tests run side by side, and more threads would be several times slower.
+export OMP_NUM_THREADS := 1
+export OMP_WAIT_POLICY := PASSIVE
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+BIN := .venv/bin
+HASH := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('requirements.txt', 'rb').read()).hexdigest()[:16])")
+INSTALLED := .venv/.installed-$(HASH)
+
+.DEFAULT_GOAL := help
+.PHONY: help book test check serve pair references clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+
+book: $(INSTALLED) ## execute the notebooks that changed and build the book: _build/html/index.html
+	$(BIN)/python book/build.py --profile $(PROFILE) --jobs $(JOBS)
+
+test: lint book ## build the book and test everything, in a browser too
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval-lax
+
+check: lint ## the fast part of the tests: format, lint, pairs in step, unit tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not built and not browser"
+
+serve: book ## show the book at http://127.0.0.1:8000
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+pair: $(INSTALLED) ## derive the .ipynb from the .py, and every public address from _config.yml
+	$(BIN)/python book/address.py
+	$(BIN)/python book/pair.py
+
+references: book ## store today's metrics and outputs as what later builds are compared with
+	$(BIN)/python book/references.py
+
+clean: ## remove what was built; .venv stays
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.PHONY: lint environment
+environment: $(INSTALLED)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python book/address.py --check
+	$(BIN)/python book/pair.py --check
+
+# torch first and exactly: a looser request on the way would fetch gigabytes of another build of it.
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c "import sys; sys.exit('medlatent needs Python 3.11 or newer: make PYTHON=python3.12 ...' if sys.version_info < (3, 11) else 0)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	@rm -f .venv/.installed-* && touch $@

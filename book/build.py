@@ -1,0 +1,129 @@
+"""Builds the book: executes the notebooks that changed, then turns everything into HTML, every warning an error.
+
+    python book/build.py [--profile ci] [--jobs 2] [--only SLUG] [--execute] [--force]
+
+The result is ``_build/html``. It is there only if the last build found nothing wrong.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import files
+from pathlib import Path
+
+from common import BuildError, digest, tree, write
+from execute import environment, execute, publish
+from generate import equations_page, slug, times_page, toc_notebooks
+
+SOURCES = ("_config.yml", "_toc.yml", "requirements.txt", "book", "notebooks", "medlatent", "results")
+MATHJAX = "tex-svg-full.js"  # one file, without fonts of its own
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--profile", default="ci", help="the profile that the notebooks run at (default: ci)")
+    parser.add_argument("--jobs", type=int, default=2, help="notebooks that run side by side (default: 2)")
+    parser.add_argument("--only", metavar="SLUG", help="execute this notebook and build no pages")
+    parser.add_argument("--execute", action="store_true", help="execute the notebooks and build no pages")
+    parser.add_argument("--force", action="store_true", help="execute what has not changed, too")
+    parser.add_argument(
+        "-p",
+        dest="parameters",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another parameter for the notebooks",
+    )
+    parser.add_argument(
+        "--root", type=Path, default=Path(__file__).resolve().parents[1], help="the folder with _toc.yml"
+    )
+    return parser.parse_args()
+
+
+def execute_all(root: Path, docs: list[str], parameters: dict[str, str], jobs: int, force: bool) -> None:
+    """Executes notebooks side by side and reports each; every failure is shown before the build stops."""
+
+    def one(doc: str) -> str:
+        try:
+            seconds, ran = execute(root, doc, parameters, force)
+        except BuildError as error:
+            return str(error)
+        print(f"{doc:<32} {f'executed in {seconds:.1f} s' if ran else 'unchanged'}", flush=True)
+        return ""
+
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        failures = [message for message in pool.map(one, docs) if message]
+    if failures:
+        raise BuildError("\n\n".join(failures))
+
+
+def stage_sources(root: Path, docs: list[str], equations: str) -> Path:
+    """Lays out what Sphinx reads: pages, executed notebooks, generated pages and MathJax."""
+    stage = root / "_build/stage"
+    shutil.rmtree(stage, ignore_errors=True)
+    shutil.copytree(root / "book", stage / "book", ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+    shutil.copytree(root / "book/_ext", stage / "book/_ext", dirs_exist_ok=True)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy2(root / name, stage / name)
+    static = stage / "book/_static"
+    source = next(f for f in files("sphinx-mathjax-offline") if f.name == MATHJAX).locate()
+    (static / "mathjax").mkdir(parents=True)
+    shutil.copy2(source, static / "mathjax" / MATHJAX)
+    for doc in docs:
+        publish(root, doc, stage, static)
+    write(stage / "book/equations.md", equations)
+    write(stage / "book/execution_times.md", times_page(root, docs))
+    return stage
+
+
+def sphinx(root: Path, stage: Path) -> None:
+    """Builds from nothing each time: on a second, unchanged build Sphinx would not repeat its warnings."""
+    out = root / "_build/sphinx"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [Path(sys.executable).parent / "jupyter-book", "build", stage, "--path-output", out]
+    command += ["-W", "-n", "--keep-going"]
+    run = subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True)
+    log = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
+    write(root / "_build/sphinx.log", log)
+    found = [line for line in log.splitlines() if "WARNING" in line or "ERROR" in line]
+    if run.returncode or found:
+        raise BuildError("Sphinx found:\n" + ("\n".join(found) or log[-4000:]) + "\n(all of it: _build/sphinx.log)")
+    (out / "_build/html").rename(root / "_build/html")
+
+
+def build(args: argparse.Namespace) -> None:
+    root, start = args.root.resolve(), time.perf_counter()
+    if bad := [p for p in args.parameters if "=" not in p]:
+        raise BuildError(f"-p {bad[0]}: expected NAME=VALUE")
+    parameters = {"profile": args.profile, **dict(p.split("=", 1) for p in args.parameters)}
+    docs = toc_notebooks(root)
+    if args.only:
+        if not (chosen := [d for d in docs if slug(d) == args.only]):
+            raise BuildError(f"--only {args.only}: the notebooks are {', '.join(map(slug, docs))}")
+        return execute_all(root, chosen, parameters, 1, args.force)
+    if args.execute:
+        return execute_all(root, docs, parameters, args.jobs, args.force)
+    html, stamp = root / "_build/html", root / "_build/book.key"
+    now = digest(root, tree(root, *SOURCES), sorted(parameters.items()), sys.version)
+    if not args.force and html.is_dir() and stamp.is_file() and stamp.read_text() == now:
+        print("The book is up to date: _build/html/index.html")
+        return None
+    stamp.unlink(missing_ok=True)
+    shutil.rmtree(html, ignore_errors=True)
+    equations = equations_page(root, docs)  # before the long part: what it refuses does not depend on a result
+    execute_all(root, docs, parameters, args.jobs, args.force)
+    sphinx(root, stage_sources(root, docs, equations))
+    write(stamp, now)
+    print(f"The book is built ({time.perf_counter() - start:.0f} s): _build/html/index.html")
+    return None
+
+
+if __name__ == "__main__":
+    try:
+        build(arguments())
+    except BuildError as error:
+        sys.exit(f"\nThe book was not built.\n\n{error}")

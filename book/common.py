@@ -1,0 +1,34 @@
+"""What the scripts of the book share."""
+
+import hashlib
+from pathlib import Path
+
+
+class BuildError(Exception):
+    """The book cannot be built as it stands; the message says where and what to do."""
+
+
+def write(path: Path, text: str | bytes) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(text.encode() if isinstance(text, str) else text)
+    partial.replace(path)
+
+
+def tree(root: Path, *names: str) -> list[Path]:
+    """The files of these folders or files, sorted; what Python or an editor leaves behind is not among them."""
+    found = []
+    for name in names:
+        path = root / name
+        found += [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return sorted(p for p in found if "__pycache__" not in p.parts and not p.name.startswith("."))
+
+
+def digest(root: Path, files: list[Path], *more: object) -> str:
+    """SHA-256 over names and contents of files, and anything else that prints."""
+    total = hashlib.sha256(repr(more).encode())
+    for path in files:
+        total.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode())
+        total.update(path.read_bytes())
+    return total.hexdigest()

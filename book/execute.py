@@ -1,0 +1,213 @@
+"""Executes the notebooks of the book, each only when something it depends on has changed.
+
+The result and its key lie under ``_build/executed/``. The key covers the notebook, the package, the requirements, the
+recorded results, the files of this repository that the notebook names, and the parameters.
+"""
+
+import ast
+import base64
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jupytext
+import nbformat
+from common import BuildError, digest, tree, write
+from pair import derive
+
+METRICS = "application/vnd.medlatent.metrics+json"
+DARK = "application/vnd.medlatent.dark+png"
+IMAGES = ("image/png", "image/jpeg", "image/gif", "image/svg+xml")
+CELL_TIMEOUT = 900  # seconds; the longest cell of the ci profile takes about two minutes
+
+
+def parameter_names(source: Path) -> set[str]:
+    """The names assigned in the notebook's cell tagged ``parameters``."""
+    for cell in jupytext.read(source).cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            statements = ast.parse(cell.source).body
+            targets = [t for s in statements if isinstance(s, ast.Assign) for t in s.targets]
+            targets += [s.target for s in statements if isinstance(s, ast.AnnAssign)]
+            return {t.id for t in targets if isinstance(t, ast.Name)}
+    raise BuildError(f"{source}: no cell is tagged 'parameters'; add one that sets profile and seed")
+
+
+def check_parameters(source: Path, parameters: dict[str, str]) -> None:
+    """Refuses a parameter that the notebook does not have: papermill would only warn, and run with the default."""
+    known = parameter_names(source)
+    if unknown := sorted(set(parameters) - known):
+        raise BuildError(
+            f"{source}: unknown parameter {unknown[0]!r}; its parameters cell sets {', '.join(sorted(known))}"
+        )
+
+
+def key(root: Path, doc: str, parameters: dict[str, str]) -> str:
+    """Changes when the notebook's result may change."""
+    source = root / f"{doc}.py"
+    text = source.read_text(encoding="utf-8")
+    named = sorted(set(re.findall(r"""["']((?:book|tests|data_scripts|benchmarks)/[\w./-]+)["']""", text)))
+    files = [source, *tree(root, "medlatent", "requirements.txt", "results")]
+    files += [root / name for name in named if (root / name).is_file()]
+    return digest(root, files, sorted(parameters.items()), platform.python_version())
+
+
+def environment(root: Path) -> dict[str, str]:
+    """One thread each: where several notebooks run side by side, more threads are several times slower.
+
+    The real data stay out, wherever the book is built: its pages are the same for everybody, and show no patient.
+    """
+    path = os.pathsep.join(p for p in (str(root), os.environ.get("PYTHONPATH")) if p)
+    inherited = {name: value for name, value in os.environ.items() if name != "MEDLATENT_DATA"}
+    return inherited | {
+        "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONPATH": path,
+        "PYTHONHASHSEED": "0",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "IPYTHONDIR": str(root / "_build/ipython"),  # a reader's own start-up files do not take part
+    }
+
+
+def machine() -> str:
+    """The processor, and the GPU where there is one: what a time means depends on it."""
+    import torch
+
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists() and (found := re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.M)):
+        name = found.group(1)
+    return f"{name}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else f"{name}, one thread"
+
+
+def execute(root: Path, doc: str, parameters: dict[str, str], force: bool = False) -> tuple[float, bool]:
+    """Runs one notebook if its key has changed.
+
+    Returns:
+        The seconds it took (now, or when it last ran), and whether it ran now.
+
+    Raises:
+        BuildError: a parameter is unknown, or a cell failed; then no earlier result is left behind either.
+    """
+    source, result = root / f"{doc}.py", root / f"_build/executed/{doc}.ipynb"
+    record, now = result.with_suffix(".json"), key(root, doc, parameters)
+    check_parameters(source, parameters)
+    if not force and result.exists() and record.exists():
+        known = json.loads(record.read_text())
+        if known["key"] == now:
+            return known["seconds"], False
+    for stale in (result, record):
+        stale.unlink(missing_ok=True)
+    plain, executed = result.with_suffix(".in.ipynb"), result.with_suffix(".out.ipynb")
+    write(plain, derive(source))
+    command = [sys.executable, "-m", "papermill", str(plain), str(executed), "--cwd", str(root), "-k", "python3"]
+    command += ["--no-progress-bar", "--execution-timeout", str(CELL_TIMEOUT)]
+    for name, value in parameters.items():
+        command += ["-p", name, value]
+    start = time.perf_counter()
+    run = subprocess.run(command, env=environment(root), capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    try:
+        if run.returncode:
+            raise BuildError(failure(doc, executed, run.stderr))
+        notebook = clean(nbformat.read(executed, as_version=4))
+    finally:
+        plain.unlink(missing_ok=True)
+        executed.unlink(missing_ok=True)
+    write(result, nbformat.writes(notebook))
+    about = {
+        "key": now,
+        "profile": parameters.get("profile", ""),
+        "seconds": round(seconds, 1),
+        "machine": machine(),
+        "executed": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    }
+    write(record, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    return seconds, True
+
+
+def failure(doc: str, executed: Path, log: str) -> str:
+    """What went wrong: the notebook, the source of the cell, its traceback."""
+    if executed.exists():
+        for cell in nbformat.read(executed, as_version=4).cells:
+            for output in cell.get("outputs", []):
+                if output.output_type == "error":
+                    traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback))
+                    return f"{doc}: a cell failed\n\n{cell.source}\n\n{traceback}"
+    return f"{doc}: the notebook could not be executed\n\n{log[-4000:]}"
+
+
+def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drops papermill's traces and what a progress bar has overwritten; widget states stay."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags = ["injected-parameters", "remove-cell"]
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
+    return notebook
+
+
+def publish(root: Path, doc: str, stage: Path, static: Path) -> None:
+    """Puts an executed notebook into the stage: metrics extracted, every figure with its alt text and dark twin.
+
+    Raises:
+        BuildError: a figure has no alt text of its own, a cell shows two figures, or a metric is no number.
+    """
+    notebook = nbformat.read(root / f"_build/executed/{doc}.ipynb", as_version=4)
+    metrics: dict[str, float] = {}
+    for index, cell in enumerate(notebook.cells):
+        place = f"{doc}, cell {index} ({(cell.source.strip().splitlines() or ['empty'])[-1]!r})"
+        pictures = 0
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            collect_metrics(metrics, data.pop(METRICS, {}), place)
+            dark = data.pop(DARK, None)
+            if any(kind in data for kind in IMAGES):
+                pictures += 1
+                set_alt(cell, output, place)
+                if dark and "image/png" in data:
+                    light = hashlib.sha256(base64.b64decode(data["image/png"])).hexdigest()
+                    write(static / f"dark/{light}.png", base64.b64decode(dark))
+        if pictures > 1:
+            raise BuildError(f"{place} shows {pictures} figures; one cell can describe only one: split the cell")
+        if "outputs" in cell:
+            cell.outputs = [o for o in cell.outputs if o.output_type in ("stream", "error") or o.data]
+    write(root / f"_build/metrics/{Path(doc).name}.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    write(stage / f"{doc}.ipynb", nbformat.writes(notebook))
+
+
+def collect_metrics(metrics: dict[str, float], new: dict[str, float], place: str) -> None:
+    for name, value in new.items():
+        if name in metrics:
+            raise BuildError(f"{place} publishes the metric {name!r} a second time; give it another name")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise BuildError(f"{place} publishes {name!r} = {value!r}, which is no finite number")
+        metrics[name] = value
+
+
+def set_alt(cell: nbformat.NotebookNode, output: nbformat.NotebookNode, place: str) -> None:
+    """Puts the alt text, and the width, where myst-nb reads it: in the cell's metadata, not the output's."""
+    stated = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+    described = [output.metadata[kind].get("alt", "") for kind in IMAGES if kind in output.metadata]
+    alt = " ".join((next(filter(None, described), "") or stated).split())
+    if not alt or re.fullmatch(r"\S*(/\S*|\.(png|jpe?g|gif|svg))", alt):
+        raise BuildError(
+            f"{place} shows a figure without alt text of its own ({alt!r}): "
+            "show it with medlatent.explore.show(fig), or describe it in the cell's metadata as mystnb.image.alt"
+        )
+    image = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
+    image["alt"] = alt
+    for kind in IMAGES:
+        if width := output.metadata.get(kind, {}).get("width"):
+            image.setdefault("width", f"{width}px")

@@ -1,0 +1,70 @@
+"""Derives ``notebooks/NN_slug.ipynb`` from ``notebooks/NN_slug.py``, one way; unchanged sources change nothing.
+
+python book/pair.py [--check] [FILE.py ...]
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+from common import write
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def derive(source: Path) -> str:
+    """The text of the notebook: no outputs, and cell ids that follow from the place and the content of each cell."""
+    notebook = jupytext.read(source)
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        content = hashlib.sha256(f"{cell.cell_type}\0{cell.source}".encode()).hexdigest()[:12]
+        seen[content] = seen.get(content, 0) + 1
+        cell.id = content if seen[content] == 1 else f"{content}-{seen[content]}"
+    # jupytext's own entry names its version and would change with it; Colab wants to know the language
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    nbformat.validate(notebook)
+    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def problem(source: Path) -> str:
+    """Why the pair is out of step; empty if it is not."""
+    target = source.with_suffix(".ipynb")
+    if not target.exists():
+        return f"{target.name} is missing"
+    if target.read_text(encoding="utf-8") != derive(source):
+        return f"{target.name} is not what {source.name} derives"
+    return ""
+
+
+def main() -> str | None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a pair is out of step")
+    parser.add_argument("sources", nargs="*", type=Path, help="by default all of notebooks/")
+    args = parser.parse_args()
+    sources = args.sources or sorted((ROOT / "notebooks").glob("*.py"))
+    if args.check:
+        names = {s.stem for s in sources}
+        folder = sources[0].parent if sources else ROOT / "notebooks"
+        orphans = [f"{p.name} has no source {p.stem}.py" for p in folder.glob("*.ipynb") if p.stem not in names]
+        if problems := [*filter(None, map(problem, sources)), *([] if args.sources else orphans)]:
+            return "\n".join([*problems, "Edit the .py, then run: make pair"])
+        return None
+    for source in sources:
+        if problem(source):
+            write(source.with_suffix(".ipynb"), derive(source))
+            print(f"wrote {source.with_suffix('.ipynb').name}")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Stores what later builds are compared with; run it only when a change of the numbers is meant.
+
+    python book/references.py
+
+Writes ``tests/notebooks/metrics/NN_slug.json`` from the metrics of the built book; and, where a notebook tags cells
+``nbval-check-output``, a short one ``tests/notebooks/references/NN_slug.ipynb``: its parameters, the cells tagged
+``reference`` that lead there, and those cells with their outputs.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from common import BuildError, write
+from execute import clean, environment, failure
+from generate import toc_notebooks
+from pair import derive
+
+ROOT = Path(__file__).resolve().parents[1]
+TOLERANCE = 0.02  # another processor or thread count moves a loss by up to 0.1 % after 300 steps, and more after more
+TAGS = {"parameters", "reference", "nbval-check-output"}
+
+
+def excerpt(source: Path) -> nbformat.NotebookNode:
+    """The cells of a notebook that its reference holds, without outputs."""
+    notebook = nbformat.reads(derive(source), as_version=4)
+    notebook.cells = [c for c in notebook.cells if TAGS & set(c.metadata.get("tags", []))]
+    return notebook
+
+
+def is_checked(cell: nbformat.NotebookNode) -> bool:
+    return "nbval-check-output" in cell.metadata.get("tags", [])
+
+
+def store_metrics(built: Path, stored: Path) -> None:
+    """Takes over the built values; a tolerance that was set by hand stays."""
+    before = json.loads(stored.read_text()) if stored.exists() else {}
+    after = {
+        name: {"value": value, "rtol": before.get(name, {}).get("rtol", TOLERANCE)}
+        for name, value in json.loads(built.read_text()).items()
+    }
+    write(stored, json.dumps(after, indent=2, sort_keys=True) + "\n")
+
+
+def store_reference(root: Path, doc: str, target: Path) -> None:
+    """Executes the excerpt and keeps it with its outputs.
+
+    Raises:
+        BuildError: a cell failed, or a cell to be compared prints nothing, or the address of an object.
+    """
+    notebook = excerpt(root / f"{doc}.py")
+    if not any(map(is_checked, notebook.cells)):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        plain, executed = Path(folder) / "in.ipynb", Path(folder) / "out.ipynb"
+        write(plain, nbformat.writes(notebook))
+        command = [sys.executable, "-m", "papermill", plain, executed, "--cwd", root, "-k", "python3"]
+        run = subprocess.run(
+            [*command, "--no-progress-bar"], env=environment(root), capture_output=True, text=True, check=False
+        )
+        if run.returncode:
+            raise BuildError(failure(doc, executed, run.stderr))
+        result = clean(nbformat.read(executed, as_version=4))
+    for old, new in zip(notebook.cells, result.cells, strict=True):
+        new.metadata, new.id = old.metadata, old.id
+        if is_checked(new):
+            if not new.outputs:
+                raise BuildError(f"{doc}: the cell {new.source[:60]!r} is to be compared, but has no output")
+            if re.search(r"at 0x[0-9a-f]{6,}", str(new.outputs)):
+                raise BuildError(f"{doc}: the cell {new.source[:60]!r} prints an address, another one each time")
+        else:
+            new.outputs = []
+    result.metadata = notebook.metadata
+    write(target, json.dumps(result, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    for doc in toc_notebooks(ROOT):
+        name = Path(doc).name
+        store_metrics(ROOT / f"_build/metrics/{name}.json", ROOT / f"tests/notebooks/metrics/{name}.json")
+        store_reference(ROOT, doc, ROOT / f"tests/notebooks/references/{name}.ipynb")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BuildError as error:
+        sys.exit(str(error))
