@@ -47,6 +47,7 @@ class Chapter:
     title: str
     text: str
     labels: list[str]
+    sections: dict[str, str]
     tags: set[str]
 
     @classmethod
@@ -54,9 +55,14 @@ class Chapter:
         cells = jupytext.read(root / f"{doc}.py").cells
         text = "\n\n".join(c.source for c in cells if c.cell_type == "markdown")
         title = re.search(r"^# (.+)$", text, re.M)
-        labels = [a or b for a, b in LABEL.findall(text)]
+        labels, sections, section = [], {}, ""
+        for line in re.finditer(rf"^##+ (?P<section>.+)$|{LABEL.pattern}", text, re.M):
+            section = line["section"] or section
+            if label := line[2] or line[3]:
+                labels.append(label)
+                sections[label] = section
         tags = {t for c in cells if c.cell_type == "code" for t in c.metadata.get("tags", [])}
-        return cls(doc, title.group(1) if title else doc, text, labels, tags)
+        return cls(doc, title.group(1) if title else doc, text, labels, sections, tags)
 
 
 def implementations(root: Path) -> dict[str, list[str]]:
@@ -127,10 +133,15 @@ def equations_page(root: Path, docs: list[str]) -> str:
     ]
     for chapter in chapters:
         if chapter.labels:
-            lines += [f"\n## {chapter.title}\n", "| Equation | Implemented by | Checked |", "|:--|:--|:--|"]
+            lines += [
+                f"\n## {chapter.title}\n",
+                "| Equation | Section | Implemented by | Checked |",
+                "|:--|:--|:--|:--|",
+            ]
             for label in chapter.labels:
                 code = ", ".join(f"{{py:obj}}`{n.split('.', 2)[2]} <{n}>`" for n in claims.get(label, [])) or "–"
-                lines.append(f"| {{eq}}`{label}` | {code} | {{ref}}`the check <check-{label[3:]}>` |")
+                section = chapter.sections[label]
+                lines.append(f"| {{eq}}`{label}` | {section} | {code} | {{ref}}`the check <check-{label[3:]}>` |")
     return "\n".join(lines) + "\n"
 
 

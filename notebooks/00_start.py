@@ -48,23 +48,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-if (
-    "google.colab" in sys.modules and not Path("medlatent").is_dir()
-):  # Colab: fetch the course, use it from here
+if "google.colab" in sys.modules and not Path("medlatent").is_dir():
+    # Colab: fetch the course, install it, and work in its folder.
+    address = "https://github.com/medlatent/medlatent"
     subprocess.run(
-        [
-            "git",
-            "clone",
-            "--quiet",
-            "--depth=1",
-            "https://github.com/medlatent/medlatent",
-        ],
-        check=True,
+        ["git", "clone", "--quiet", "--depth=1", address], check=True
     )
     os.chdir("medlatent")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "."], check=True
-    )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, ".[notebooks]"], check=True)
 
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"
@@ -161,7 +153,7 @@ explore.sliders(model, code=z[0], posteriors=posteriors)
 
 # %% [markdown]
 # Between two codes runs a straight line. Decoding the points along it changes one lesion into another, and every picture
-# on the way looks like a lesion. If you mix the *images* instead, you see two lesions on top of each other.
+# on the way shows one lesion, however faint. If you mix the *images* instead, you see two lesions on top of each other.
 
 # %% mystnb={"figure": {"caption": "Above: the images themselves mixed. Below: their codes mixed, then decoded.", "name": "fig-start-interpolation"}} tags=["hide-input"]
 by_size = images.table["size"].to_numpy().argsort()

@@ -494,7 +494,7 @@ def _mask(image: dict[str, torch.Tensor], shape: tuple[int, int]) -> torch.Tenso
 
 
 BLOCK = 1024  # images prepared at a time
-CHUNK_PIXELS = 32 * 64 * 64  # painted at a time: what the cache of one core holds of the maps
+CHUNK_PIXELS = 128 * 64 * 64  # fewer cost more calls, more leave the cache; measured with benchmarks/phantoms.py
 
 
 def _in_chunks(draw, factors, size, seed, device, lesion) -> torch.Tensor:
