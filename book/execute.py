@@ -173,6 +173,9 @@ def publish(root: Path, doc: str, stage: Path, static: Path) -> None:
             data = output.get("data", {})
             collect_metrics(metrics, data.pop(METRICS, {}), place)
             dark = data.pop(DARK, None)
+            for kind in ("text/html", "application/javascript"):
+                if "JCResponses" in data.get(kind, ""):
+                    data[kind] = wait_for_mathjax(data[kind])
             if any(kind in data for kind in IMAGES):
                 pictures += 1
                 set_alt(cell, output, place)
@@ -185,6 +188,18 @@ def publish(root: Path, doc: str, stage: Path, static: Path) -> None:
             cell.outputs = [o for o in cell.outputs if o.output_type in ("stream", "error") or o.data]
     write(root / f"_build/metrics/{Path(doc).name}.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
     write(stage / f"{doc}.ipynb", nbformat.writes(notebook))
+
+
+def wait_for_mathjax(quiz: str) -> str:
+    """Keeps jupyterquiz from MathJax until it is there, and from loading its own from another host.
+
+    The page defines ``MathJax`` as an object of settings before the script arrives; the quiz would take that for the
+    script and fail, or load another one. When MathJax arrives it typesets the whole page, quizzes too.
+    """
+    asked = re.compile(r"typeof MathJax !==? 'undefined'")
+    if not asked.search(quiz):
+        raise BuildError("jupyterquiz no longer asks for MathJax as this build expects: see wait_for_mathjax")
+    return asked.sub("window.MathJax?.typeset", re.sub(r"https://cdn[^']*", "", quiz))
 
 
 def collect_metrics(metrics: dict[str, float], new: dict[str, float], place: str) -> None:

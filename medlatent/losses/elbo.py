@@ -54,7 +54,7 @@ def squared_error(reconstruction: Tensor, images: Tensor) -> Tensor:
     Returns:
         ``(B,)``.
     """
-    return (reconstruction - images).square().flatten(1).sum(1)
+    return (reconstruction - images).square().sum((1, 2, 3))
 
 
 def gaussian_nll(reconstruction: Tensor, images: Tensor, variance: float = 0.5) -> Tensor:
@@ -93,13 +93,13 @@ def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
     Returns:
         ``(B,)``.
     """
-    return F.binary_cross_entropy_with_logits(logits, images, reduction="none").flatten(1).sum(1)
+    return F.binary_cross_entropy_with_logits(logits, images, reduction="none").sum((1, 2, 3))
 
 
 def beta_vae_objective(reconstruction: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
-    """The negative ELBO, averaged over the batch, with the KL weighted by beta.
+    """An estimate of the negative ELBO, averaged over the batch, with the KL weighted by beta.
 
-    Implements :eq:`eq-vae-8`; at ``beta=1`` it is the negative of :eq:`eq-vae-3`.
+    Implements :eq:`eq-vae-8` and :eq:`eq-independence-1`; at ``beta=1`` it is the negative of :eq:`eq-vae-3`.
 
     Args:
         reconstruction: the negative log-likelihood of each image, ``(B,)``.

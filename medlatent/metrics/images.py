@@ -23,8 +23,8 @@ class ImageScore:
 def psnr(images, reconstructions, data_range: float = 1.0) -> ImageScore:
     """The peak signal-to-noise ratio in dB of each image, 10·log10(data_range² / MSE), and its mean over the images.
 
-    Implements :eq:`eq-start-2`. The mean of the ratios, not the ratio of the mean error: a single bad image cannot
-    hide the good ones.
+    Implements :eq:`eq-start-2`. The mean of the images' values in dB, not the value of
+    their mean error: a single bad image cannot hide the good ones.
 
     Args:
         images: ``(N, C, H, W)``, NumPy or torch.

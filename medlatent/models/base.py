@@ -40,6 +40,9 @@ class LatentModel(nn.Module):
         super().__init_subclass__(**kwargs)
         LatentModel.registry[cls.__name__] = cls
 
+    def prepare(self, images: int) -> None:
+        """Told before training on how many images; a model whose loss depends on that number takes it from here."""
+
     def update(self, images: Tensor) -> dict[str, Tensor]:
         """One iteration of the algorithm on a batch ``(B, C, H, W)`` in [0, 1].
 

@@ -36,16 +36,16 @@ class ConvEncoder(nn.Sequential):
         a, b, c, d = WIDTHS
         super().__init__(
             nn.Conv2d(channels, a, 4, stride=2, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(a, b, 4, stride=2, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(b, c, 4, stride=2, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(c, d, 4, stride=2, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Flatten(),
             nn.Linear(d * side * side, HIDDEN),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(HIDDEN, outputs),
         )
 
@@ -67,16 +67,16 @@ class ConvDecoder(nn.Sequential):
         a, b, c, d = WIDTHS
         super().__init__(
             nn.Linear(latent_dim, HIDDEN),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(HIDDEN, d * side * side),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Unflatten(1, (d, side, side)),
             nn.ConvTranspose2d(d, c, 4, stride=2, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.ConvTranspose2d(c, b, 4, stride=2, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.ConvTranspose2d(b, a, 4, stride=2, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.ConvTranspose2d(a, channels, 4, stride=2, padding=1),
         )
 

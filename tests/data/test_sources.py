@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from medlatent.data import Card, DataError, ImageSet, open_images, packed_folder
-from medlatent.data.sources import PHANTOMS, REAL
+from medlatent.data.sources import CARRIED, PHANTOMS, REAL
 
 CARD = Card("packed", "computed here", "CC0-1.0", "nobody", "none")
 
@@ -22,7 +22,8 @@ def packed(tmp_path, monkeypatch):
 @pytest.mark.parametrize("source", ["ham1000", "phantoms.heart", "phantoms", "no/such/folder", "HAM10000"])
 def test_an_unknown_source_is_an_error_that_lists_the_known(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=f"unknown source '{source}': use {', '.join([*PHANTOMS, *REAL])} or the path"):
+    known = ", ".join([*PHANTOMS, *CARRIED, *REAL])
+    with pytest.raises(DataError, match=f"unknown source '{source}': use {known} or the path"):
         open_images(source)
 
 

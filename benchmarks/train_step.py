@@ -1,0 +1,336 @@
+"""Images a second of one training step: medlatent against a bare PyTorch loop and against pythae, side by side.
+
+All train the convolutional network of Chen et al. on 3×64×64 images that lie in memory, from the same weights. The
+contenders take turns in one process, a few steps each, so that other load on the machine meets all of them. Printed
+are the medians over the rounds, the medians of each round's ratios, and in brackets the same ratios of the processor's
+time, which other load moves less. See README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import math
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from medlatent.data.phantoms import lesion
+from medlatent.models import VAE, BetaTCVAE, LatentModel
+from medlatent.nets import ConvDecoder, ConvEncoder
+from medlatent.training import choose_precision, train
+
+LATENT_DIM, BETA, RATE = 32, 6.0, 1e-4
+Contender = Callable[[], tuple[float, float]]  # runs its steps; returns the seconds and the mean loss
+
+
+def bare_vae_loss(encoder, decoder, x: Tensor, _: int) -> Tensor:
+    """The VAE's loss as one writes it down."""
+    mean, logvar = encoder(x).chunk(2, 1)
+    z = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
+    reconstruction = F.mse_loss(torch.sigmoid(decoder(z)), x, reduction="sum") / (2 * len(x))
+    return reconstruction + 0.5 * (mean**2 + logvar.exp() - logvar - 1).sum(1).mean()
+
+
+def bare_tcvae_loss(encoder, decoder, x: Tensor, dataset_size: int) -> Tensor:
+    """The beta-TCVAE's loss as one writes it down, minibatch-weighted."""
+    mean, logvar = encoder(x).chunk(2, 1)
+    z = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
+    reconstruction = F.mse_loss(torch.sigmoid(decoder(z)), x, reduction="sum") / (2 * len(x))
+
+    def log_density(z, mean, logvar):
+        return -0.5 * (math.log(2 * math.pi) + logvar + (z - mean) ** 2 * torch.exp(-logvar))
+
+    pairs = log_density(z[:, None], mean[None], logvar[None])
+    constant = math.log(len(x) * dataset_size)
+    posterior = log_density(z, mean, logvar).sum(1)
+    aggregate = torch.logsumexp(pairs.sum(2), 1) - constant
+    marginals = (torch.logsumexp(pairs, 1) - constant).sum(1)
+    prior = log_density(z, torch.zeros_like(z), torch.zeros_like(z)).sum(1)
+    kl = (posterior - aggregate) + BETA * (aggregate - marginals) + (marginals - prior)
+    return reconstruction + kl.mean()
+
+
+class Timer:
+    """Seconds between entry and exit, the device's queue emptied at both."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds = device, 0.0
+
+    def __enter__(self) -> Timer:
+        self._wait()
+        self.began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._wait()
+        self.seconds = time.perf_counter() - self.began
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def networks(device: torch.device) -> tuple[ConvEncoder, ConvDecoder]:
+    """The same network with the same weights for everyone."""
+    torch.manual_seed(0)
+    return ConvEncoder(outputs=2 * LATENT_DIM).to(device), ConvDecoder(LATENT_DIM).to(device)
+
+
+def loop(loss_of: Callable, parameters: list, images: Tensor, batch_size: int, steps: int) -> Contender:
+    """The bare loop: a permutation, Adam with its defaults, the loss looked at after the last step."""
+    optimiser = torch.optim.Adam(parameters, lr=RATE)
+
+    def run() -> tuple[float, float]:
+        with Timer(images.device) as timer:
+            total, order = 0.0, torch.randperm(len(images), device=images.device)
+            for step in range(steps):
+                loss = loss_of(images[order[step * batch_size : (step + 1) * batch_size]])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                total = total + loss.detach()
+            mean = float(total) / steps
+        return timer.seconds, mean
+
+    return run
+
+
+def bare(loss: Callable, images: Tensor, batch_size: int, steps: int) -> Contender:
+    """The network and one of the losses above."""
+    encoder, decoder = networks(images.device)
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    return loop(lambda x: loss(encoder, decoder, x, len(images)), parameters, images, batch_size, steps)
+
+
+def medlatent(kind: type[LatentModel], precision: str, images: Tensor, batch_size: int, steps: int) -> Contender:
+    """``medlatent.training.train`` itself: drawing of batches, history, progress and checks included."""
+    model = build(kind)
+
+    def run() -> tuple[float, float]:
+        history = train(
+            model, images, steps, batch_size=batch_size, device=images.device.type, precision=precision, progress=False
+        )
+        return history.seconds, float(history["loss"].mean())
+
+    return run
+
+
+def build(kind: type[LatentModel]) -> LatentModel:
+    """A model with the weights of :func:`networks`; variance 1 makes its reconstruction term pythae's."""
+    options = {"beta": BETA, "estimator": "mws"} if kind is BetaTCVAE else {}
+    model = kind(latent_dim=LATENT_DIM, variance=1.0, learning_rate=RATE, **options)
+    encoder, decoder = networks(torch.device("cpu"))
+    model.encoder.load_state_dict(encoder.state_dict())
+    model.decoder.load_state_dict(decoder.state_dict())
+    return model
+
+
+def capture(model: LatentModel, batch: Tensor) -> Callable[[Tensor], dict[str, Tensor]]:
+    """Records one whole update as a CUDA graph, optimiser included; the result replays it on another batch.
+
+    The recording needs a few updates on ``batch`` to warm up, which count as training. What the replay returns is
+    overwritten by the next one.
+
+    Raises:
+        ValueError: the batch is not on a CUDA device.
+    """
+    if not batch.is_cuda:
+        raise ValueError(f"only a CUDA device records graphs, the batch is on {batch.device}")
+    for optimiser in model.optimisers().values():
+        for group in optimiser.param_groups:
+            group["capturable"] = True
+    static = batch.clone(memory_format=torch.preserve_format)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            model.update(static)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        terms = model.update(static)
+
+    def replay(batch: Tensor) -> dict[str, Tensor]:
+        static.copy_(batch)
+        graph.replay()
+        return terms
+
+    return replay
+
+
+def captured(kind: type[LatentModel], images: Tensor, batch_size: int, steps: int) -> Contender:
+    """The update as a CUDA graph, on batches drawn as in the bare loop."""
+    model = build(kind).to(images.device, memory_format=torch.channels_last).train()
+    model.precision = choose_precision("auto", images.device)
+    model.prepare(len(images))
+    images = images.contiguous(memory_format=torch.channels_last)
+    replay = capture(model, images[:batch_size])
+
+    def run() -> tuple[float, float]:
+        with Timer(images.device) as timer:
+            total, order = 0.0, torch.randperm(len(images), device=images.device)
+            for step in range(steps):
+                total = total + replay(images[order[step * batch_size : (step + 1) * batch_size]])["loss"]
+            mean = float(total) / steps
+        return timer.seconds, mean
+
+    return run
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Keeps the trainer's log and progress bars off the tables."""
+    logging.disable(logging.WARNING)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+    logging.disable(logging.NOTSET)
+
+
+def pythae_contenders(images: Tensor, batch_size: int, steps: int) -> dict[str, Contender]:
+    """pythae's BetaTCVAE on the same network: in the bare loop, and in pythae's own trainer."""
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import BetaTCVAE as Peer
+    from pythae.models import BetaTCVAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = networks(images.device)[0]
+
+        def forward(self, x: Tensor) -> ModelOutput:
+            mean, logvar = self.net(x).chunk(2, 1)
+            return ModelOutput(embedding=mean, log_covariance=logvar)
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = networks(images.device)[1]
+
+        def forward(self, z: Tensor) -> ModelOutput:
+            return ModelOutput(reconstruction=torch.sigmoid(self.net(z)))
+
+    def peer() -> Peer:
+        config = BetaTCVAEConfig(
+            input_dim=(3, 64, 64), latent_dim=LATENT_DIM, alpha=1.0, beta=BETA, gamma=1.0, use_mss=False
+        )
+        return Peer(config, Encoder(), Decoder()).to(images.device)
+
+    model = peer()
+    found = {
+        "pythae BetaTCVAE, bare loop": loop(
+            lambda x: model({"data": x}, dataset_size=len(images)).loss,
+            list(model.parameters()),
+            images,
+            batch_size,
+            steps,
+        )
+    }
+
+    chosen = images[: steps * batch_size].cpu()
+    folder = tempfile.TemporaryDirectory(prefix="train_step_")
+    with silence():
+        trainer = BaseTrainer(
+            peer(),
+            BaseDataset(chosen, torch.zeros(len(chosen))),
+            training_config=BaseTrainerConfig(
+                output_dir=folder.name,
+                per_device_train_batch_size=batch_size,
+                learning_rate=RATE,
+                no_cuda=images.device.type != "cuda",
+            ),
+        )
+        trainer.prepare_training()
+
+    def run(folder=folder) -> tuple[float, float]:  # which lives as long as the trainer may write to it
+        with silence(), Timer(images.device) as timer:
+            mean = float(trainer.train_step(1))
+        return timer.seconds, mean
+
+    return found | {"pythae BetaTCVAE, its trainer": run}
+
+
+def contenders(images: Tensor, batch_size: int, steps: int) -> dict[str, Contender]:
+    """Everyone who takes part, by name, in the order of the turns."""
+    setting = images, batch_size, steps
+    found = {
+        "bare VAE": bare(bare_vae_loss, *setting),
+        "medlatent VAE, float32": medlatent(VAE, "float32", *setting),
+        "bare beta-TCVAE": bare(bare_tcvae_loss, *setting),
+        "medlatent BetaTCVAE, float32": medlatent(BetaTCVAE, "float32", *setting),
+    }
+    if choose_precision("auto", images.device) != torch.float32:
+        found["medlatent VAE, bfloat16"] = medlatent(VAE, "auto", *setting)
+        found["medlatent BetaTCVAE, bfloat16"] = medlatent(BetaTCVAE, "auto", *setting)
+    if images.device.type == "cuda":
+        found["medlatent VAE, CUDA graph"] = captured(VAE, *setting)
+        found["medlatent BetaTCVAE, CUDA graph"] = captured(BetaTCVAE, *setting)
+    try:
+        found |= pythae_contenders(*setting)
+    except ImportError as error:
+        print(f"(without pythae: {error})")
+    return found
+
+
+def compare(images: Tensor, batch_size: int, steps: int, rounds: int) -> None:
+    """Prints one table."""
+    found = contenders(images, batch_size, steps)
+    wall: dict[str, list[float]] = {name: [] for name in found}
+    processor: dict[str, list[float]] = {name: [] for name in found}
+    losses = {}
+    for turn in range(rounds + 1):
+        for name, run in found.items():
+            began = time.process_time()
+            seconds, losses[name] = run()
+            if turn:  # the first round warms up
+                wall[name].append(seconds)
+                processor[name].append(time.process_time() - began)
+    print(f"{'':32}{'images/s':>10}{'to bare':>14}{'to pythae':>14}{'loss':>10}")
+    for name in found:
+        floor = "bare VAE" if " VAE" in name else "bare beta-TCVAE"
+        peer = "pythae BetaTCVAE, bare loop" if " VAE" not in name else None
+        cells = f"{name:32}{steps * batch_size / statistics.median(wall[name]):>10,.0f}"
+        for other in (floor, peer):
+            both = [f"{ratio(times[other], times[name]):.2f}" for times in (wall, processor)] if other in found else []
+            cells += f"{' '.join(f'({r})' if i else r for i, r in enumerate(both)):>14}"
+        print(f"{cells}{losses[name]:>10.2f}")
+
+
+def ratio(theirs: list[float], ours: list[float]) -> float:
+    """How many times faster, the median of the rounds."""
+    return statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--images", type=int, default=512, help="images a round: so many steps as that makes")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+
+    device = torch.device(options.device)
+    factors = lesion.sample_factors(options.images, seed=0)
+    images = lesion.render(factors).to(device).float() / 255
+    for threads in options.threads:
+        torch.set_num_threads(threads)
+        for batch_size in options.batch_sizes:
+            load = os.getloadavg()[0]
+            print(f"\nbatch {batch_size}, {threads} thread(s), {device}, load average before {load:.1f}")
+            compare(images, batch_size, max(1, options.images // batch_size), options.rounds)
+
+
+if __name__ == "__main__":
+    main()

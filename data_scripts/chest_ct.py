@@ -1,0 +1,60 @@
+"""Packs axial CT series of your own choice into an image set of slices in Hounsfield units.
+
+    python data_scripts/chest_ct.py --from SERIES... --out $MEDLATENT_DATA/chest_ct
+
+SERIES are folders (searched with all folders and zip archives in them) or zip archives of DICOM files, such as The
+Cancer Imaging Archive hands out: LIDC-IDRI and NSCLC-Radiomics are large sets of thoracic CT. Pack series that were
+de-identified: the table keeps their PatientID. The script does nothing when run again. The notebooks look for real data
+in the folder that the environment variable MEDLATENT_DATA names, so let --out be the folder chest_ct in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+try:
+    from medlatent.data import DataError, ImageSet, chest_ct
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: install the package with `pip install -e .[data]`")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--from", dest="source", type=Path, nargs="+", required=True, metavar="SERIES", help="folders or zip archives"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    parser.add_argument("--size", type=int, default=128, help="height and width in pixels (default: 128)")
+    parser.add_argument("--workers", type=int, help="processes that decode (default: one a core)")
+    parser.add_argument("--licence", default="that of the series", help="of the series, for the card")
+    parser.add_argument("--citation", default="that of the series", help="of the series, for the card")
+    args = parser.parse_args(argv)
+    try:
+        if args.out.exists():
+            images = ImageSet.load(args.out)
+            if images.card.name != "chest_ct" or images.card.attributes.get("size") != args.size:
+                raise DataError(
+                    f"{args.out} is an image set of {images.card.name} with size {images.card.attributes.get('size')}, "
+                    f"not of chest_ct with size {args.size}: choose another --out"
+                )
+            print(f"{args.out} is packed already: {images}")
+            return 0
+        images = chest_ct.pack(
+            args.source, args.out, args.size, args.workers, licence=args.licence, citation=args.citation
+        )
+    except (DataError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    print(f"{args.out}: {images}, {images.card.attributes['series']} series")
+    for kind, count in images.card.attributes["left_out"].items():
+        print(f"left out: {count} × {kind}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
