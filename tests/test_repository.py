@@ -49,7 +49,7 @@ def test_licences_are_whole():
 def test_citation_file_has_what_the_format_requires():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
-    assert citation["license"] == ["Apache-2.0", "CC-BY-4.0"]
+    assert citation["license"] == "Apache-2.0"
     assert citation["version"] == version("medlatent")
 
 
