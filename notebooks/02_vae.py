@@ -549,7 +549,7 @@ explore.show(fig)
 # little squared error, and describing where it runs would cost many nats.
 #
 # How good is that? A number needs something to stand beside. Two baselines need no network: every image replaced by the
-# mean image, and principal component analysis (PCA) with as many components as our code has dimensions.
+# mean image, and principal component analysis (PCA) with 12, 16 and 32 components; our code has 16 dimensions.
 
 # %% tags=["hide-input"]
 from sklearn.decomposition import PCA

@@ -687,6 +687,10 @@ explore.sliders(model, posteriors=posteriors)
 explore.show(explore.traversal(model, posteriors=posteriors))
 
 # %% [markdown]
+# Read the labels of {numref}`fig-independence-traversal` before you praise the model. In this run the first dimension carries nearly all the
+# information, and moves darkness, skin and rim at once; the others are all but empty. A code of one dimension is independent, too. A low total
+# correlation beside a high mutual information is no proof of several separate factors: look at how the information is spread.
+#
 # ## What the papers do not say
 #
 # - **Which estimator.** Results that say "TC" may come from MWS, MSS or a discriminator. Their values cannot be compared.
@@ -799,7 +803,7 @@ display_quiz(
 # %% [markdown]
 # ## Limits, summary, further reading
 #
-# **Limits.** Small phantoms with independent factors, short runs. Real factors depend on each other: large lesions are darker. What a
+# **Limits.** Small phantoms with independent factors, short runs. Real factors need not be independent. What a
 # penalty on dependence does to them is a question for the chapters on real data.
 #
 # **Summary.**
