@@ -103,7 +103,7 @@ def pack(
         card = _card(size, table["series_uid"].nunique(), left_out, licence, citation)
         ImageSet(images, table, FACTORS, card, "patient_id", (LOW, HIGH)).save(out)
         del images, packed  # where a mapped file cannot be deleted, the folder could not be either
-    return ImageSet.load(out)
+    return ImageSet.load(out, verify=False)  # its checksums were computed a moment ago
 
 
 def shrink(hu: np.ndarray, size: int) -> np.ndarray:
@@ -116,8 +116,7 @@ def shrink(hu: np.ndarray, size: int) -> np.ndarray:
     Returns:
         ``(size, size)``, int16.
     """
-    clipped = hu.astype(np.float32, order="C")
-    np.clip(clipped, LOW, HIGH, out=clipped)
+    clipped = np.clip(hu, LOW, HIGH).astype(np.float32, order="C")
     small = np.asarray(Image.fromarray(clipped).resize((size, size), Image.Resampling.LANCZOS))
     return np.clip(np.rint(small), LOW, HIGH).astype(np.int16)
 
