@@ -18,6 +18,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import exercises
 import jupytext
 import nbformat
 from common import BuildError, digest, tree, write
@@ -106,7 +107,7 @@ def execute(root: Path, doc: str, parameters: dict[str, str], force: bool = Fals
     for stale in (result, record):
         stale.unlink(missing_ok=True)
     plain, executed = result.with_suffix(".in.ipynb"), result.with_suffix(".out.ipynb")
-    write(plain, derive(source))
+    write(plain, derive(source, exercises.book))
     command = [sys.executable, "-m", "papermill", str(plain), str(executed), "--cwd", str(root), "-k", "python3"]
     command += ["--no-progress-bar", "--execution-timeout", str(CELL_TIMEOUT)]
     for name, value in parameters.items():

@@ -1,5 +1,7 @@
 """Derives ``notebooks/NN_slug.ipynb`` from ``notebooks/NN_slug.py``, one way; unchanged sources change nothing.
 
+Of an exercise notebook the student's edition is derived: it is what Colab opens.
+
 python book/pair.py [--check] [FILE.py ...]
 """
 
@@ -7,8 +9,10 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import exercises
 import jupytext
 import nbformat
 from common import write
@@ -16,9 +20,16 @@ from common import write
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def derive(source: Path) -> str:
-    """The text of the notebook: no outputs, and cell ids that follow from the place and the content of each cell."""
+def derive(source: Path, edition: Callable | None = None) -> str:
+    """The text of the notebook: no outputs, and cell ids that follow from the place and the content of each cell.
+
+    Args:
+        source: the percent notebook.
+        edition: of an exercise notebook, a function of :mod:`exercises`; by default the student's.
+    """
     notebook = jupytext.read(source)
+    if exercises.is_exercises(source):
+        notebook = (edition or exercises.student)(notebook)
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         content = hashlib.sha256(f"{cell.cell_type}\0{cell.source}".encode()).hexdigest()[:12]

@@ -37,7 +37,7 @@ def psnr(images, reconstructions, data_range: float = 1.0) -> ImageScore:
     Raises:
         ValueError: the shapes differ, there is no image, ``data_range`` is not positive, or a value is NaN.
     """
-    a, b = (np.asarray(x, dtype=np.float64) for x in (images, reconstructions))
+    a, b = (np.asarray(getattr(x, "detach", lambda x=x: x)(), dtype=np.float64) for x in (images, reconstructions))
     if a.shape != b.shape or a.ndim != 4 or not a.size:
         raise ValueError(f"expected two arrays of the same shape (N, C, H, W), got {a.shape} and {b.shape}")
     if not data_range > 0:

@@ -63,3 +63,8 @@ def test_scaling_images_and_range_together_changes_nothing():
 def test_errors(a, b, data_range, message):
     with pytest.raises(ValueError, match=message):
         psnr(a, b, data_range)
+
+
+def test_tensors_that_require_gradients_are_taken():
+    images, noisy = torch.tensor(IMAGES), torch.tensor(NOISY, requires_grad=True)
+    assert psnr(images, noisy).score == psnr(IMAGES, NOISY).score

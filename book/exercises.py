@@ -1,0 +1,251 @@
+"""The editions of an exercise notebook, all from ``notebooks/NN_slug_exercises.py``.
+
+    python book/exercises.py student|assignments [--root FOLDER]
+
+The source holds solutions between ``### BEGIN SOLUTION`` and ``### END SOLUTION``, tests between ``### BEGIN HIDDEN
+TESTS`` and ``### END HIDDEN TESTS``, nbgrader's metadata, and cells tagged ``wrong-answer``. These are plausible wrong
+answers; each begins with a comment that says in a sentence what is wrong. The tests try them on the check before them,
+and the page for instructors lists them.
+
+- the book's edition shows the stub, and the solution behind a click;
+- the student's edition has stubs, the checks and no outputs: ``notebooks/NN_slug_exercises.ipynb``, which Colab opens,
+  is this one, and ``_build/student`` collects them;
+- the instructor's edition is an nbgrader course in ``_build/assignments``.
+"""
+
+import argparse
+import copy
+import re
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jupytext
+import nbformat
+from common import BuildError, write
+from nbformat import NotebookNode
+
+SUFFIX = "_exercises"
+STUB = "# YOUR CODE HERE\nraise NotImplementedError"
+TEXT_STUB = "YOUR ANSWER HERE"
+WRONG = "wrong-answer"
+HEADING = re.compile(r"^\((?P<label>exercise-[a-z0-9-]+)\)=\n+## Exercise (?P<number>\d+): (?P<title>.+)$", re.M)
+
+
+@dataclass
+class Wrong:
+    """A plausible wrong answer: what is wrong with it, its code, and a word that the check's message must contain."""
+
+    mistake: str
+    code: str
+    says: str
+
+
+@dataclass
+class Exercise:
+    """One exercise of a notebook.
+
+    Attributes:
+        name: what its cells' ids begin with, ``vae-1``.
+        title: from its heading.
+        solution: the source of its answer cells, markers included.
+        checks: the source of its check cells, markers included.
+        points: what nbgrader gives for it, texts that a person grades included.
+        wrong: plausible wrong answers.
+    """
+
+    name: str
+    title: str
+    solution: list[str] = field(default_factory=list)
+    checks: list[str] = field(default_factory=list)
+    points: int = 0
+    wrong: list[Wrong] = field(default_factory=list)
+
+
+def is_exercises(doc: str | Path) -> bool:
+    """Whether a document is an exercise notebook."""
+    return Path(doc).stem.endswith(SUFFIX)
+
+
+def read(source: Path) -> tuple[str, list[Exercise]]:
+    """The title of an exercise notebook and its exercises.
+
+    Raises:
+        BuildError: a cell belongs to no exercise, an exercise is incomplete, or a wrong answer says nothing; the
+            message names the file and the cell.
+    """
+    title, exercises = "", []
+    for index, cell in enumerate(jupytext.read(source).cells):
+        place = f"{source.name}, cell {index}"
+        if cell.cell_type == "markdown":
+            title = title or next(iter(re.findall(r"^# (.+)$", cell.source, re.M)), "")
+            for found in HEADING.finditer(cell.source):
+                exercises.append(Exercise(found["label"].removeprefix("exercise-"), found["title"]))
+        meta = cell.metadata.get("nbgrader", {})
+        graded, tags = bool(meta.get("grade") or meta.get("solution")), cell.metadata.get("tags", [])
+        if not graded and WRONG not in tags:
+            continue
+        if not exercises:
+            raise BuildError(f"{place} stands before the first heading of an exercise")
+        exercise = exercises[-1]
+        if WRONG in tags:
+            comment = re.match(r"# (.+(?:\n# .+)*)\n", cell.source)
+            says = cell.metadata.get("says", "")
+            if not comment or not says:
+                raise BuildError(f'{place}: a wrong answer begins with a comment and has the metadata says="…"')
+            code = cell.source[comment.end() :]
+            exercise.wrong.append(Wrong(comment[1].replace("\n# ", " "), code, says))
+            continue
+        if not re.fullmatch(rf"{re.escape(exercise.name)}(-[a-z0-9-]+)?", meta["grade_id"]):
+            raise BuildError(f"{place}: the id {meta['grade_id']!r} does not begin with {exercise.name!r}")
+        exercise.points += meta.get("points", 0)
+        if cell.cell_type == "code":
+            (exercise.solution if meta["solution"] else exercise.checks).append(cell.source)
+    for exercise in exercises:
+        for what in ("solution", "checks", "wrong"):
+            if not getattr(exercise, what):
+                raise BuildError(f"{source.name}: exercise {exercise.name} has no {what}")
+    return title, exercises
+
+
+def stub(text: str, markdown: bool = False) -> str:
+    """The text with every solution replaced by a stub of its indentation."""
+
+    def replace(block: re.Match) -> str:
+        if markdown:
+            return TEXT_STUB
+        return "\n".join(block[1] + line for line in STUB.splitlines())
+
+    return _blocks("SOLUTION").sub(replace, text)
+
+
+def solved(text: str) -> str:
+    """The text without the markers of solutions."""
+    return re.sub(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", "", text, flags=re.M)
+
+
+def shown(text: str) -> str:
+    """The text without hidden tests."""
+    return _blocks("HIDDEN TESTS").sub("", text).rstrip()
+
+
+def everything(text: str) -> str:
+    """The text with hidden tests, without their markers."""
+    return re.sub(r"^[ \t]*### (BEGIN|END) HIDDEN TESTS\n?", "", text, flags=re.M)
+
+
+def _blocks(what: str) -> re.Pattern:
+    return re.compile(rf"^([ \t]*)### BEGIN {what}\n.*?^[ \t]*### END {what}[ \t]*$", re.M | re.S)
+
+
+def student(notebook: NotebookNode) -> NotebookNode:
+    """Stubs for solutions, no hidden tests, no wrong answers, no outputs."""
+    notebook = _without_wrong_answers(notebook)
+    for cell in notebook.cells:
+        cell.source = shown(stub(cell.source, cell.cell_type == "markdown"))
+    return notebook
+
+
+def instructor(notebook: NotebookNode) -> NotebookNode:
+    """Solutions and hidden tests between nbgrader's markers, no wrong answers, no outputs."""
+    return _without_wrong_answers(notebook)
+
+
+def book(notebook: NotebookNode) -> NotebookNode:
+    """The page of the book: a stub as text, the solution behind a click, the check with its output."""
+    notebook = _without_wrong_answers(notebook)
+    cells = []
+    for cell in notebook.cells:
+        meta = cell.metadata.pop("nbgrader", {})
+        if not meta.get("solution"):
+            cell.source = shown(cell.source)
+            cells.append(cell)
+        elif cell.cell_type == "markdown":
+            answer = solved(cell.source).strip()
+            cells.append(_markdown(f":::{{dropdown}} Show an answer\n{answer}\n:::", cell))
+        else:
+            cells.append(_markdown(f"```python\n{stub(cell.source)}\n```", cell))
+            cell.source = solved(cell.source)
+            cell.metadata["tags"] = ["hide-cell"]
+            cell.metadata["mystnb"] = {
+                "code_prompt_show": "Show the solution",
+                "code_prompt_hide": "Hide the solution",
+            }
+            cells.append(cell)
+    notebook.cells = cells
+    return notebook
+
+
+def _markdown(text: str, like: NotebookNode) -> NotebookNode:
+    cell = nbformat.v4.new_markdown_cell(text)
+    cell.id = f"{like.id}-stub"
+    return cell
+
+
+def _without_wrong_answers(notebook: NotebookNode) -> NotebookNode:
+    notebook = copy.deepcopy(notebook)
+    notebook.cells = [c for c in notebook.cells if WRONG not in c.metadata.get("tags", [])]
+    return notebook
+
+
+CONFIG = """\
+# nbgrader reads this file; it is yours to change, and `make assignments` writes it only where there is none.
+c = get_config()  # noqa: F821
+
+c.CourseDirectory.course_id = "medlatent"
+c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\\nraise NotImplementedError"}
+c.ExecutePreprocessor.timeout = 300  # seconds a cell
+# A check that fails ends its cell, not the notebook: the other exercises still count.
+c.ExecutePreprocessor.allow_errors = True
+"""
+
+
+def write_student(root: Path) -> Path:
+    """Collects the student's editions in ``_build/student``."""
+    from pair import derive
+
+    target = root / "_build/student"
+    shutil.rmtree(target, ignore_errors=True)
+    for source in sources(root):
+        write(target / f"{source.stem}.ipynb", derive(source))
+    return target
+
+
+def write_assignments(root: Path) -> Path:
+    """Writes the sources of an nbgrader course to ``_build/assignments``.
+
+    What nbgrader keeps beside them (releases, submissions, the gradebook) and a changed configuration stay.
+    """
+    from pair import derive
+
+    target = root / "_build/assignments"
+    shutil.rmtree(target / "source", ignore_errors=True)
+    if not (config := target / "nbgrader_config.py").exists():
+        write(config, CONFIG)
+    for source in sources(root):
+        write(target / f"source/{source.stem.removesuffix(SUFFIX)}/{source.stem}.ipynb", derive(source, instructor))
+    return target
+
+
+def sources(root: Path) -> list[Path]:
+    """The exercise notebooks, in the order of their numbers."""
+    return sorted((root / "notebooks").glob(f"*{SUFFIX}.py"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("edition", choices=("student", "assignments"))
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1])
+    args = parser.parse_args()
+    make = {"student": write_student, "assignments": write_assignments}[args.edition]
+    for source in sources(args.root):
+        read(source)  # refuses an incomplete exercise before anything is written
+    print(f"wrote {make(args.root.resolve()).relative_to(args.root.resolve())}/")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BuildError as error:
+        sys.exit(str(error))

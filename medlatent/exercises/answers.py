@@ -1,0 +1,209 @@
+"""What the checks of the exercises are made of: an answer is read, called and compared, and what is wrong is said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class WrongAnswer(Exception):
+    """An answer is not right yet; the message says what to look at.
+
+    Notebooks show the message alone, without the traceback through the check.
+    """
+
+    def _render_traceback_(self) -> list[str]:  # asked for by IPython
+        return [f"Not yet. {self}"]
+
+
+def correct(message: str) -> None:
+    """Says that an answer is right, and what follows from it."""
+    print(f"Correct. {message}")
+
+
+def value_of(name: str, answer: Any) -> Any:
+    """The answer, if there is one.
+
+    Raises:
+        WrongAnswer: it is still ``None`` or ``...``.
+    """
+    if answer is None or answer is Ellipsis:
+        raise WrongAnswer(f"{name} has no value yet: replace the placeholder with your answer.")
+    return answer
+
+
+def whole_number(name: str, answer: Any, low: int, high: int) -> int:
+    """The answer as a whole number from ``low`` to ``high``.
+
+    Raises:
+        WrongAnswer: it is none, or outside the range.
+    """
+    try:
+        number = int(value_of(name, answer))
+        whole = number == answer
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        whole = False
+    if whole is not True and not (isinstance(whole, np.bool_ | Tensor) and bool(whole)):
+        raise WrongAnswer(f"{name} must be a whole number from {low} to {high}, got {_kind(answer)}.")
+    if not low <= number <= high:
+        raise WrongAnswer(f"{name} must be a whole number from {low} to {high}, got {number}.")
+    return number
+
+
+def call(function: Callable, *args: Any, **options: Any) -> Any:
+    """What a student's function returns.
+
+    Raises:
+        WrongAnswer: it is no function, still the stub, stops with an error or returns nothing; the message says which.
+    """
+    if not callable(function):
+        raise WrongAnswer(f"expected a function, got {_kind(function)}.")
+    name = _name(function)
+    try:
+        result = function(*args, **options)
+    except NotImplementedError:
+        raise WrongAnswer(
+            f"{name} is still the empty stub: replace `raise NotImplementedError` with your own lines, "
+            "and run the cell again."
+        ) from None
+    except Exception as error:
+        raise WrongAnswer(f"{name} stops with {type(error).__name__}: {error}") from error
+    if result is None:
+        raise WrongAnswer(f"{name} returns nothing: is there a `return`?")
+    return result
+
+
+def compare(
+    name: str | Callable,
+    found: Any,
+    expected: Any,
+    *,
+    meaning: str = "",
+    mistakes: Mapping[str, Any] | None = None,
+    hint: str = "",
+    reveal: bool = True,
+    rtol: float = 1e-4,
+    atol: float = 1e-6,
+) -> None:
+    """Compares numbers, and names the mistake where the difference betrays it.
+
+    Args:
+        name: of the answer, or the function that returned it.
+        found: the answer: a number, array or tensor.
+        expected: the right value.
+        meaning: what the shape stands for, as in ``"one value an image"``; said when the shape is wrong.
+        mistakes: sentences, each with the value that this mistake leads to.
+        hint: said when the value is wrong in no known way.
+        reveal: whether a message may hold the right value; not for a value that was to be predicted.
+        rtol: tolerated relative difference.
+        atol: tolerated absolute difference.
+
+    Raises:
+        WrongAnswer: the answer is not numeric, has another shape, is NaN, or differs.
+    """
+    name = name if isinstance(name, str) else _name(name)
+    right, answer = _array(name, expected), _array(name, value_of(name, found))
+    if answer.shape == right.shape and np.allclose(answer, right, rtol, atol):
+        return
+    for sentence, value in (mistakes or {}).items():
+        wrong = _array(name, value)
+        # A mistake that happens to give the right numbers explains nothing.
+        same = wrong.shape == right.shape and np.allclose(wrong, right, rtol, atol)
+        if not same and answer.shape == wrong.shape and np.allclose(answer, wrong, rtol, atol):
+            raise WrongAnswer(f"{name}: {sentence}")
+    if answer.shape != right.shape:
+        stands = f": {meaning}" if meaning else ""
+        raise WrongAnswer(f"{name} has the shape {answer.shape}, expected {right.shape}{stands}.")
+    if not np.isfinite(answer).all():
+        raise WrongAnswer(f"{name} holds a value that is NaN or infinite.")
+    raise WrongAnswer(f"{name} {_difference(answer, right, rtol, reveal)}.{f' {hint}' if hint else ''}")
+
+
+def gradient(name: str | Callable, result: Tensor, *inputs: tuple[str, Tensor]) -> tuple[Tensor, ...]:
+    """Checks that gradients flow from a result to its inputs, and returns those of its sum.
+
+    Args:
+        name: of the answer, or the function that returned it.
+        result: a tensor.
+        inputs: names and tensors that require gradients.
+
+    Raises:
+        WrongAnswer: the result is detached from one of them.
+    """
+    name = name if isinstance(name, str) else _name(name)
+    if not isinstance(result, Tensor):
+        raise WrongAnswer(f"{name} returns {_kind(result)}, expected a tensor.")
+    asked = "is it computed with torch throughout, without detach(), item(), numpy() or no_grad()?"
+    if not result.requires_grad:
+        raise WrongAnswer(f"{name}: no gradient flows through the result; {asked}")
+    tensors = [tensor for _, tensor in inputs]
+    gradients = torch.autograd.grad(result.sum(), tensors, allow_unused=True, retain_graph=True)
+    for (which, _), slope in zip(inputs, gradients, strict=True):
+        if slope is None:
+            raise WrongAnswer(f"{name}: no gradient reaches {which}; {asked}")
+    return gradients
+
+
+def choose(name: str, answer: Any, right: str, feedback: Mapping[str, str]) -> None:
+    """Checks the choice of a lettered statement.
+
+    Args:
+        name: of the answer.
+        answer: a letter, as a string.
+        right: the letter of the right statement.
+        feedback: for each letter that can be chosen and is wrong, why.
+
+    Raises:
+        WrongAnswer: it is another letter, or none of them.
+    """
+    letters = sorted({right, *feedback})
+    if not isinstance(value_of(name, answer), str) or answer.strip().lower() not in letters:
+        raise WrongAnswer(f"{name} must be one of the letters {', '.join(map(repr, letters))}, got {answer!r}.")
+    if (letter := answer.strip().lower()) != right:
+        raise WrongAnswer(f"{name} = {letter!r}: {feedback[letter]}")
+
+
+def _difference(answer: np.ndarray, right: np.ndarray, rtol: float, reveal: bool) -> str:
+    """How two arrays of one shape differ, in words."""
+    if not reveal:
+        return "is not right"
+    finite = np.abs(right) > 1e-12
+    if right.size and finite.all():
+        ratios = answer / right
+        factor = float(np.median(ratios))
+        if np.allclose(answer, -right, rtol):
+            return "has the wrong sign"
+        if right.size > 1 and factor and np.allclose(ratios, factor, rtol):
+            return f"is {factor:.4g} times what it should be: look for a constant factor"
+    if right.size > 1:
+        surplus = answer - right
+        if np.allclose(surplus, surplus.mean(), rtol, 1e-6) and not math.isclose(surplus.mean(), 0, abs_tol=1e-9):
+            return f"is off by the same {surplus.mean():+.4g} everywhere: look for a constant term"
+    worst = np.unravel_index(np.argmax(np.abs(answer - right)), right.shape)
+    place = f" at {tuple(int(i) for i in worst)}" if right.ndim else ""
+    return f"is {answer[worst]:.5g}{place}, expected {right[worst]:.5g}"
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        raise WrongAnswer(f"{name} is {_kind(value)}, expected a number, an array or a tensor of numbers.")
+    return array.astype(float)
+
+
+def _name(function: Callable) -> str:
+    return f"{getattr(function, '__name__', 'your function')}(…)"
+
+
+def _kind(value: Any) -> str:
+    return f"of type {type(value).__name__}" if not isinstance(value, type) else f"the type {value.__name__}"

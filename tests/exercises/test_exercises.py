@@ -1,0 +1,366 @@
+"""Every exercise: its check passes on the solution, and fails on the stub and on each wrong answer, saying why."""
+
+import ast
+import contextlib
+import functools
+import io
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import exercises
+import jupytext
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from common import BuildError
+from generate import toc_documents
+from pair import derive
+
+from medlatent.exercises import WrongAnswer
+
+matplotlib.use("agg")
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = exercises.sources(ROOT)
+ALL = [(source, exercise) for source in SOURCES for exercise in exercises.read(source)[1]]
+each = pytest.mark.parametrize("source", SOURCES, ids=lambda s: s.stem)
+each_exercise = pytest.mark.parametrize(("source", "exercise"), ALL, ids=lambda v: getattr(v, "name", None))
+
+
+@dataclass
+class Verdict:
+    """What the checks said: of the solution's, and the message, or None, on each stub and each wrong answer."""
+
+    passed: list[str] = field(default_factory=list)
+    stubs: list[str | None] = field(default_factory=list)
+    wrong: list[tuple[exercises.Wrong, str | None]] = field(default_factory=list)
+    nonsense: list[str | None] = field(default_factory=list)
+
+
+def run(code: str, scope: dict) -> str:
+    """Executes a cell; returns what it prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(code, "cell", "exec"), scope)
+    return printed.getvalue()
+
+
+NONSENSE = ("text", -7.5, [1, [2, 3]], object(), float("nan"), {}, torch.zeros(0), np.zeros((2, 3, 4)), [])
+
+
+def answers(code: str) -> list[str]:
+    """The functions and values that a solution defines, those of a wider cell too."""
+    tree = ast.parse(code)
+    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+    return functions + [t.id for t in targets if isinstance(t, ast.Name)]
+
+
+def message(check: str, scope: dict) -> str | None:
+    """What a check says is wrong; None if it finds nothing."""
+    try:
+        run(check, scope)
+    except WrongAnswer as wrong:
+        return str(wrong)
+    return None
+
+
+def verdicts(source: Path) -> dict[str, Verdict]:
+    """What the checks of a notebook said; it is run once."""
+    found, error = _run_notebook(source)
+    if error:
+        raise error
+    return found
+
+
+@functools.cache
+def _run_notebook(source: Path) -> tuple[dict[str, Verdict], Exception | None]:
+    try:
+        return _verdicts(source), None
+    except Exception as error:
+        return {}, error
+
+
+def _verdicts(source: Path) -> dict[str, Verdict]:
+    """Runs a notebook with its solutions, and tries the stubs and wrong answers on the way."""
+    scope: dict = {"__name__": "__main__"}
+    found: dict[str, Verdict] = {}
+    unanswered, answered, check, name = {}, [], "", ""
+    known = {e.name: e for e in exercises.read(source)[1]}
+    for cell in jupytext.read(source).cells:
+        if heading := exercises.HEADING.search(cell.source):
+            name = heading["label"].removeprefix("exercise-")
+            found[name] = Verdict()
+        meta, tags = cell.metadata.get("nbgrader", {}), cell.metadata.get("tags", [])
+        if cell.cell_type != "code" or "colab" in tags:
+            continue
+        if exercises.WRONG in tags:
+            wrong = next(w for w in known[name].wrong if w.code in cell.source)
+            other = dict(scope)
+            run(wrong.code, other)
+            found[name].wrong.append((wrong, message(check, other)))
+        elif meta.get("solution"):
+            other = dict(scope)
+            with contextlib.suppress(NotImplementedError):
+                run(exercises.stub(cell.source), other)
+            unanswered = {name: value for name, value in other.items() if value is not scope.get(name)}
+            run(exercises.solved(cell.source), scope)
+            answered = answers(exercises.solved(cell.source))
+        elif meta.get("grade"):
+            check = exercises.everything(cell.source)
+            found[name].stubs.append(message(check, scope | unanswered))
+            found[name].passed.append(run(check, scope))
+            asked = [a for a in answered if re.search(rf"\b{a}\b", check)]
+            for junk in NONSENSE:
+                for answer in asked:
+                    replaced = (lambda *_, junk=junk, **__: junk) if callable(scope[answer]) else junk
+                    try:
+                        said = message(check, scope | {answer: replaced})
+                    except Exception as error:
+                        said = f"{answer} = {junk!r} ends in a {type(error).__name__}: {error}"
+                    found[name].nonsense.append(said)
+        else:
+            run(cell.source, scope)
+    return found
+
+
+@each_exercise
+def test_the_check_passes_on_the_solution_and_says_so(source, exercise):
+    passed = verdicts(source)[exercise.name].passed
+    assert passed
+    assert all(text.startswith("Correct. ") for text in passed)
+
+
+@each_exercise
+def test_the_check_fails_on_the_stub_and_says_so(source, exercise):
+    stubs = verdicts(source)[exercise.name].stubs
+    assert stubs
+    for text in stubs:
+        assert text, "a check passes on the empty stub"
+        assert re.search("empty stub|no value yet", text), text
+
+
+@each_exercise
+def test_the_check_fails_on_wrong_answers_and_names_the_mistake(source, exercise):
+    wrong = verdicts(source)[exercise.name].wrong
+    assert wrong
+    for answer, text in wrong:
+        assert text, f"passes on: {answer.mistake}"
+        assert answer.says in text, f"{answer.mistake} The check says: {text}"
+
+
+@each_exercise
+def test_nonsense_is_refused_in_words_and_never_by_a_traceback(source, exercise):
+    nonsense = verdicts(source)[exercise.name].nonsense
+    assert nonsense
+    assert all(nonsense), "a check passes on nonsense"
+    assert not [text for text in nonsense if " ends in a " in text]
+
+
+@each_exercise
+def test_a_check_speaks_in_sentences(source, exercise):
+    verdict = verdicts(source)[exercise.name]
+    for text in [*verdict.passed, *verdict.stubs, *(text for _, text in verdict.wrong), *verdict.nonsense]:
+        assert text.strip().endswith((".", "?")), text
+
+
+@each
+def test_headings_points_and_ids_fit_together(source):
+    title, found = exercises.read(source)
+    slug = re.sub(r"^\d+_", "", source.stem).replace("_", "-")
+    assert [e.name for e in found] == [f"{slug.removesuffix('-exercises')}-{n}" for n in range(1, len(found) + 1)]
+    assert len(found) >= 4
+    text = jupytext.read(source).cells[0].source
+    assert text.startswith(f"({slug})=\n# Exercises: ")
+    assert title.startswith("Exercises: ")
+    assert f" {sum(e.points for e in found)} points" in text, "the first cell states another sum of points"
+
+
+@each
+def test_each_exercise_states_its_time_and_its_points(source):
+    stated = re.findall(r"\*[^*]+, (\d+) minutes, (\d+) points?\.\*", source.read_text())
+    assert [int(points) for _, points in stated] == [e.points for e in exercises.read(source)[1]]
+
+
+@each
+def test_nbgrader_metadata_is_complete(source):
+    ids = []
+    for cell in jupytext.read(source).cells:
+        if meta := cell.metadata.get("nbgrader"):
+            assert {"grade", "grade_id", "locked", "schema_version", "solution", "task"} - set(meta) == set()
+            assert meta["schema_version"] == 3
+            assert ("points" in meta) == meta["grade"]
+            assert meta["locked"] != meta["solution"]
+            assert ("### BEGIN SOLUTION" in cell.source) == meta["solution"]
+            ids.append(meta["grade_id"])
+        else:
+            assert "### BEGIN" not in cell.source
+    assert len(set(ids)) == len(ids)
+
+
+@each
+def test_begins_and_ends_are_in_pairs(source):
+    for cell in jupytext.read(source).cells:
+        for what in ("SOLUTION", "HIDDEN TESTS"):
+            marks = re.findall(rf"### (BEGIN|END) {what}", cell.source)
+            assert marks == ["BEGIN", "END"] * (len(marks) // 2)
+
+
+@each
+def test_a_notebook_keeps_to_the_conventions(source):
+    cells = jupytext.read(source).cells
+    code = [c for c in cells if c.cell_type == "code"]
+    assert code[0].metadata["tags"] == ["colab", "remove-cell"]
+    assert "google.colab" in code[0].source
+    assert code[1].metadata["tags"] == ["parameters"]
+    assert f"notebooks/{source.stem}" in toc_documents(ROOT)
+
+
+@each
+def test_the_students_edition_holds_no_trace_of_a_solution(source):
+    student = json.loads(derive(source))
+    text = "\n".join("".join(c["source"]) for c in student["cells"])
+    for trace in ("### BEGIN", "### END", "wrong-answer", "seed=73"):
+        assert trace not in text
+    assert exercises.STUB.splitlines()[1] in text
+    lines = set(map(str.strip, text.splitlines()))
+    for cell in jupytext.read(source).cells:
+        solutions = re.findall(r"### BEGIN SOLUTION\n(.*?)\s*### END SOLUTION", cell.source, re.S)
+        for line in (line.strip() for block in solutions for line in block.splitlines()):
+            # Short lines, such as a bracket, and calls that the question itself shows, give nothing away.
+            if len(line) > 14 and line not in re.sub(r"### BEGIN SOLUTION.*?### END SOLUTION", "", source.read_text()):
+                assert line not in lines, line
+        if exercises.WRONG in cell.metadata.get("tags", []):
+            assert cell.source.splitlines()[0] not in lines
+    for cell in student["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+
+
+@each
+def test_the_students_edition_keeps_every_check(source):
+    ids = [c["metadata"].get("nbgrader", {}).get("grade_id") for c in json.loads(derive(source))["cells"]]
+    meta = [c.metadata["nbgrader"] for c in jupytext.read(source).cells if "nbgrader" in c.metadata]
+    assert [i for i in ids if i] == [m["grade_id"] for m in meta]
+
+
+@each
+def test_the_books_edition_shows_stub_solution_and_check(source):
+    page = json.loads(derive(source, exercises.book))["cells"]
+    shown = "\n".join(c["source"] for c in page if c["cell_type"] == "markdown")
+    hidden = [c for c in page if c["metadata"].get("tags") == ["hide-cell"]]
+    solutions = [c for c in jupytext.read(source).cells if c.metadata.get("nbgrader", {}).get("solution")]
+    code = [c for c in solutions if c.cell_type == "code"]
+    assert len(hidden) == len(code)
+    assert shown.count("raise NotImplementedError\n```") >= 1
+    assert all("Show the solution" in c["metadata"]["mystnb"]["code_prompt_show"] for c in hidden)
+    everything = "\n".join(c["source"] for c in page)
+    assert "###" not in re.sub(r"^###+ \w.*$", "", everything, flags=re.M) or "### BEGIN" not in everything
+    assert "seed=73" not in everything
+
+
+# ---------------------------------------------------------------------------------------- the rules, seen to fail
+
+GOOD = """
+# %% [markdown]
+# (small-exercises)=
+# # Exercises: small
+#
+# One exercise, 1 points.
+
+# %% [markdown]
+# (exercise-small-1)=
+# ## Exercise 1: Double
+#
+# *Write, 1 minutes, 1 points.*
+
+# %% nbgrader={"grade": false, "grade_id": "small-1", "solution": true}
+def double(x):
+    ### BEGIN SOLUTION
+    return 2 * x
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "small-1-check", "points": 1, "solution": false}
+assert double(2) == 4
+### BEGIN HIDDEN TESTS
+assert double(3) == 6
+### END HIDDEN TESTS
+
+# %% tags=["wrong-answer"] says="twice"
+# It is halved.
+def double(x):
+    return x / 2
+"""
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    def make(before: str = "", after: str = "") -> Path:
+        assert before in GOOD
+        path = tmp_path / "notebooks/01_small_exercises.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text((GOOD.replace(before, after) if before else GOOD).lstrip())
+        return path
+
+    return make
+
+
+def test_an_exercise_is_read_whole(notebook):
+    title, (exercise,) = exercises.read(notebook())
+    assert title == "Exercises: small"
+    assert (exercise.name, exercise.title, exercise.points) == ("small-1", "Double", 1)
+    assert exercise.wrong == [exercises.Wrong("It is halved.", "def double(x):\n    return x / 2", "twice")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error"),
+    [
+        ("# (exercise-small-1)=\n", "", "before the first heading"),
+        ('"small-1-check"', '"other-1"', "does not begin with 'small-1'"),
+        ('"grade": true', '"grade": false', "has no checks"),
+        ("# It is halved.\n", "", "begins with a comment"),
+        (' says="twice"', "", 'says="…"'),
+        ('tags=["wrong-answer"]', 'tags=["other"]', "has no wrong"),
+    ],
+)
+def test_an_incomplete_exercise_is_refused(notebook, before, after, error):
+    with pytest.raises(BuildError, match=re.escape(error)):
+        exercises.read(notebook(before, after))
+
+
+def test_the_stub_keeps_its_indentation():
+    text = "def f():\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION"
+    assert exercises.stub(text) == "def f():\n    # YOUR CODE HERE\n    raise NotImplementedError"
+    assert exercises.stub("### BEGIN SOLUTION\nx = 1\n### END SOLUTION\ny") == f"{exercises.STUB}\ny"
+    assert exercises.solved(text) == "def f():\n    return 1\n"
+
+
+def test_each_edition_of_a_small_notebook(notebook):
+    source = notebook()
+    student, page, instructor = (
+        [c["source"] for c in json.loads(derive(source, e))["cells"]]
+        for e in (exercises.student, exercises.book, exercises.instructor)
+    )
+    assert student[2] == "def double(x):\n    # YOUR CODE HERE\n    raise NotImplementedError"
+    assert student[3] == "assert double(2) == 4"
+    assert len(student) == 4
+    assert page[2].startswith("```python\ndef double(x):\n    # YOUR CODE HERE")
+    assert page[3] == "def double(x):\n    return 2 * x\n"
+    assert page[4] == "assert double(2) == 4"
+    assert "### BEGIN SOLUTION" in instructor[2]
+    assert "### BEGIN HIDDEN TESTS" in instructor[3]
+    assert len(instructor) == 4
+
+
+def test_the_folders_are_written(notebook):
+    root = notebook().parents[1]
+    assert exercises.write_student(root) == root / "_build/student"
+    assert "BEGIN SOLUTION" not in (root / "_build/student/01_small_exercises.ipynb").read_text()
+    course = exercises.write_assignments(root)
+    (course / "nbgrader_config.py").write_text("# changed")
+    (course / "submitted").mkdir()
+    exercises.write_assignments(root)
+    assert "BEGIN SOLUTION" in (course / "source/01_small/01_small_exercises.ipynb").read_text()
+    assert (course / "nbgrader_config.py").read_text() == "# changed"
+    assert (course / "submitted").is_dir()
