@@ -13,9 +13,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BIN := .venv/bin
 HASH := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('requirements.txt', 'rb').read()).hexdigest()[:16])")
 INSTALLED := .venv/.installed-$(HASH)
+# nbgrader brings JupyterLab and more: it has an environment of its own, which sees the packages of the other one.
+NBGRADER := nbgrader==0.9.6
+GRADING := .venv-nbgrader/.installed-$(NBGRADER)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test check serve pair references clean
+.PHONY: help book test check serve pair references student assignments clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -23,14 +26,20 @@ help: ## list what can be made
 book: $(INSTALLED) ## execute the notebooks that changed and build the book: _build/html/index.html
 	$(BIN)/python book/build.py --profile $(PROFILE) --jobs $(JOBS)
 
-test: lint book ## build the book and test everything, in a browser too
+test: lint book $(GRADING) ## build the book and test everything, in a browser too
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval-lax
 
 check: lint ## the fast part of the tests: format, lint, pairs in step, unit tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not built and not browser"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not built and not browser and not nbgrader"
 
 serve: book ## show the book at http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+student: $(INSTALLED) ## collect the student's edition of the exercises: _build/student
+	$(BIN)/python book/exercises.py student
+
+assignments: $(INSTALLED) ## write an nbgrader course with solutions: _build/assignments
+	$(BIN)/python book/exercises.py assignments
 
 pair: $(INSTALLED) ## derive the .ipynb from the .py, and every public address from _config.yml
 	$(BIN)/python book/address.py
@@ -39,9 +48,9 @@ pair: $(INSTALLED) ## derive the .ipynb from the .py, and every public address f
 references: book ## store today's metrics and outputs as what later builds are compared with
 	$(BIN)/python book/references.py
 
-clean: ## remove what was built; .venv stays
+clean: ## remove what was built; the environments stay
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 .PHONY: lint environment
 environment: $(INSTALLED)
@@ -60,3 +69,10 @@ $(INSTALLED): requirements.txt
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	@rm -f .venv/.installed-* && touch $@
+
+$(GRADING): $(INSTALLED)
+	@.venv-nbgrader/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv-nbgrader
+	.venv-nbgrader/bin/python -m pip install --quiet $(NBGRADER)
+	@.venv-nbgrader/bin/python -c "import pathlib, site, sys; pathlib.Path(site.getsitepackages()[0], 'medlatent.pth').write_text('\n'.join(sys.argv[1:]))" \
+	  "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')" "$(CURDIR)"
+	@rm -f .venv-nbgrader/.installed-* && touch $@

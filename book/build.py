@@ -17,7 +17,7 @@ from pathlib import Path
 
 from common import BuildError, digest, tree, write
 from execute import environment, execute, publish
-from generate import equations_page, slug, times_page, toc_notebooks
+from generate import equations_page, exercises_page, slug, times_page, toc_notebooks
 
 SOURCES = ("_config.yml", "_toc.yml", "requirements.txt", "book", "notebooks", "medlatent", "results")
 MATHJAX = "tex-svg-full.js"  # one file, without fonts of its own
@@ -61,8 +61,8 @@ def execute_all(root: Path, docs: list[str], parameters: dict[str, str], jobs: i
         raise BuildError("\n\n".join(failures))
 
 
-def stage_sources(root: Path, docs: list[str], equations: str) -> Path:
-    """Lays out what Sphinx reads: pages, executed notebooks, generated pages and MathJax."""
+def stage_sources(root: Path, docs: list[str], generated: dict[str, str]) -> Path:
+    """Lays out what Sphinx reads: pages, executed notebooks, generated pages by name, and MathJax."""
     stage = root / "_build/stage"
     shutil.rmtree(stage, ignore_errors=True)
     shutil.copytree(root / "book", stage / "book", ignore=shutil.ignore_patterns("__pycache__", "*.py"))
@@ -75,8 +75,8 @@ def stage_sources(root: Path, docs: list[str], equations: str) -> Path:
     shutil.copy2(source, static / "mathjax" / MATHJAX)
     for doc in docs:
         publish(root, doc, stage, static)
-    write(stage / "book/equations.md", equations)
-    write(stage / "book/execution_times.md", times_page(root, docs))
+    for name, text in (generated | {"execution_times": times_page(root, docs)}).items():
+        write(stage / f"book/{name}.md", text)
     return stage
 
 
@@ -114,9 +114,10 @@ def build(args: argparse.Namespace) -> None:
         return None
     stamp.unlink(missing_ok=True)
     shutil.rmtree(html, ignore_errors=True)
-    equations = equations_page(root, docs)  # before the long part: what it refuses does not depend on a result
+    # Before the long part: what these refuse does not depend on a result.
+    generated = {"equations": equations_page(root, docs), "exercises_included": exercises_page(root)}
     execute_all(root, docs, parameters, args.jobs, args.force)
-    sphinx(root, stage_sources(root, docs, equations))
+    sphinx(root, stage_sources(root, docs, generated))
     write(stamp, now)
     print(f"The book is built ({time.perf_counter() - start:.0f} s): _build/html/index.html")
     return None

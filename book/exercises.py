@@ -51,7 +51,9 @@ class Exercise:
         title: from its heading.
         solution: the source of its answer cells, markers included.
         checks: the source of its check cells, markers included.
-        points: what nbgrader gives for it, texts that a person grades included.
+        minutes: from the line below its heading.
+        points: what it is worth in all.
+        points_by_hand: of these, for texts that a person grades.
         wrong: plausible wrong answers.
     """
 
@@ -59,7 +61,9 @@ class Exercise:
     title: str
     solution: list[str] = field(default_factory=list)
     checks: list[str] = field(default_factory=list)
+    minutes: int = 0
     points: int = 0
+    points_by_hand: int = 0
     wrong: list[Wrong] = field(default_factory=list)
 
 
@@ -81,7 +85,10 @@ def read(source: Path) -> tuple[str, list[Exercise]]:
         if cell.cell_type == "markdown":
             title = title or next(iter(re.findall(r"^# (.+)$", cell.source, re.M)), "")
             for found in HEADING.finditer(cell.source):
-                exercises.append(Exercise(found["label"].removeprefix("exercise-"), found["title"]))
+                exercise = Exercise(found["label"].removeprefix("exercise-"), found["title"])
+                stated = re.search(r"\*[^*]+, (\d+) minutes?, \d+ points?\.\*", cell.source)
+                exercise.minutes = int(stated[1]) if stated else 0
+                exercises.append(exercise)
         meta = cell.metadata.get("nbgrader", {})
         graded, tags = bool(meta.get("grade") or meta.get("solution")), cell.metadata.get("tags", [])
         if not graded and WRONG not in tags:
@@ -100,10 +107,11 @@ def read(source: Path) -> tuple[str, list[Exercise]]:
         if not re.fullmatch(rf"{re.escape(exercise.name)}(-[a-z0-9-]+)?", meta["grade_id"]):
             raise BuildError(f"{place}: the id {meta['grade_id']!r} does not begin with {exercise.name!r}")
         exercise.points += meta.get("points", 0)
+        exercise.points_by_hand += meta.get("points", 0) if meta["solution"] else 0
         if cell.cell_type == "code":
             (exercise.solution if meta["solution"] else exercise.checks).append(cell.source)
     for exercise in exercises:
-        for what in ("solution", "checks", "wrong"):
+        for what in ("minutes", "solution", "checks", "wrong"):
             if not getattr(exercise, what):
                 raise BuildError(f"{source.name}: exercise {exercise.name} has no {what}")
     return title, exercises
@@ -195,9 +203,7 @@ c = get_config()  # noqa: F821
 
 c.CourseDirectory.course_id = "medlatent"
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\\nraise NotImplementedError"}
-c.ExecutePreprocessor.timeout = 300  # seconds a cell
-# A check that fails ends its cell, not the notebook: the other exercises still count.
-c.ExecutePreprocessor.allow_errors = True
+c.Execute.timeout = 300  # seconds a cell
 """
 
 

@@ -1,4 +1,4 @@
-"""The pages that are made from the sources: the table of equations, and the execution times."""
+"""The pages made from the sources: the table of equations, execution times, and what instructors know of exercises."""
 
 import ast
 import json
@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import exercises
 import jupytext
 import yaml
 from common import BuildError, tree
@@ -32,6 +33,11 @@ def toc_notebooks(root: Path) -> list[str]:
         if not (root / f"{doc}.py").is_file():
             raise BuildError(f"_toc.yml names {doc}, but there is no {doc}.py")
     return docs
+
+
+def toc_chapters(root: Path) -> list[str]:
+    """The notebooks of ``_toc.yml`` that are no exercises."""
+    return [doc for doc in toc_notebooks(root) if not exercises.is_exercises(doc)]
 
 
 def slug(doc: str) -> str:
@@ -165,3 +171,24 @@ def times_page(root: Path, docs: list[str]) -> str:
         ]
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
+
+
+def exercises_page(root: Path) -> str:
+    """For instructors: the exercises with their time and points, and the wrong answers that the checks know.
+
+    Raises:
+        BuildError: an exercise is incomplete.
+    """
+    lines, answers = ["| Notebook | Exercises | Minutes | Points | of these by hand |", "|:--|--:|--:|--:|--:|"], []
+    for source in exercises.sources(root):
+        _, found = exercises.read(source)
+        minutes = sum(e.minutes for e in found)
+        by_hand = sum(e.points_by_hand for e in found)
+        page = f"{{doc}}`/notebooks/{source.stem}`"
+        lines.append(f"| {page} | {len(found)} | {minutes} | {sum(e.points for e in found)} | {by_hand} |")
+        answers.append(f"\n### {page}\n")
+        for exercise in found:
+            number = exercise.name.rpartition("-")[2]
+            answers.append(f"\n{{ref}}`{number}. {exercise.title} <exercise-{exercise.name}>`\n")
+            answers += [f"- {wrong.mistake}" for wrong in exercise.wrong]
+    return "\n".join(lines + answers) + "\n"

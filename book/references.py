@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 from common import BuildError, write
 from execute import clean, environment, failure
-from generate import toc_notebooks
+from generate import toc_chapters
 from pair import derive
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,7 +79,7 @@ def store_reference(root: Path, doc: str, target: Path) -> None:
 
 
 def main() -> None:
-    for doc in toc_notebooks(ROOT):
+    for doc in toc_chapters(ROOT):
         name = Path(doc).name
         store_metrics(ROOT / f"_build/metrics/{name}.json", ROOT / f"tests/notebooks/metrics/{name}.json")
         store_reference(ROOT, doc, ROOT / f"tests/notebooks/references/{name}.ipynb")

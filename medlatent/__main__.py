@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Compute the numbers of records again from their weights, on the data at hand, and compare.",
     )
     check.add_argument("records", nargs="*", type=Path, help="JSON files; by default all of the project's")
+    check.add_argument(
+        "--add", action="store_true", help="write into the records what is computed now and is not there"
+    )
     check.set_defaults(command=_evaluate)
 
     show = commands.add_parser("list", help="what can be trained, on what, and what is recorded")
@@ -156,8 +159,8 @@ def _train(options: argparse.Namespace) -> int:
         "batch_size": batch_size,
         "seed": options.seed,
         "precision": str(model.precision).removeprefix("torch."),
-        **surroundings(model.device),
-        "command": shlex.join(["python", "-m", "medlatent", *options.arguments]),
+        **surroundings(torch.device(history.device)),
+        "command": shlex.join(["python", "-m", "medlatent", *_without_folders(options.arguments)]),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(history.seconds, 1),
         "steps_per_second": round(steps / history.seconds, 2),
@@ -200,6 +203,18 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _without_folders(arguments: list[str]) -> list[str]:
+    """The arguments that decide the result: where it is written on one machine means nothing on another."""
+    kept, skip = [], False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if not skip and name not in ("--out", "--checkpoints"):
+            kept.append(argument)
+            continue
+        skip = not skip and not equals
+    return kept
+
+
 def _evaluate(options: argparse.Namespace) -> int:
     paths = options.records or sorted(results_folder().glob("*/*.json"))
     if not paths:
@@ -208,6 +223,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     for path in paths:
         path = path.resolve()
         record = Record.read(path)
+        if options.add:
+            record, added = record.supplement(path.parent.parent)
+            if added:
+                record.write(path.parent.parent)
+            print(f"{record.slug}/{record.name}: added {', '.join(added) or 'nothing'}")
+            continue
         pairs = record.reevaluate(path.parent.parent)
         print(f"{record.slug}/{record.name}")
         for key in record.metrics:

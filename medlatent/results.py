@@ -13,7 +13,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from . import __version__
 from .data import ImageSet, open_images, packed_folder
 from .files import replacing
 from .losses import kl_to_standard_normal, squared_error
-from .metrics import active_units, psnr
+from .metrics import active_units, gaussian_total_correlation, psnr
 from .models import LatentModel, load
 
 FORMAT = "medlatent.Record"
@@ -122,6 +122,28 @@ class Record:
             )
         return model
 
+    def supplement(self, folder: str | os.PathLike | None = None) -> tuple[Record, list[str]]:
+        """The record with the numbers that ``evaluate`` has learnt to compute since it was written.
+
+        Numbers that are there stay as they are.
+
+        Returns:
+            The record, and the names of what was added, ``set: number``; on sets that are not at hand nothing is.
+
+        Raises:
+            ValueError: a number that is there is no longer what is computed, or what :meth:`reevaluate` refuses.
+        """
+        metrics, added = {}, []
+        now = self._evaluate(folder)
+        for key, entry in self.metrics.items():
+            values, computed = entry["values"], now.get(key, {})
+            for name, was in values.items():
+                if name in computed and not agrees(was, computed[name]):
+                    raise ValueError(f"{self.slug}/{self.name}: {key} {name} was {was} and is {computed[name]} now")
+            added += [f"{key}: {name}" for name in computed if name not in values]
+            metrics[key] = entry | {"values": values | {n: v for n, v in computed.items() if n not in values}}
+        return replace(self, metrics=metrics), added
+
     def reevaluate(self, folder: str | os.PathLike | None = None) -> dict[str, dict[str, tuple[float, float]]]:
         """Computes every metric again, on the data that are at hand.
 
@@ -132,8 +154,20 @@ class Record:
             ValueError: a real data set at hand is damaged or not the one that was recorded, or a recorded number is
                 none that ``evaluate`` computes.
         """
-        model = self.load_model(folder)
         pairs = {}
+        for key, now in self._evaluate(folder).items():
+            values = self.metrics[key]["values"]
+            if unknown := set(values) - set(now):
+                raise ValueError(
+                    f"{self.slug}/{self.name}: {key} holds {sorted(unknown)}, which evaluate does not compute"
+                )
+            pairs[key] = {name: (was, now[name]) for name, was in values.items()}
+        return pairs
+
+    def _evaluate(self, folder: str | os.PathLike | None) -> dict[str, dict[str, float]]:
+        """All numbers of each evaluation set whose data are at hand."""
+        model = self.load_model(folder)
+        found = {}
         for key, entry in self.metrics.items():
             source = entry["source"]
             if not (source.startswith("phantoms.") or packed_folder(source) or Path(source).is_dir()):
@@ -144,13 +178,8 @@ class Record:
                     f"{self.slug}/{self.name}: {key} here is not the set that was recorded; pack it again with the "
                     f"settings that its card gives: {images.card.preprocessing}"
                 )
-            now = evaluate(model, images)
-            if unknown := set(entry["values"]) - set(now):
-                raise ValueError(
-                    f"{self.slug}/{self.name}: {key} holds {sorted(unknown)}, which evaluate does not compute"
-                )
-            pairs[key] = {name: (was, now[name]) for name, was in entry["values"].items()}
-        return pairs
+            found[key] = evaluate(model, images)
+        return found
 
 
 def find_record(slug: str, name: str) -> Record:
@@ -177,10 +206,11 @@ def evaluate(model: LatentModel, images: ImageSet, batch_size: int = 256) -> dic
     Returns:
         ``sse``: mean squared error summed over channels and pixels, intensities in [0, 1]; ``psnr``: mean over the
         images, in dB; ``kl``: mean KL of the posterior to the prior, in nats; ``active_units``: dimensions whose
-        posterior mean has a variance above 0.01.
+        posterior mean has a variance above 0.01; ``gaussian_tc``: the total correlation, in nats, of the Gaussian with
+        the covariance of the codes.
     """
     model.eval()
-    sse, kl, means, noise_ratio = [], [], [], []
+    sse, kl, posteriors, noise_ratio = [], [], [], []
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
             batch = images.batch(slice(start, start + batch_size)).to(model.device)
@@ -189,12 +219,14 @@ def evaluate(model: LatentModel, images: ImageSet, batch_size: int = 256) -> dic
             sse.append(squared_error(reconstruction, batch))
             kl.append(kl_to_standard_normal(mean, logvar).sum(1))
             noise_ratio.append(psnr(batch.cpu(), reconstruction.cpu()).per_image)
-            means.append(mean)
+            posteriors.append(torch.stack([mean, logvar]))
+    mean, logvar = torch.cat(posteriors, 1).cpu()
     return {
         "sse": float(torch.cat(sse).double().mean()),
         "psnr": float(np.concatenate(noise_ratio).mean()),
         "kl": float(torch.cat(kl).double().mean()),
-        "active_units": active_units(torch.cat(means).cpu()).score,
+        "active_units": active_units(mean).score,
+        "gaussian_tc": gaussian_total_correlation(mean, logvar).score,
     }
 
 

@@ -33,11 +33,13 @@ class History:
         terms: their names.
         values: ``(steps, terms)``, float32.
         seconds: the time spent in the loop, resumed runs added up.
+        device: where it ran, ``"cpu"``, ``"cuda"``, …
     """
 
     terms: tuple[str, ...]
     values: np.ndarray
     seconds: float
+    device: str = ""
 
     def __getitem__(self, term: str) -> np.ndarray:
         """One term at every step, ``(steps,)``."""
@@ -158,7 +160,9 @@ def train(
     checkpoint_every: int = 1000,
     resume: bool = True,
 ) -> History:
-    """Trains a model in place for ``steps`` calls of its ``update``, and leaves it in evaluation mode.
+    """Trains a model in place for ``steps`` calls of its ``update``.
+
+    Afterwards it is in evaluation mode, on the device where it was before.
 
     Args:
         model: anything that keeps the protocol of :class:`medlatent.models.LatentModel`.
@@ -192,7 +196,7 @@ def train(
     expected = tuple(model.config[key] for key in ("channels", "size", "size"))
     if (shape := tuple(images.images.shape if isinstance(images, ImageSet) else images.shape)[1:]) != expected:
         raise ValueError(f"images: they are {_by(shape)}, the model was built for {_by(expected)}")
-    where = choose_device(device)
+    before, where = model.device, choose_device(device)
     model.to(where, memory_format=torch.channels_last)
     _align_moments(model)
     model.precision = choose_precision(precision, where)
@@ -234,10 +238,10 @@ def train(
             bar.set_postfix_str(", ".join(f"{t} {v:.4g}" for t, v in zip(terms, seen[-1], strict=True)), refresh=False)
         if due:
             _write_checkpoint(checkpoint, model, run, step + 1, terms, rows, time.perf_counter() - began)
-    history = History(terms, np.asarray(rows, np.float32), time.perf_counter() - began)
+    history = History(terms, np.asarray(rows, np.float32), time.perf_counter() - began, where.type)
     if checkpoint and start < steps and steps % checkpoint_every:
         _write_checkpoint(checkpoint, model, run, steps, terms, rows, history.seconds)
-    model.eval()
+    model.to(before).eval()
     return history
 
 

@@ -387,6 +387,8 @@ display_quiz(
 # codes live in a latent space in which one can walk, mix and draw at random. How good the reconstructions are is measured on
 # lesions that were not in the training, beside a baseline {eq}`eq-start-2`.
 #
+# **Exercises.** {ref}`start-exercises`: each checks your answer and says what is wrong with it.
+#
 # **Where to go on.** {ref}`vae` derives the model that you have just used. {doc}`/book/how_to_use` says how a chapter is built and how
 # to get the real data. Kingma and Welling's tutorial paper {cite:p}`kingma2019` is a thorough introduction to the theory.
 #

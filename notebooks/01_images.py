@@ -136,7 +136,8 @@ explore.show(fig)
 # ## DICOM: a picture with a passport
 #
 # Hospitals store images as {term}`DICOM` files. Such a file holds the pixels and, before them, a list of *tags*: who was
-# imaged, on which machine, where in the body the slice lies, and what the numbers mean.
+# imaged, on which machine, where in the body the slice lies, and what the numbers mean. Here are some of them: each line has
+# a tag's number, its keyword and its value.
 
 # %% tags=["hide-input"]
 for keyword in (
@@ -166,8 +167,8 @@ for keyword in (
 # $$ (eq-images-1)
 #
 # Why this detour? Air lies at −1000, and many scanners store unsigned numbers. They add 1024 before storing, and the
-# intercept takes it away again. Another scanner chooses another intercept. **Stored numbers of two files cannot be
-# compared; Hounsfield units can.**
+# intercept takes it away again. (This one adds it too, although it stores signed numbers: `PixelRepresentation` is 1.)
+# Another scanner chooses another intercept. **Stored numbers of two files cannot be compared; Hounsfield units can.**
 
 # %% tags=["check-images-1", "nbval-check-output"]
 hu = dicom.hounsfield(dataset)
@@ -186,17 +187,17 @@ assert np.array_equal(hu, apply_rescale(stored, dataset))
 # %% [markdown]
 # ## Hounsfield units
 #
-# What does the scanner measure? X-rays lose intensity on their way through the body. Over a short path of length $s$ through
-# one material, $I = I_0\, e^{-\mu s}$. The number $\mu$ is the material's linear {term}`attenuation coefficient`. A CT scanner
-# measures the loss along many lines and computes $\mu$ at each point. Hounsfield's scale {cite:p}`hounsfield1973` in its
-# present form compares it with water:
+# What does the scanner measure? X-rays lose intensity on their way through the body. Rays of one energy that enter a
+# material with intensity $I_0$ have $I = I_0\, e^{-\mu s}$ left after a path of length $s$. The number $\mu$ is the material's
+# linear {term}`attenuation coefficient`. A CT scanner measures the loss along many lines and computes $\mu$ at each point.
+# Hounsfield's scale {cite:p}`hounsfield1973` in its present form compares it with water:
 #
 # $$
 # \mathrm{HU} = 1000 \, \frac{\mu - \mu_{\text{water}}}{\mu_{\text{water}}} .
 # $$ (eq-images-2)
 #
-# Water is 0 and vacuum is −1000 by definition. We put in measured coefficients {cite:p}`hubbell1995`, at two energies
-# that occur in the beam of a scanner.
+# Water is 0 and vacuum is −1000 by definition. We put in tabulated coefficients {cite:p}`hubbell1995`, at two energies
+# that occur in the beam of a scanner, 60 and 80 kiloelectronvolts (keV).
 
 # %% tags=["check-images-2", "nbval-check-output"]
 # Density (g/cm³) and mass attenuation coefficient (cm²/g) at 60 and 80 keV.
@@ -217,10 +218,10 @@ assert np.all(np.abs(units["air"] + 1000) < 2)
 assert units["cortical bone"][0] > units["cortical bone"][1] + 500
 
 # %% [markdown]
-# Air, fat and muscle hardly care about the energy: in {eq}`eq-images-2` water changes along with them. Bone does. The same
-# bone has hundreds of units more in a softer beam, because the calcium in it absorbs X-rays of low energy much better than
-# water does. A threshold for bone that was tuned on one scanner may fail on the next, and a network may learn the scanner
-# instead of the disease.
+# Air, fat and muscle change by some 20 units at most: in {eq}`eq-images-2` water changes along with them. Bone changes by
+# some 600. It has more units at the lower energy, because the calcium in it absorbs such X-rays much better than water does. A
+# threshold for bone that was tuned on one scanner may fail on the next, and a network may learn the scanner instead of
+# the disease.
 #
 # Now the slice. Five boxes, five tissues.
 
@@ -267,20 +268,24 @@ explore.show(fig)
 # %%
 for name, values in inside.items():
     print(f"{name:<7}{values.mean():6.0f} ± {values.std():3.0f} HU")
+print("ContrastBolusAgent:", dataset.ContrastBolusAgent)
 assert inside["lung"].mean() < -700
 assert -150 < inside["fat"].mean() < -50
 assert inside["muscle"].mean() < 100 < inside["aorta"].mean()
 assert inside["bone"].mean() > 300
 
 # %% [markdown]
-# Lung is mostly air, fat floats on water, bone is heavy. The aorta is too bright: blood has about 40 HU. This patient was given a
-# contrast agent with iodine. The image shows it, no matter what the request form says. The ± is the spread over the
-# pixels of a box: noise, and structure inside the box. The muscle's is large because streaks run through it.
+# Lung is mostly air, fat floats on water, bone is heavy. It has fewer units than in the table, since a vertebra is mostly
+# spongy bone, with marrow in its gaps. The ± is the spread over the pixels of a box: noise, and structure inside the box.
+# The muscle's is large, and its mean low, because dark streaks and layers of fat run through the box.
+#
+# The aorta is too bright: blood has about 40 HU. This patient was given a contrast agent with iodine. The image shows it,
+# no matter what the request form says. In this file a tag names it, too.
 #
 # ## Windows
 #
-# The slice has values over some 2000 units, and a screen has 256 grey levels, and the eye tells even fewer apart. So one shows a
-# part of the range, a {term}`window` with a centre $c$ and a width $w$. The grey level, from 0 (black) to 1 (white), is
+# The slice has values over some 2000 units. A screen has 256 grey levels, and the eye tells even fewer apart. So one shows
+# a part of the range, a {term}`window` with a centre $c$ and a width $w$. The grey level, from 0 (black) to 1 (white), is
 #
 # $$
 # g(\mathrm{HU}) = \min\!\left(1, \max\!\left(0, \frac{\mathrm{HU} - c}{w} + \frac12\right)\right).
@@ -298,7 +303,7 @@ for value, grey in zip(values.tolist(), shown.tolist(), strict=True):
 assert np.allclose(shown, expected)
 assert np.allclose(dicom.window(values, 40, 400, invert=True), 1 - shown)
 
-# %% mystnb={"figure": {"caption": "One slice through three windows. Each shows what the other two hide.", "name": "fig-images-windows"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "One slice through three windows, with their centres and widths. Each shows what the other two hide.", "name": "fig-images-windows"}} tags=["hide-input"]
 titles = {"lung": "lung", "mediastinum": "soft tissue", "bone": "bone"}
 fig, axes = explore.figure(7, 2.8, columns=3)
 hidden = {}
@@ -349,9 +354,13 @@ widgets.HBox([picture, widgets.VBox([centre, width])])
 # three numbers a pixel, from 0 to 255. They have no unit. The same skin looks yellower under a warmer lamp, and no tag says
 # how to take this back. Where a CT number is a measurement, a colour is an impression.
 #
-# The data set HAM10000 {cite:p}`tschandl2018` has 10 015 such photographs of 7 470 lesions in seven diagnostic classes, and for
-# each a *mask*: which pixels belong to the lesion. This page cannot show them, so it works on {term}`phantoms <phantom>`
-# that follow their looks. Where you have packed the real ones (see {doc}`/book/how_to_use`), they appear beside them below.
+# The data set HAM10000 {cite:p}`tschandl2018` has 10 015 such photographs of 7 470 lesions: spots of changed skin, such as moles.
+# Each has one of seven diagnoses, among them melanoma and the common mole, or *naevus*, and a *mask*: which pixels belong
+# to the lesion.
+#
+# The photographs are licensed for non-commercial use only and not part of the course. So this page works on
+# {term}`phantoms <phantom>`: images that a program draws from known numbers, here made to look like HAM10000. Where you have
+# downloaded and packed the real ones (see {doc}`/book/how_to_use`), they appear beside them below.
 
 # %%
 images = open_images("phantoms.lesion", settings["images"], seed=seed)
@@ -361,21 +370,24 @@ images
 # ## A mask and its moments
 #
 # How large is a lesion, where is it, how elongated is it, and which way does it point? Image {term}`moments <image moment>`
-# {cite:p}`hu1962` answer all four. Let $m(x, y)$ be 1 inside the lesion and 0 outside, on an image of $W \times H$ pixels. The
-# zeroth moment is the area, the first is the centroid, the second central moments are a covariance matrix:
+# {cite:p}`hu1962` answer all four. Let $m(x, y)$ be 1 inside the lesion and 0 outside, on an image of $W \times H$ pixels, and let
+# $\mathbf{r} = (x, y)^{\top}$ be the place of a pixel. The zeroth moment gives the area, here as a share of the image. The first
+# gives the centroid, and the second central moments are a covariance matrix:
 #
 # $$
-# \text{size} = \frac{1}{WH}\sum_{x,y} m, \qquad
-# \bar{\mathbf{r}} = \frac{\sum_{x,y} m\, \mathbf{r}}{\sum_{x,y} m}, \qquad
-# C = \frac{\sum_{x,y} m\, (\mathbf{r} - \bar{\mathbf{r}})(\mathbf{r} - \bar{\mathbf{r}})^{\!\top}}{\sum_{x,y} m},
-# \qquad \mathbf{r} = \begin{pmatrix} x \\ y \end{pmatrix}.
+# \begin{aligned}
+# \text{size} &= \frac{1}{WH}\sum_{x,y} m, \\
+# \bar{\mathbf{r}} &= \frac{\sum_{x,y} m\, \mathbf{r}}{\sum_{x,y} m}, \\
+# C &= \frac{\sum_{x,y} m\, (\mathbf{r} - \bar{\mathbf{r}})(\mathbf{r} - \bar{\mathbf{r}})^{\top}}{\sum_{x,y} m}.
+# \end{aligned}
 # $$ (eq-images-4)
 #
 # We count $x$ to the right and $y$ *upwards*, from the centre of the image. Rows of an array run downwards, so the sign of $y$
 # flips. Forgetting it mirrors every angle.
 #
-# Phantoms know the answer. Their factors say what the size and the position are; the mask has to give them back. We
-# take phantoms that lie whole inside the frame.
+# Phantoms know the answer. The numbers that one is drawn from, its *factors*, say what its size and its position are, the
+# position as a share of the image's width and height. The mask has to give them back. We take phantoms that lie whole
+# inside the frame.
 
 
 # %% tags=["check-images-4"]
@@ -427,12 +439,15 @@ assert np.isclose(peer, centroid[0, 0])
 # eccentricity of an ellipse is $\sqrt{1 - b^2/a^2}$. For any mask we take that of the ellipse with the same moments:
 #
 # $$
-# \varepsilon = \sqrt{1 - \frac{\lambda_2}{\lambda_1}}, \qquad
-# \theta = \tfrac12 \operatorname{atan2}\!\left(2 C_{xy},\; C_{xx} - C_{yy}\right).
+# \begin{aligned}
+# \varepsilon &= \sqrt{1 - \frac{\lambda_2}{\lambda_1}}, \\
+# \theta &= \tfrac12 \operatorname{\text{atan2}}\!\left(2 C_{xy},\; C_{xx} - C_{yy}\right).
+# \end{aligned}
 # $$ (eq-images-5)
 #
-# The angle is that of the eigenvector, in closed form: $\operatorname{atan2}$ knows the quadrant, and half of it because an axis is the same after
-# half a turn.
+# The angle is that of the first eigenvector, in closed form. The function $\operatorname{\text{atan2}}$ knows the quadrant. We take half
+# of it because an axis is the same after half a turn. The cell compares both with the phantoms' factors, and with the
+# function of the package.
 
 # %% tags=["check-images-5"]
 covariances = np.array([f[2] for f in found])
@@ -449,13 +464,13 @@ def turned(a, b):
 
 
 packaged = np.array([measure(mask) for mask in masks])
-print("largest difference   to the factor   to the package")
+print("largest difference  factor  package")
 error = np.abs(eccentricity - truth["eccentricity"]).max()
 peer = np.abs(eccentricity - packaged[:, 1]).max()
-print(f"eccentricity              {error:10.2f}       {peer:10.4f}")
+print(f"eccentricity      {error:8.2f} {peer:8.4f}")
 turn = turned(angle, truth["orientation"]).max()
 peer_turn = turned(angle, packaged[:, 2]).max()
-print(f"orientation (radians)     {turn:10.2f}       {peer_turn:10.4f}")
+print(f"orientation (rad) {turn:8.2f} {peer_turn:8.4f}")
 assert error < 0.05
 assert turn < 0.2
 assert max(peer, peer_turn) < 1e-6
@@ -489,13 +504,14 @@ fig.alt = (
 explore.show(fig)
 
 # %% [markdown]
-# The factors come back to within the pixel grid. The orientation is the least certain one: of a nearly round lesion it is
-# barely defined, and of a circle not at all. Read an orientation only with the eccentricity beside it.
+# The factors come back up to errors that the pixel grid explains: 1 % of the size, 0.04 of the eccentricity. The orientation
+# is the least certain one, with 0.10 radians or 6°: of a nearly round lesion it is barely defined, and of a circle not at
+# all. Read an orientation only with the eccentricity beside it.
 #
 # ## Patients and leakage
 #
-# Many images show the same lesion: HAM10000 has 10 015 images of 7 470 lesions, a CT series has a hundred slices of one
-# patient. {numref}`fig-images-siblings` shows such siblings. If one of them is in the training data and the other in the test
+# Many images show the same lesion: HAM10000 has 10 015 images of 7 470 lesions, a CT series may have hundreds of slices of
+# one patient. {numref}`fig-images-siblings` shows such siblings. If one of them is in the training data and the other in the test
 # data, a model can answer from memory. This is {term}`leakage` {cite:p}`kaufman2012,kapoor2023`: the score looks better than what
 # the next patient will get.
 
@@ -540,8 +556,8 @@ assert abs(expected - np.mean(simulated)) < 0.005
 #
 # The model is the simplest there is: shrink each image to 8 × 8 pixels, find the *nearest* training image, answer with its
 # diagnosis. It has no training that could go wrong, and it is memory in its purest form. The score is the
-# {term}`balanced accuracy`, the mean over the classes of the share of each that was recognised. Guessing has one seventh. Plain
-# accuracy would flatter: two thirds of the images are naevi.
+# {term}`balanced accuracy`, the mean over the classes of the share of each that was recognised. Guessing scores one seventh.
+# Plain accuracy would flatter: two thirds of the images are naevi, so whoever always answers "naevus" scores two thirds.
 
 
 # %%
@@ -565,6 +581,12 @@ def nearest(x, dx, training, test):
     return balanced_accuracy_score(dx[test], model.predict(x[test]))
 
 
+# %% [markdown]
+# Each random split is scored in four ways. Besides the two above there is a control. It keeps the image-wise test
+# images, and takes their siblings out of the training data, or as many other images instead.
+
+
+# %%
 def compare_splits(images, splits):
     """One row of scores for each random split."""
     x, dx = thumbnails(images), images.table["dx"].to_numpy()
@@ -601,14 +623,15 @@ def compare_splits(images, splits):
     return pd.DataFrame(rows)
 
 
+# %%
 scores = compare_splits(images, settings["splits"])
-print(f"balanced accuracy, mean ± sd over {len(scores)} random splits")
+print(f"balanced accuracy, {len(scores)} random splits")
 for name in ("image-wise", "lesion-wise"):
     print(f"{name:<17} {scores[name].mean():.3f} ± {scores[name].std():.3f}")
 gap = scores["image-wise"] - scores["lesion-wise"]
 print(f"gap               {gap.mean():.3f} ± {gap.std():.3f}")
 leaking = scores["leaking share"].mean()
-print(f"test images with a sibling in training {leaking:.0%}")
+print(f"with a sibling in training {leaking:.0%}")
 assert gap.min() > 0.1
 
 # %% mystnb={"figure": {"caption": "Balanced accuracy of the same model on phantoms under four ways to split; a dot is one random split, a bar the mean. The dashed line is guessing.", "name": "fig-images-leakage"}} tags=["hide-input"]
@@ -639,14 +662,14 @@ explore.show(fig)
 # %% [markdown]
 # The model did not change, and neither did the number of images. Only the question changed. Image-wise it was "do you
 # remember this lesion?", lesion-wise "what is this lesion?". A clinic asks the second question, and the answer is not much
-# better than a guess.
+# better than a guess: 0.21 against 0.14.
 #
-# Is it really the siblings? The right half of {numref}`fig-images-leakage` keeps the *test images* and the *size* of the training
-# set fixed, and only exchanges siblings for as many other images. The gap is the same.
+# Is it really the siblings? The control, in the right half of {numref}`fig-images-leakage`, keeps the *test images* and the *size*
+# of the training set fixed, and only exchanges siblings for as many other images. The gap is almost the same.
 
 # %%
 control = scores["with siblings"] - scores["without siblings"]
-print(f"what the siblings are worth {control.mean():.3f} ± {control.std():.3f}")
+print(f"siblings are worth {control.mean():.3f} ± {control.std():.3f}")
 assert control.min() > 0.1
 assert abs(control.mean() - gap.mean()) < 0.05
 
@@ -664,21 +687,20 @@ recorded = {  # mean and sd: all 10 015 images at 64 × 64, 10 splits, seed 0
 }
 real = open_images("ham10000") if packed_folder("ham10000") else None
 if real is None:
-    print("HAM10000 is not packed on this machine; recorded:")
+    print("HAM10000 is not packed; recorded:")
     on_real = recorded
 else:
     table = compare_splits(real, settings["splits"])
     on_real = {k: (table[k].mean(), table[k].std()) for k in table}
     print(f"{real.card.name}, {len(real)} images, computed now:")
+print(f"{'':<17}real      phantom")
 for name, (mean, sd) in on_real.items():
-    print(
-        f"{name:<17} {mean:.3f} ± {sd:.3f}   phantoms {scores[name].mean():.3f}"
-    )
+    print(f"{name:<16} {mean:.3f}±{sd:.3f}  {scores[name].mean():.3f}")
 
 # %% [markdown]
-# The effect is there, and several times smaller. Two photographs of a real lesion often differ in magnification, angle
-# and light, so that the nearest neighbour finds siblings less often. A stronger model may find more of them. In this respect **the
-# phantoms exaggerate**, and we shall put a number on it below.
+# The effect is there, and several times smaller: about 0.05 instead of 0.30. Two photographs of a real lesion often differ
+# in magnification, angle and light, so that the nearest neighbour finds siblings less often. A stronger model may find more
+# of them. In this respect **the phantoms exaggerate**, and we shall put a number on it below.
 #
 # The splits of this course are made by {term}`lesion <lesion-wise split>`, or by patient where the data name patients. HAM10000 does not. Two lesions
 # of one person may lie on both sides, on the same tanned skin, and nobody can tell.
@@ -766,7 +788,7 @@ explore.show(
     )
 )
 
-# %% mystnb={"figure": {"caption": "The factors of the skin and the camera, and the seven classes, which set the pattern inside the lesion.", "name": "fig-images-view-factors"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The factors of the skin and the camera, and the seven classes (dx, the diagnosis), which set the pattern inside the lesion.", "name": "fig-images-view-factors"}} tags=["hide-input"]
 rows = {
     "skin_colour": (0.0, 1.0),
     "hair": (0.0, 1.0),
@@ -785,12 +807,13 @@ explore.show(
 )
 
 # %% [markdown]
-# Now a sentence like "dimension 3 of the code holds the size" can be checked with a number, since the size is known. This is
-# what phantoms are for. They also cost nothing, belong to nobody, and come in any number.
+# Remember the *code*, the few numbers to which a network reduces an image ({ref}`start`). A sentence like "dimension 3 of the
+# code holds the size" can now be checked with a number, since the size is known. This is what phantoms are for. They also
+# cost nothing, belong to nobody, and come in any number.
 #
-# The set of this page is sampled so that factors depend on the class, as in HAM10000. Its sibling, with `correlated=False`, has independent
-# factors. Measures of {term}`disentanglement` need the second one: where size and class go together in the data, nobody
-# can tell which of them a dimension holds.
+# The set of this page is sampled so that factors depend on the class, as in HAM10000. With `correlated=False` they are
+# independent. Measures of {term}`disentanglement` ask whether each dimension of a code holds one factor, and need
+# independent factors: where size and class go together in the data, nobody can tell which of them a dimension holds.
 
 # %%
 chance = lesion.sample_factors(2_000, seed, correlated=False)
@@ -826,7 +849,7 @@ else:
     )
 
 # %% [markdown]
-# Then count.
+# Then count. The last row is the median distance of two images of one lesion, divided by that of two images drawn at random.
 
 
 # %%
@@ -846,10 +869,9 @@ def describe(images):
         "mean green": colour[1],
         "mean blue": colour[2],
         "median size": size.median(),
-        "95th percentile of size": size.quantile(0.95),
+        "95 % of sizes below": size.quantile(0.95),
         "median eccentricity": images.table["eccentricity"].median(),
-        "distance of siblings / of strangers": np.median(step[same])
-        / np.median(other),
+        "sibling distance": np.median(step[same]) / np.median(other),
     }
 
 
@@ -858,18 +880,19 @@ recorded_looks = {  # of all 10 015 images, by this function
     "mean green": 0.55,
     "mean blue": 0.57,
     "median size": 0.22,
-    "95th percentile of size": 0.64,
+    "95 % of sizes below": 0.64,
     "median eccentricity": 0.66,
-    "distance of siblings / of strangers": 0.66,
+    "sibling distance": 0.66,
 }
 phantom_looks = describe(images)
 real_looks = recorded_looks if real is None else describe(real)
-print(f"{'':<37}phantom    real")
+print(f"{'':<19} phantom    real")
 for name, value in phantom_looks.items():
-    print(f"{name:<37}{value:7.2f} {real_looks[name]:7.2f}")
+    print(f"{name:<19} {value:7.2f} {real_looks[name]:7.2f}")
 
 # %% [markdown]
-# Colours, typical size and shape agree, since the phantoms were fitted to them. The largest lesions and the siblings do not.
+# Colours, typical size and shape agree, since the phantoms were fitted to them. The largest lesions and the siblings do
+# not: measured in this way, real siblings are three times as far apart.
 #
 # ## What phantoms hide
 #
@@ -888,50 +911,57 @@ for name, value in phantom_looks.items():
 #
 # Most of what goes wrong with medical images goes wrong before the first layer of the network. Four traps, each with its number.
 #
-# **Padding.** A scanner measures a disc, and the file is a square. The corners get a number that no tissue has. A tag declares it,
-# or not, and lossy compression smears it. Two more of pydicom's files:
+# **Padding.** A scanner measures a disc, and the file is a square. The corners get a number that no tissue has. A tag declares
+# it, or not, and lossy compression smears it. We take slices of two heads from pydicom's files, and call padding what lies
+# below −1024 HU. The first file does not declare it. The second does, and was compressed afterwards. The table has the
+# share of padding, the lowest value, the mean of all pixels and the mean of the rest.
 
 # %%
 padded = {}
+print("padding    share lowest   all  rest")
 for name, what in (
-    ("J2K_pixelrep_mismatch.dcm", "padding not declared"),
-    ("693_J2KI.dcm", "declared, then compressed"),
+    ("J2K_pixelrep_mismatch.dcm", "undeclared"),
+    ("693_J2KI.dcm", "compressed"),
 ):
     head = dicom.read_slice(get_testdata_file(name, download=False)).hu
     below = head < -1024
     padded[name] = below.mean()
     print(
-        f"{what:<26} {below.mean():4.0%} below -1024 HU, lowest {head.min()};"
-        f" mean {head.mean():.0f}, without them {head[~below].mean():.0f} HU"
+        f"{what:<10} {below.mean():5.0%} {head.min():6}"
+        f" {head.mean():5.0f} {head[~below].mean():5.0f}"
     )
 assert min(padded.values()) > 0.1
 
 # %% [markdown]
-# Scaling each image by its own minimum and maximum, as many a script does, would let these corners decide how bright the brain is. Clip
-# to a fixed range instead.
+# Scaling each image by its own minimum and maximum, as many a script does, would let these corners decide how bright the
+# brain is. Clip to a fixed range instead.
 #
 # **Eight bits.** Many public sets are exports as JPEG or PNG: a window was applied, 256 levels are left, and nobody wrote
-# down which window.
+# down which window. The cell counts the slice's distinct values before and after, and the pixels clipped. Its last two
+# lines compare another window function with ours, in grey levels.
 
 # %%
 for name, title in titles.items():
     grey = np.round(255 * dicom.window(hu, *dicom.WINDOWS[name]))
     print(
-        f"{title:<12} {len(np.unique(hu))} values become {len(np.unique(grey))};"
-        f" {hidden[title]:.0%} of the pixels clipped"
+        f"{title:<11} {len(np.unique(hu))} values → {len(np.unique(grey))};"
+        f" {hidden[title]:.0%} clipped"
     )
 
 for width_hu in (400, 80):
     linear = np.clip((hu - 39.5) / (width_hu - 1) + 0.5, 0, 1)
     gap_hu = 255 * np.abs(linear - dicom.window(hu, 40, width_hu)).max()
-    print(f"LINEAR against LINEAR_EXACT, width {width_hu}: {gap_hu:.1f} levels")
+    print(f"width {width_hu:3}: LINEAR differs by {gap_hu:.1f}")
 
 # %% [markdown]
-# There are two window functions, by the way. DICOM's default, called LINEAR, subtracts a half from the centre and one from the width. Ours is
-# the one it calls LINEAR_EXACT. For a narrow window they differ by several of the 256 grey levels.
-# MONOCHROME1 is another convention: low values are *shown* bright. Who ignores it trains on negatives.
+# DICOM has two linear window functions, by the way. The default, called LINEAR, subtracts a half from the centre and one
+# from the width. Ours is the one it calls LINEAR_EXACT. At a width of 80 HU they differ by up to 3 of the 256 grey levels.
+# MONOCHROME1, a value of the tag `PhotometricInterpretation`, is another convention: low values are *shown* bright. Who
+# ignores it trains on negatives.
 #
-# **JPEG.** The photographs of HAM10000 are JPEG files. Each saving loses a little, most where the picture is busy.
+# **JPEG.** The photographs of HAM10000 are JPEG files. Each saving loses a little, most where the picture is busy. The
+# {term}`PSNR` puts the mean squared error on a logarithmic scale, and higher is better: 50 dB is a root-mean-square (RMS) error
+# of 0.8 grey levels, 43.5 dB of 1.7.
 
 # %%
 photograph = lesion.render(
@@ -951,9 +981,10 @@ for quality in (95, 75, 50):
 assert quality_psnr[95] > quality_psnr[75] > quality_psnr[50]
 
 # %% [markdown]
-# **Resampling.** Networks want small images. Whoever picks every eighth pixel, or interpolates between the two nearest ones, lets
-# fine structure fold into coarse structure that was never there: {term}`aliasing`. Averaging over the pixels that are left out, called
-# antialiasing, prevents it. It is off by default in `torch.nn.functional.interpolate` {cite:p}`parmar2022`.
+# **Resampling.** Networks want small images. Whoever picks every eighth pixel, or interpolates between the four nearest ones,
+# lets fine structure fold into coarse structure that was never there: {term}`aliasing`. Averaging over the pixels that are left
+# out, called antialiasing, prevents most of it. It is off by default in `torch.nn.functional.interpolate`
+# {cite:p}`parmar2022`.
 #
 # A test that needs no reference: move the picture by two of its 256 pixels. At 32 × 32 this is a quarter of a pixel, so the
 # small picture should hardly change.
@@ -968,12 +999,13 @@ ways = {
     "bilinear, antialiased": {"mode": "bilinear", "antialias": True},
 }
 change, shrunk = {}, {}
+print("RMS change in grey levels")
 for name, way in ways.items():
     shrunk[name] = F.interpolate(large[..., :256], (32, 32), **way)
     moved = F.interpolate(large[..., 2:258], (32, 32), **way)
     difference = (shrunk[name] - moved).square().mean().sqrt().item()
     change[name] = 255 * difference
-    print(f"{name:<22} changes by {change[name]:.1f} grey levels (RMS)")
+    print(f"{name:<22} {change[name]:.1f}")
 best, worse, worst = sorted(change, key=change.get)
 assert best == "bilinear, antialiased"
 assert change[best] < 0.75 * change[worse]
@@ -1170,6 +1202,8 @@ display_quiz(
 # - Splitting by image tests memory. How many images leak can be predicted {eq}`eq-images-6`; how much it flatters has to be
 #   measured.
 # - Phantoms have known factors. They are for checking methods, not for claims about patients.
+#
+# **Exercises.** {ref}`images-exercises`: each checks your answer and says what is wrong with it.
 #
 # **Further reading.** Hounsfield's first description of the scanner {cite:p}`hounsfield1973`; Tschandl et al. on how HAM10000
 # was made {cite:p}`tschandl2018`, and Cassidy et al. on duplicates in the data sets around it {cite:p}`cassidy2022`; Kapoor and Narayanan on leakage in

@@ -519,7 +519,7 @@ history = train(
     progress=False,
 )
 print(
-    f"{len(history)} steps on {model.device}, {str(model.precision).removeprefix('torch.')}"
+    f"{len(history)} steps on {history.device}, {str(model.precision).removeprefix('torch.')}"
 )
 
 # %% mystnb={"figure": {"caption": "The terms of the objective over the steps of this run, as running means.", "name": "fig-vae-loss"}} tags=["hide-input"]
@@ -1098,6 +1098,8 @@ display_quiz(
 # - $\beta$, the variance of the likelihood and the reduction over pixels are one and the same knob {eq}`eq-vae-8`, for a Gaussian likelihood.
 # - A direction that varies less than the likelihood's noise collapses {eq}`eq-vae-9`.
 # - A trained VAE keeps the coarse factors and loses the fine ones, and most of its axes mix factors.
+#
+# **Exercises.** {ref}`vae-exercises`: each checks your answer and says what is wrong with it.
 #
 # **Further reading.** Kingma and Welling's tutorial paper {cite:p}`kingma2019`; the anatomy of the ELBO by Hoffman and Johnson
 # {cite:p}`hoffman2016`; Lucas et al. on collapse {cite:p}`lucas2019`.

@@ -64,16 +64,40 @@ class TestTrain:
         record = Record.read(where / RECORD)
         assert (record.model, record.config["latent_dim"], record.config["size"]) == ("VAE", 2, 16)
         assert (record.run["steps"], record.run["batch_size"], record.run["seed"]) == (5, 4, 0)
-        assert record.run["command"].startswith("python -m medlatent train VAE --data small")
+        words = record.run["command"].split()
+        assert words[:6] == ["python", "-m", "medlatent", "train", "VAE", "--data"]
+        assert "--steps" in words
+        assert "--out" not in words, "the folder of one machine"
+        assert "results" not in words
         assert record.data["images"] == 16
         assert record.history["step"] == [1, 2, 3, 4, 5]
         assert record.metrics["small/test"]["images"] == 8
         assert main(["evaluate", RECORD]) == 0
         out = capsys.readouterr().out
-        assert out.count(" ok") == 4
+        assert out.count(" ok") == 5
         assert "DIFFERS" not in out
         assert main(["evaluate"]) == 0  # all of them
         assert capsys.readouterr().out == out
+
+    def test_evaluate_adds_what_a_record_lacks_and_changes_nothing_else(self, where, capsys):
+        assert main(command()) == 0
+        path = where / RECORD
+        whole = path.read_text()
+        record = Record.read(path)
+        del record.metrics["small/test"]["values"]["gaussian_tc"]
+        record.write(where / "results")
+        capsys.readouterr()
+        assert main(["evaluate", "--add", RECORD]) == 0
+        assert capsys.readouterr().out.strip() == "vae/small_vae_seed0: added small/test: gaussian_tc"
+        assert path.read_text() == whole
+        assert main(["evaluate", "--add", RECORD]) == 0
+        assert "added nothing" in capsys.readouterr().out
+        record.metrics["small/test"]["values"]["psnr"] += 1
+        record.write(where / "results")
+        before = path.read_text()
+        assert main(["evaluate", "--add", RECORD]) == 1
+        assert "small/test psnr was" in capsys.readouterr().err
+        assert path.read_text() == before
 
     def test_is_the_run_that_the_package_makes_from_the_same_seed(self, where):
         assert main(command("--seed", "3")) == 0
@@ -230,7 +254,7 @@ class TestEvaluate:
         edit(record, lambda f: f["metrics"]["small/test"].update(source=str(record.parents[2] / "small")))
         monkeypatch.chdir(record.parent)
         assert main(["evaluate", record.name]) == 0
-        assert capsys.readouterr().out.count(" ok") == 4
+        assert capsys.readouterr().out.count(" ok") == 5
 
     def test_data_that_are_not_here_are_named(self, record, capsys, monkeypatch, tmp_path_factory):
         monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))

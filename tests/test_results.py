@@ -76,7 +76,7 @@ class TestEvaluate:
     def test_equals_a_plain_computation(self):
         model, images = build(), image_set()
         result = evaluate(model, images)
-        sse, ratio, kl, means = [], [], [], []
+        sse, ratio, kl, means, variances = [], [], [], [], []
         with torch.inference_mode():
             for stored in images.images:
                 image = torch.from_numpy(stored).float()[None] / 255
@@ -91,16 +91,20 @@ class TestEvaluate:
                     )
                 )
                 means.append(mean[0].tolist())
-        assert list(result) == ["sse", "psnr", "kl", "active_units"]
+                variances.append(logvar[0].exp().tolist())
+        assert list(result) == ["sse", "psnr", "kl", "active_units", "gaussian_tc"]
         assert result["sse"] == pytest.approx(np.mean(sse), rel=1e-6)
         assert result["psnr"] == pytest.approx(np.mean(ratio), rel=1e-6)
         assert result["kl"] == pytest.approx(np.mean(kl), rel=1e-5)
         assert result["active_units"] == (np.var(means, axis=0, ddof=1) > 0.01).sum() > 0
+        covariance = np.cov(means, rowvar=False) + np.diag(np.mean(variances, axis=0))
+        expected = 0.5 * (np.log(np.diag(covariance)).sum() - np.log(np.linalg.det(covariance)))
+        assert result["gaussian_tc"] == pytest.approx(expected, rel=1e-3)
 
     @pytest.mark.parametrize("batch_size", [1, 7, 30])
     def test_batches_do_not_matter(self, batch_size):
         model, images = build(), image_set()
-        assert evaluate(model, images, batch_size) == pytest.approx(evaluate(model, images), rel=1e-5)
+        assert evaluate(model, images, batch_size) == pytest.approx(evaluate(model, images), rel=1e-5, abs=1e-6)
 
     def test_needs_no_luck_and_leaves_the_model_in_evaluation_mode(self):
         model, state = build().train(), torch.get_rng_state()
@@ -218,10 +222,10 @@ class TestReevaluate:
         folder, record = recorded
         pairs = record.reevaluate(folder)
         assert list(pairs) == ["ham10000/test"]
-        assert list(pairs["ham10000/test"]) == ["sse", "psnr", "kl", "active_units"]
+        assert list(pairs["ham10000/test"]) == ["sse", "psnr", "kl", "active_units", "gaussian_tc"]
         assert all(agrees(*pair) for pair in pairs["ham10000/test"].values())
 
-    @pytest.mark.parametrize("name", ["sse", "psnr", "kl", "active_units"])
+    @pytest.mark.parametrize("name", ["sse", "psnr", "kl", "active_units", "gaussian_tc"])
     def test_an_edited_number_is_found(self, recorded, name):
         folder, record = recorded
         record.metrics["ham10000/test"]["values"][name] *= 1.01

@@ -84,6 +84,19 @@ class TestDeviceAndPrecision:
         assert choose_device("cpu") == CPU
         assert choose_device("auto").type in ("cpu", "cuda", "mps")
 
+    def test_the_model_is_back_where_it_was_and_the_history_says_where_it_ran(self):
+        model = build()
+        assert run(model).device == "cpu"
+        assert model.device == CPU
+        assert not model.training
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    def test_a_run_on_a_gpu_leaves_a_model_of_the_cpu_there(self):
+        model = build()
+        assert run(model, device="cuda").device == "cuda"
+        assert model.device == CPU
+        run(model, steps=8, device="cuda")
+
     @pytest.mark.parametrize("device", ["tpu", "cuda:99", "gpu", ""])
     def test_a_device_that_is_not_there(self, device):
         with pytest.raises(ValueError, match=f"device '{device}' cannot be used here"):

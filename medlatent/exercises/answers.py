@@ -72,7 +72,8 @@ def call(function: Callable, *args: Any, **options: Any) -> Any:
             "and run the cell again."
         ) from None
     except Exception as error:
-        raise WrongAnswer(f"{name} stops with {type(error).__name__}: {error}") from error
+        said = f"{type(error).__name__}: {error}".rstrip(".: \n")
+        raise WrongAnswer(f"{name} stops with {said}.") from error
     if result is None:
         raise WrongAnswer(f"{name} returns nothing: is there a `return`?")
     return result
@@ -107,11 +108,11 @@ def compare(
         WrongAnswer: the answer is not numeric, has another shape, is NaN, or differs.
     """
     name = name if isinstance(name, str) else _name(name)
-    right, answer = _array(name, expected), _array(name, value_of(name, found))
+    right, answer = as_array(name, expected), as_array(name, value_of(name, found))
     if answer.shape == right.shape and np.allclose(answer, right, rtol, atol):
         return
     for sentence, value in (mistakes or {}).items():
-        wrong = _array(name, value)
+        wrong = as_array(name, value)
         # A mistake that happens to give the right numbers explains nothing.
         same = wrong.shape == right.shape and np.allclose(wrong, right, rtol, atol)
         if not same and answer.shape == wrong.shape and np.allclose(answer, wrong, rtol, atol):
@@ -122,6 +123,23 @@ def compare(
     if not np.isfinite(answer).all():
         raise WrongAnswer(f"{name} holds a value that is NaN or infinite.")
     raise WrongAnswer(f"{name} {_difference(answer, right, rtol, reveal)}.{f' {hint}' if hint else ''}")
+
+
+def as_array(name: str, value: Any) -> np.ndarray:
+    """The answer as an array of floats.
+
+    Raises:
+        WrongAnswer: it is no number, array or tensor of numbers.
+    """
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        raise WrongAnswer(f"{name} is {_kind(value)}, expected a number, an array or a tensor of numbers.")
+    return array.astype(float)
 
 
 def gradient(name: str | Callable, result: Tensor, *inputs: tuple[str, Tensor]) -> tuple[Tensor, ...]:
@@ -187,18 +205,6 @@ def _difference(answer: np.ndarray, right: np.ndarray, rtol: float, reveal: bool
     worst = np.unravel_index(np.argmax(np.abs(answer - right)), right.shape)
     place = f" at {tuple(int(i) for i in worst)}" if right.ndim else ""
     return f"is {answer[worst]:.5g}{place}, expected {right[worst]:.5g}"
-
-
-def _array(name: str, value: Any) -> np.ndarray:
-    if isinstance(value, Tensor):
-        value = value.detach().cpu().numpy()
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError):
-        array = np.asarray(None)
-    if array.dtype.kind not in "biuf":
-        raise WrongAnswer(f"{name} is {_kind(value)}, expected a number, an array or a tensor of numbers.")
-    return array.astype(float)
 
 
 def _name(function: Callable) -> str:

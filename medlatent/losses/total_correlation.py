@@ -55,8 +55,8 @@ def log_importance_weights(
     - ``"mws"``, Chen et al. (2018), appendix C.1: 1/(B·N) everywhere. The rows sum to 1/N only: log q(z) is
       estimated from below.
     - ``"mss"``, appendix C.2: 1/N for the posterior that z was drawn from, (N - M)/(N·M) for one other, 1/M for the
-      rest. Each row sums to 1, and the estimate of q(z) is unbiased if the batch is drawn without replacement. That
-      of log q(z) is not, since the logarithm is concave.
+      rest. Each row sums to 1. If the batch is drawn without replacement and in random order, the estimate of q(z) is
+      unbiased; that of log q(z) is not, since the logarithm is concave.
 
     Args:
         batch_size: B; at least 2 for ``"mss"``.

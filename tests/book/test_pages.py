@@ -9,7 +9,8 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from generate import toc_documents, toc_notebooks
+from exercises import is_exercises
+from generate import toc_chapters, toc_documents, toc_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = toc_documents(ROOT)
@@ -125,7 +126,7 @@ def test_page_from_disk(visit, html, doc):
     assert_well(page, "light")
 
 
-@pytest.mark.parametrize("doc", toc_notebooks(ROOT))
+@pytest.mark.parametrize("doc", toc_chapters(ROOT))
 def test_chapter_has_rendered_mathematics_figures_and_a_quiz(visit, site, doc):
     page = visit(f"{site}/{doc}.html")
     assert page.locator("figure img.only-light").count() >= 1
@@ -144,6 +145,22 @@ def test_colab_opens_the_paired_notebook(visit, site, doc):
     links = page.locator("a[href^='https://colab']").evaluate_all("links => links.map(a => a.href)")
     assert set(links) == {f"https://colab.research.google.com/github/{owner_and_name}/blob/main/{doc}.ipynb"}
     assert (ROOT / f"{doc}.ipynb").is_file()
+
+
+@pytest.mark.parametrize("doc", [d for d in toc_notebooks(ROOT) if is_exercises(d)])
+def test_an_exercise_shows_its_stub_and_keeps_its_solution_behind_a_click(visit, site, doc):
+    page = visit(f"{site}/{doc}.html")
+    assert page.get_by_text("raise NotImplementedError").first.is_visible()
+    solutions = page.locator("details:has(summary:has-text('Show the solution'))")
+    assert solutions.count() >= 4
+    for solution in solutions.all():
+        code = solution.locator("pre").first
+        assert not code.is_visible()
+        solution.locator("summary").click()
+        assert code.is_visible()
+        assert "raise NotImplementedError" not in code.inner_text()
+    assert page.get_by_text("Correct. ").count() >= 4
+    assert page.get_by_text("BEGIN HIDDEN").count() == 0
 
 
 @pytest.mark.parametrize("place", ["server", "disk"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from medlatent.metrics import active_units, information
+from medlatent.metrics import active_units, gaussian_total_correlation, information
 
 RANDOM = np.random.default_rng(1)
 MEAN = RANDOM.normal(size=(40, 6)) * [2, 1, 0.5, 0.05, 0, 0.3]
@@ -44,6 +44,34 @@ def test_active_units_by_hand():
     assert active_units(np.array([[0.0], [2.0]]), threshold=2.0).score == 0
 
 
+def test_total_correlation_of_a_gaussian_by_hand():
+    # Variances 1 and 1 with covariance 0.6, of which 0.25 each is the posteriors': -½ log(1 - 0.36).
+    root = np.linalg.cholesky([[0.75, 0.6], [0.6, 0.75]])
+    square = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]) * np.sqrt(3 / 4)  # its covariance is the identity
+    result = gaussian_total_correlation(square @ root.T, np.full((4, 2), np.log(0.25)))
+    assert result.score == pytest.approx(-0.5 * np.log(1 - 0.36))
+    np.testing.assert_allclose(result.correlation, [[1, 0.6], [0.6, 1]])
+
+
+def test_total_correlation_of_a_gaussian_equals_a_kl_of_torch_distributions():
+    from torch.distributions import MultivariateNormal
+
+    covariance = torch.from_numpy(np.cov(MEAN, rowvar=False) + np.diag(np.exp(LOGVAR).mean(0)))
+    zero = torch.zeros(6, dtype=torch.float64)
+    independent = MultivariateNormal(zero, torch.diag(covariance.diagonal()))
+    expected = kl_divergence(MultivariateNormal(zero, covariance), independent).item()
+    assert gaussian_total_correlation(MEAN, LOGVAR).score == pytest.approx(expected)
+
+
+def test_total_correlation_does_not_depend_on_scale_or_order_and_ignores_constants():
+    score = gaussian_total_correlation(MEAN, LOGVAR).score
+    assert gaussian_total_correlation(3 * MEAN + 1, LOGVAR + 2 * np.log(3)).score == pytest.approx(score)
+    assert gaussian_total_correlation(MEAN[:, ::-1], LOGVAR[:, ::-1]).score == pytest.approx(score)
+    assert gaussian_total_correlation(MEAN[:, :1], LOGVAR[:, :1]).score == 0
+    constant = gaussian_total_correlation(np.c_[MEAN, np.ones(40)], np.c_[LOGVAR, np.zeros(40)])
+    assert constant.score == pytest.approx(score)
+
+
 def test_torch_and_numpy_agree():
     tensors = torch.from_numpy(MEAN), torch.from_numpy(LOGVAR)
     np.testing.assert_array_equal(information(*tensors).per_dimension, information(MEAN, LOGVAR).per_dimension)
@@ -58,6 +86,8 @@ def test_torch_and_numpy_agree():
         (lambda: information(MEAN[:0], LOGVAR[:0]), r"\(0, 6\)"),
         (lambda: information(MEAN, np.where(LOGVAR > 0, np.nan, LOGVAR)), "NaN"),
         (lambda: active_units(MEAN[:1]), "at least two images"),
+        (lambda: gaussian_total_correlation(MEAN[:1], LOGVAR[:1]), "at least two images"),
+        (lambda: gaussian_total_correlation(MEAN, LOGVAR[:3]), "one shape"),
         (lambda: active_units(np.full((3, 2), np.nan)), "NaN"),
         (lambda: active_units(MEAN[:, 0]), r"\(N, D\)"),
     ],

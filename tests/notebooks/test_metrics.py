@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import references
-from generate import toc_notebooks
+from generate import toc_chapters
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 STORED = Path(__file__).parent / "metrics"
-NAMES = [Path(doc).name for doc in toc_notebooks(ROOT)]
+NAMES = [Path(doc).name for doc in toc_chapters(ROOT)]
 
 
 def differences(built: dict[str, float], stored: dict[str, dict[str, float]]) -> list[str]:

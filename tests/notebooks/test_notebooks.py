@@ -11,12 +11,13 @@ from pathlib import Path
 import jupytext
 import pair
 import pytest
-from generate import Chapter, check_equations, implementations, slug, toc_notebooks
+from generate import Chapter, check_equations, implementations, slug, toc_chapters, toc_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 NOTEBOOKS = toc_notebooks(ROOT)
+CHAPTERS = toc_chapters(ROOT)
 
 
 def tags(cell) -> set[str]:
@@ -65,7 +66,7 @@ def problems(source: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("doc", NOTEBOOKS)
+@pytest.mark.parametrize("doc", CHAPTERS)
 def test_keeps_to_the_conventions(doc):
     assert problems(ROOT / f"{doc}.py") == []
 
@@ -75,7 +76,7 @@ def test_pair_is_in_step(doc):
     assert pair.problem(ROOT / f"{doc}.py") == ""
 
 
-@pytest.mark.parametrize("doc", NOTEBOOKS)
+@pytest.mark.parametrize("doc", CHAPTERS)
 def test_derived_notebook_says_what_the_source_says_and_holds_no_outputs(doc):
     from jupytext.compare import compare_notebooks
 
@@ -92,7 +93,7 @@ def test_every_notebook_is_in_the_table_of_contents():
 
 
 def test_equations_code_and_checks_hold_together():
-    assert check_equations([Chapter.read(ROOT, doc) for doc in NOTEBOOKS], implementations(ROOT)) == []
+    assert check_equations([Chapter.read(ROOT, doc) for doc in CHAPTERS], implementations(ROOT)) == []
 
 
 RUN = """

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 import references
 from common import BuildError
-from generate import toc_notebooks
+from generate import toc_chapters
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ def test_at_least_one_notebook_has_a_reference():
     assert REFERENCES
 
 
-@pytest.mark.parametrize("doc", toc_notebooks(ROOT))
+@pytest.mark.parametrize("doc", toc_chapters(ROOT))
 def test_every_notebook_with_compared_cells_has_its_reference(doc):
     wanted = any(map(references.is_checked, references.excerpt(ROOT / f"{doc}.py").cells))
     assert wanted == (Path(doc).name in {p.stem for p in REFERENCES}), "run make references"

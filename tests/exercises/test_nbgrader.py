@@ -1,0 +1,156 @@
+"""The instructor's course in nbgrader's own hands: released, handed in, graded, given back and exported."""
+
+import copy
+import csv
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import exercises
+import pytest
+from pair import derive
+
+pytestmark = [pytest.mark.nbgrader, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).resolve().parents[2]
+NBGRADER = ROOT / ".venv-nbgrader/bin/nbgrader"
+SOURCES = exercises.sources(ROOT)
+CHOSEN = next(s for s in SOURCES if s.stem == "02_vae_exercises")  # the one that is handed in in four ways
+
+
+class Course:
+    """A folder of nbgrader, with the course in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        exercises.write_assignments(ROOT)
+        built = ROOT / "_build/assignments"
+        for path in [built / "nbgrader_config.py", *built.glob("source/*/*.ipynb")]:
+            target = folder / path.relative_to(built)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+        (folder / "nbgrader_config.py").write_text(exercises.CONFIG)
+
+    def run(self, *command: str) -> None:
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{NBGRADER.parent}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            [NBGRADER, *command], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert " ERROR" not in done.stderr, done.stderr
+
+    def released(self, source: Path) -> dict:
+        return json.loads((self.folder / "release" / name(source) / f"{source.stem}.ipynb").read_text())
+
+    def submit(self, student: str, source: Path, notebook: dict) -> None:
+        target = self.folder / "submitted" / student / name(source) / f"{source.stem}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(notebook))
+
+
+def name(source: Path) -> str:
+    return source.stem.removesuffix(exercises.SUFFIX)
+
+
+def grade_id(cell: dict) -> str:
+    return cell["metadata"].get("nbgrader", {}).get("grade_id", "")
+
+
+def exercise_of(cell: dict) -> str:
+    return "-".join(grade_id(cell).split("-")[:2])
+
+
+def answered(notebook: dict, source: Path, only: set[str] | None = None) -> dict:
+    """The released notebook with the answers of some exercises, or of all, filled in."""
+    notebook = copy.deepcopy(notebook)
+    solutions = {grade_id(cell): cell for cell in json.loads(derive(source, exercises.instructor))["cells"]}
+    for cell in notebook["cells"]:
+        if cell["metadata"].get("nbgrader", {}).get("solution") and (only is None or exercise_of(cell) in only):
+            cell["source"] = solutions[grade_id(cell)]["source"]
+    return notebook
+
+
+def points(source: Path, only: set[str] | None = None) -> float:
+    """What nbgrader gives by itself for these exercises: the texts wait for a person."""
+    cells = json.loads(derive(source, exercises.instructor))["cells"]
+    return sum(
+        cell["metadata"]["nbgrader"].get("points", 0)
+        for cell in cells
+        if grade_id(cell)
+        and not cell["metadata"]["nbgrader"]["solution"]
+        and (only is None or exercise_of(cell) in only)
+    )
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory) -> Course:
+    """The course with every assignment released and graded, one of them in four ways."""
+    if not NBGRADER.exists():
+        pytest.fail("no nbgrader in .venv-nbgrader: run make test, which installs it")
+    course = Course(tmp_path_factory.mktemp("course"))
+    for source in SOURCES:
+        course.run("generate_assignment", name(source))
+        course.submit("perfect", source, answered(course.released(source), source))
+    released = course.released(CHOSEN)
+    course.submit("empty", CHOSEN, released)
+    course.submit("half", CHOSEN, answered(released, CHOSEN, HALF))
+    broken = answered(released, CHOSEN)
+    first = next(c for c in broken["cells"] if grade_id(c) == "vae-1")
+    first["source"] = "def kl_between(mean_q, :\n    return"
+    course.submit("broken", CHOSEN, broken)
+    for source in SOURCES:
+        course.run("autograde", name(source))
+    course.run("generate_feedback", name(CHOSEN))
+    course.run("export", "--to=grades.csv")
+    return course
+
+
+HALF = {e.name for e in exercises.read(CHOSEN)[1][:3]}
+
+
+@pytest.fixture(scope="module")
+def grades(course) -> dict[tuple[str, str], tuple[float, float]]:
+    """Score and maximum by assignment and student, from the exported table."""
+    with open(course.folder / "grades.csv", newline="") as file:
+        return {
+            (row["assignment"], row["student_id"]): (float(row["score"]), float(row["max_score"]))
+            for row in csv.DictReader(file)
+        }
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name)
+def test_what_nbgrader_releases_is_the_students_edition(course, source):
+    ours = [c["source"] for c in json.loads(derive(source))["cells"]]
+    theirs = ["".join(c["source"]) for c in course.released(source)["cells"]]
+    assert [text.rstrip() for text in theirs] == [text.rstrip() for text in ours]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name)
+def test_a_perfect_submission_gets_every_point_that_needs_no_person(grades, source):
+    score, most = grades[name(source), "perfect"]
+    assert score == points(source)
+    assert most == sum(e.points for e in exercises.read(source)[1])
+
+
+def test_an_empty_submission_gets_nothing(grades):
+    assert grades[name(CHOSEN), "empty"][0] == 0
+
+
+def test_half_the_answers_get_their_points_and_no_others(grades):
+    score, _ = grades[name(CHOSEN), "half"]
+    assert score == points(CHOSEN, HALF)
+    assert 0 < score < points(CHOSEN)
+
+
+def test_a_syntax_error_costs_its_own_exercise_alone(grades):
+    score, _ = grades[name(CHOSEN), "broken"]
+    assert score == points(CHOSEN) - points(CHOSEN, {"vae-1"})
+
+
+def test_the_feedback_says_in_a_sentence_what_is_wrong(course):
+    feedback = course.folder / "feedback"
+    page = (feedback / "empty" / name(CHOSEN) / f"{CHOSEN.stem}.html").read_text()
+    assert "kl_between(…) is still the empty stub" in page
+    assert "answers.py" not in page, "a traceback through the check"
+    assert "Correct. " in (feedback / "perfect" / name(CHOSEN) / f"{CHOSEN.stem}.html").read_text()
