@@ -5,6 +5,26 @@ wrong, or what follows when the answer is right. With another ``seed`` it tries 
 allowed: it shows what is compared, not how to get there.
 """
 
-from .answers import WrongAnswer
+from .answers import (
+    WrongAnswer,
+    as_array,
+    call,
+    choose,
+    compare,
+    correct,
+    gradient,
+    value_of,
+    whole_number,
+)
 
-__all__ = ["WrongAnswer"]
+__all__ = [
+    "WrongAnswer",
+    "as_array",
+    "call",
+    "choose",
+    "compare",
+    "correct",
+    "gradient",
+    "value_of",
+    "whole_number",
+]

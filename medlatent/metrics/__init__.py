@@ -1,14 +1,33 @@
-"""Metrics: functions from plain arrays to numbers; none of them knows a model."""
+"""Metrics: functions from plain arrays to numbers; none of them knows a model of this course.
 
-from .images import ImageScore, psnr
+What every chapter needs is here. The others are imported by their module: ``from medlatent.metrics import
+disentanglement``, ``downstream``, ``generation``, ``style_content``, ``directions``.
+"""
+
+from .images import (
+    ImageScore,
+    PerceptualBackbone,
+    PerceptualScore,
+    SSIMScore,
+    lpips_like,
+    perceptual_backbone,
+    psnr,
+    ssim,
+)
 from .latent import DimensionScore, GaussianScore, active_units, gaussian_total_correlation, information
 
 __all__ = [
     "DimensionScore",
     "GaussianScore",
     "ImageScore",
+    "PerceptualBackbone",
+    "PerceptualScore",
+    "SSIMScore",
     "active_units",
     "gaussian_total_correlation",
     "information",
+    "lpips_like",
+    "perceptual_backbone",
     "psnr",
+    "ssim",
 ]

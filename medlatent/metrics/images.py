@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+import torch
+from scipy.ndimage import correlate1d
+from torch import Tensor, nn
+
+from ._checks import in_evaluation, to_numpy
 
 
 @dataclass(frozen=True)
@@ -35,16 +42,288 @@ def psnr(images, reconstructions, data_range: float = 1.0) -> ImageScore:
         The score in dB; infinite for an image that is reproduced exactly.
 
     Raises:
-        ValueError: the shapes differ, there is no image, ``data_range`` is not positive, or a value is NaN.
+        ValueError: the shapes differ, there is no image, ``data_range`` is not positive, or a value is NaN or infinite.
     """
-    a, b = (np.asarray(getattr(x, "detach", lambda x=x: x)(), dtype=np.float64) for x in (images, reconstructions))
-    if a.shape != b.shape or a.ndim != 4 or not a.size:
-        raise ValueError(f"expected two arrays of the same shape (N, C, H, W), got {a.shape} and {b.shape}")
-    if not data_range > 0:
-        raise ValueError(f"data_range must be positive, got {data_range}")
+    a, b = _pair(images, reconstructions)
+    _check_range(data_range)
     mse = np.square(a - b).reshape(len(a), -1).mean(1)
-    if np.isnan(mse).any():
-        raise ValueError(f"image {int(np.isnan(mse).argmax())} or its reconstruction holds NaN")
     with np.errstate(divide="ignore"):
         values = 10 * np.log10(data_range**2 / mse)
     return ImageScore(float(values.mean()), values)
+
+
+@dataclass(frozen=True)
+class SSIMScore:
+    """A mean over images, the value of each image, and the variant that they are.
+
+    Attributes:
+        score: the mean over the images.
+        per_image: ``(N,)``, float64.
+        variant: window and border in words, to be printed beside the number.
+    """
+
+    score: float
+    per_image: np.ndarray
+    variant: str
+
+
+# Side, standard deviation, and the border of the implementation that made the window common.
+_WINDOWS = {"gaussian": (11, 1.5, "mirror"), "uniform": (7, None, "valid")}
+
+
+def ssim(
+    images,
+    reconstructions,
+    data_range: float = 1.0,
+    window: Literal["gaussian", "uniform"] = "gaussian",
+    border: Literal["mirror", "valid"] | None = None,
+) -> SSIMScore:
+    """The structural similarity index of each image, and its mean over the images (Wang et al. 2004, equation 13).
+
+    (2·μ_x·μ_y + C₁)(2·σ_xy + C₂) / ((μ_x² + μ_y² + C₁)(σ_x² + σ_y² + C₂)) in every window, C₁ = (0.01·data_range)²,
+    C₂ = (0.03·data_range)², averaged over positions and channels. Four conventions are in use, and they differ more
+    than most models do; ``variant`` says which one a number is.
+
+    * ``window="gaussian"``: 11×11, standard deviation 1.5, covariances with the window's weights. Its default border
+      is mirrored without repeating the edge and counts: torchmetrics 1.9. With ``border="valid"`` only windows that lie
+      inside the image count: Wang et al., and scikit-image with ``gaussian_weights=True,
+      use_sample_covariance=False``.
+    * ``window="uniform"``: 7×7 equal weights, sample covariances (divided by 48, not 49), and by default windows
+      inside the image: scikit-image as it comes, and Di Folco et al. (2024).
+
+    Args:
+        images: ``(N, C, H, W)``, NumPy or torch.
+        reconstructions: the same shape.
+        data_range: the largest possible value minus the smallest: 1 for images in [0, 1], 255 for uint8. It is not
+            taken from the images: the same error would then weigh differently from image to image.
+        window: ``"gaussian"`` or ``"uniform"``.
+        border: ``"mirror"``, ``"valid"``, or ``None`` for the window's default.
+
+    Returns:
+        The score in [-1, 1]; 1 for identical images. Two different constant images score by their means alone.
+
+    Raises:
+        ValueError: the shapes differ, there is no image, the images are smaller than the window, ``data_range`` is not
+            positive, window or border is unknown, or a value is NaN or infinite.
+    """
+    if window not in _WINDOWS:
+        raise ValueError(f"window {window!r} is unknown: use {' or '.join(_WINDOWS)}")
+    side, sigma, usual = _WINDOWS[window]
+    border = usual if border is None else border
+    if border not in ("mirror", "valid"):
+        raise ValueError(f"border {border!r} is unknown: use mirror or valid")
+    a, b = _pair(images, reconstructions)
+    _check_range(data_range)
+    if min(a.shape[2:]) < side:
+        raise ValueError(f"images: {a.shape[2]}×{a.shape[3]} pixels are fewer than the window of {side}×{side}")
+    offset = np.arange(side) - side // 2
+    weights = np.ones(side) if sigma is None else np.exp(-0.5 * (offset / sigma) ** 2)
+    weights /= weights.sum()
+    sample = side**2 / (side**2 - 1) if window == "uniform" else 1.0
+    inside = slice(side // 2, -(side // 2)) if border == "valid" else slice(None)
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        for axis in (2, 3):
+            x = correlate1d(x, weights, axis=axis, mode="mirror")
+        return x[..., inside, inside]
+
+    def index(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        mean_x, mean_y = mean(x), mean(y)
+        variances = sample * (mean(x * x) - mean_x**2 + mean(y * y) - mean_y**2)
+        covariance = sample * (mean(x * y) - mean_x * mean_y)
+        luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+        structure = (2 * covariance + c2) / (variances + c2)
+        return (luminance * structure).mean((1, 2, 3))
+
+    # In parts: the five filtered maps of a large set would not fit into memory.
+    values = np.concatenate([index(a[i : i + 64], b[i : i + 64]) for i in range(0, len(a), 64)])
+    kind = f"Gaussian {side}×{side}, σ {sigma}" if sigma else f"uniform {side}×{side}, sample covariance"
+    return SSIMScore(float(values.mean()), values, f"{kind}, border {border}")
+
+
+@dataclass(frozen=True)
+class PerceptualScore:
+    """A mean over images, what it consists of, and which network measured it.
+
+    Attributes:
+        score: the mean over the images.
+        per_image: ``(N,)``, float64, the sum over the layers.
+        per_layer: ``(N, L)``, float64.
+        backbone: the network's name, to be printed beside the number.
+    """
+
+    score: float
+    per_image: np.ndarray
+    per_layer: np.ndarray
+    backbone: str
+
+
+def lpips_like(
+    images,
+    reconstructions,
+    backbone: Callable[[Tensor], Sequence[Tensor]],
+    weights: Sequence | None = None,
+    name: str | None = None,
+    batch_size: int = 64,
+) -> PerceptualScore:
+    """The distance between the feature maps of two images, as in LPIPS (Zhang et al. 2018, equation 1).
+
+    d(x, x₀) = Σ_l 1/(H_l·W_l) Σ_hw ‖w_l ⊙ (ŷ_l − ŷ₀_l)‖²: at each position of each layer the features are scaled to
+    unit length over the channels, subtracted, squared, weighted and summed; then comes the mean over positions and the
+    sum over layers. A position without features (all zero) stays zero.
+
+    It is LPIPS only with the networks and weights of that paper: :func:`perceptual_backbone` loads them where they are
+    installed. With any other network it is a distance of the same form, on a scale of its own: compare numbers of one
+    ``backbone`` alone.
+
+    Args:
+        images: ``(N, C, H, W)`` in [0, 1], NumPy or torch.
+        reconstructions: the same shape.
+        backbone: from a float32 tensor ``(B, C, H, W)`` in [0, 1] to a list of L feature maps ``(B, C_l, H_l, W_l)``. A
+            module must be in evaluation mode and is called where its parameters are.
+        weights: L non-negative vectors ``(C_l,)`` that multiply the squared differences (the w_l² above, which the
+            public code stores); by default those of ``backbone.weights``, else ones.
+        name: of the network; by default ``backbone.name``, else the name of the function or class.
+        batch_size: images a call.
+
+    Raises:
+        ValueError: the shapes differ, there is no image, a value is outside [0, 1] or NaN, the backbone is in training
+            mode, its feature maps are no such list, or they hold NaN, or the weights do not fit them.
+    """
+    a, b = _pair(images, reconstructions)
+    for argument, x in (("images", a), ("reconstructions", b)):
+        if x.min() < 0 or x.max() > 1:
+            raise ValueError(f"{argument}: values from {x.min():g} to {x.max():g}; the backbone is told of [0, 1]")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    in_evaluation("backbone", backbone)
+    if weights is None:
+        weights = getattr(backbone, "weights", None)
+    if name is None:
+        name = getattr(backbone, "name", None) or getattr(backbone, "__name__", type(backbone).__name__)
+    parameter = next(backbone.parameters(), None) if isinstance(backbone, nn.Module) else None
+    device = parameter.device if parameter is not None else torch.device("cpu")
+
+    def features(x: np.ndarray) -> list[Tensor]:
+        maps = backbone(torch.from_numpy(x).float().to(device))
+        if not isinstance(maps, (list, tuple)) or not maps or any(m.ndim != 4 or len(m) != len(x) for m in maps):
+            raise ValueError(f"backbone: {name} must return a list of feature maps (B, C, H, W)")
+        return [m.double() for m in maps]
+
+    rows = []
+    with torch.no_grad():
+        for i in range(0, len(a), batch_size):
+            maps = features(a[i : i + batch_size])
+            others = features(b[i : i + batch_size])
+            squared = [(_unit(y) - _unit(y0)).square() for y, y0 in zip(maps, others, strict=True)]
+            factors = _layer_weights(weights, squared)
+            rows.append(torch.stack([(d * w).sum(1).mean((1, 2)) for d, w in zip(squared, factors, strict=True)], 1))
+    per_layer = torch.cat(rows).cpu().numpy()
+    if not np.isfinite(per_layer).all():
+        layer = int(np.argwhere(~np.isfinite(per_layer))[0][1])
+        raise ValueError(f"backbone: the feature maps of layer {layer} of {name} hold NaN or infinity")
+    per_image = per_layer.sum(1)
+    return PerceptualScore(float(per_image.mean()), per_image, per_layer, name)
+
+
+class PerceptualBackbone(nn.Module):
+    """A network of the LPIPS family, as :func:`lpips_like` wants it.
+
+    The network knows colour images. With three channels an image is one; with any other number each channel is a grey
+    image of its own, repeated three times, and the distance is the mean over the channels.
+
+    Args:
+        metric: an ``LPIPS`` module of ``lpips`` or ``stlpips_pytorch``.
+        name: what its numbers are called.
+    """
+
+    def __init__(self, metric: nn.Module, name: str) -> None:
+        super().__init__()
+        self.metric, self.name = metric, name
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The learned weights of each layer's channels."""
+        return [head.model[-1].weight.detach().flatten() for head in self.metric.lins]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Images ``(B, C, H, W)`` in [0, 1] to feature maps."""
+        b, c, h, w = images.shape
+        if c != 3:
+            images = images.reshape(b * c, 1, h, w).expand(-1, 3, -1, -1)
+        maps = self.metric.net(self.metric.scaling_layer(2 * images - 1))
+        if c != 3:
+            # The channels' maps below one another: the mean over positions is then also one over channels.
+            maps = [m.unflatten(0, (b, c)).transpose(1, 2).flatten(2, 3) for m in maps]
+        return list(maps)
+
+
+def perceptual_backbone(
+    kind: Literal["lpips", "st_lpips"] = "lpips", network: Literal["alex", "vgg"] = "alex"
+) -> PerceptualBackbone:
+    """A published perceptual metric's network and weights, from the package that carries them.
+
+    * ``"lpips"``: LPIPS 0.1 itself (Zhang et al. 2018), from the package ``lpips`` and torchvision's ImageNet weights,
+      which torchvision fetches on first use.
+    * ``"st_lpips"``: shift-tolerant LPIPS (Ghildyal and Liu 2022), from the package ``stlpips_pytorch``, which carries
+      all weights. Its numbers are no LPIPS: it is another network trained on the same judgements.
+
+    Args:
+        kind: ``"lpips"`` or ``"st_lpips"``.
+        network: ``"alex"`` or ``"vgg"``.
+
+    Raises:
+        ImportError: a package is missing; the message names it.
+        ValueError: kind or network is unknown.
+    """
+    if kind not in ("lpips", "st_lpips") or network not in ("alex", "vgg"):
+        raise ValueError(f"no backbone {kind!r} with {network!r}: use lpips or st_lpips, with alex or vgg")
+    try:
+        if kind == "lpips":
+            from lpips import LPIPS
+        else:
+            from stlpips_pytorch.stlpips import LPIPS
+    except ImportError as error:
+        package = "lpips" if kind == "lpips" else "stlpips_pytorch torchsummary"
+        raise ImportError(
+            f"{error}; install {package} and torchvision, or pass another network to lpips_like"
+        ) from error
+    if kind == "lpips":
+        metric, name = LPIPS(net=network, verbose=False), f"LPIPS 0.1 ({network})"
+    else:
+        metric = LPIPS(net=network, variant="shift_tolerant", verbose=False)
+        name = f"ST-LPIPS ({network})"
+    return PerceptualBackbone(metric, name).eval()
+
+
+def _unit(features: Tensor) -> Tensor:
+    norm = features.norm(dim=1, keepdim=True)
+    return features / norm.clamp_min(torch.finfo(features.dtype).tiny)
+
+
+def _layer_weights(weights: Sequence | None, maps: list[Tensor]) -> list[Tensor]:
+    if weights is None:
+        return [m.new_ones(()) for m in maps]
+    vectors = [torch.as_tensor(to_numpy(w), dtype=torch.float64, device=maps[0].device) for w in weights]
+    expected = [(m.shape[1],) for m in maps]
+    if [tuple(w.shape) for w in vectors] != expected:
+        raise ValueError(f"weights: expected one vector a layer, {expected}, got {[tuple(w.shape) for w in vectors]}")
+    if any(not (w.isfinite() & (w >= 0)).all() for w in vectors):
+        raise ValueError("weights: a weight is negative, NaN or infinite; then this is no distance")
+    return [w.reshape(1, -1, 1, 1) for w in vectors]
+
+
+def _pair(images, reconstructions) -> tuple[np.ndarray, np.ndarray]:
+    a, b = (np.asarray(to_numpy(x), dtype=np.float64) for x in (images, reconstructions))
+    if a.shape != b.shape or a.ndim != 4 or not a.size:
+        raise ValueError(f"expected two arrays of the same shape (N, C, H, W), got {a.shape} and {b.shape}")
+    wrong = ~(np.isfinite(a) & np.isfinite(b)).all((1, 2, 3))
+    if wrong.any():
+        raise ValueError(f"image {int(wrong.argmax())} or its reconstruction holds NaN or infinity")
+    return a, b
+
+
+def _check_range(data_range: float) -> None:
+    if not data_range > 0:
+        raise ValueError(f"data_range must be positive, got {data_range}")

@@ -1,0 +1,51 @@
+"""What the metrics ask of their arguments; every message names the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from torch import Tensor, nn
+
+
+def to_numpy(values) -> np.ndarray:
+    """NumPy arrays, lists, and tensors of any device that may require gradients."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def finite(name: str, values, shape: str, at_least: int = 1) -> np.ndarray:
+    """The values in float64, of a shape such as ``"(N, D)"``, with at least so many rows."""
+    values = np.asarray(to_numpy(values), dtype=np.float64)
+    if values.ndim != shape.count(",") + 1 or not values.size:
+        raise ValueError(f"{name}: expected an array {shape}, got {values.shape}")
+    if len(values) < at_least:
+        raise ValueError(f"{name}: {len(values)} rows, at least {at_least} are needed")
+    if not np.isfinite(values).all():
+        row = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise ValueError(f"{name}: row {row} holds NaN or infinity; drop the row, or find out where it comes from")
+    return values
+
+
+def class_labels(name: str, labels, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The classes in order, and each row's index among them; numbers or strings, at least two classes."""
+    labels = to_numpy(labels)
+    if labels.shape != (rows,):
+        raise ValueError(f"{name}: expected one label a row, ({rows},), got {labels.shape}")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError(f"{name}: label {int((~np.isfinite(labels)).argmax())} is NaN or infinite; drop that row")
+    classes, index = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"{name}: all rows have the class {classes[0]!r}; at least two classes are needed")
+    return classes, index
+
+
+def confusion(truth: np.ndarray, seen: np.ndarray, classes: int) -> np.ndarray:
+    """Counts ``(K, K)`` of pairs of class indices: the row is the truth, the column what was seen."""
+    return np.bincount(truth * classes + seen, minlength=classes**2).reshape(classes, classes)
+
+
+def in_evaluation(name: str, function: Callable) -> None:
+    """Refuses a network, or a method of one, that is in training mode: dropout and batch norm would change numbers."""
+    owner = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+    if isinstance(owner, nn.Module) and owner.training:
+        raise ValueError(f"{name}: {type(owner).__name__} is in training mode; call its eval() first")

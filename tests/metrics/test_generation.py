@@ -1,0 +1,300 @@
+"""Fréchet distance, inception score and conditional accuracy against closed forms, and the classifier they rest on."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import sqrtm
+
+from medlatent.data import Card, DataError, Factor, ImageSet
+from medlatent.metrics.generation import (
+    conditional_accuracy,
+    frechet_distance,
+    inception_score,
+    train_domain_classifier,
+)
+
+RANDOM = np.random.default_rng(2)
+A = RANDOM.normal(size=(50, 6)) @ RANDOM.normal(size=(6, 6))
+B = RANDOM.normal(size=(70, 6)) * [1, 2, 0.1, 1, 3, 1] + 0.5
+PROBABILITIES = RANDOM.dirichlet(np.full(4, 0.3), size=37)
+
+
+def white(n, d, seed=0):
+    """Rows with the mean zero and the sample covariance the identity, exactly."""
+    x = np.random.default_rng(seed).normal(size=(n, d))
+    x -= x.mean(0)
+    return x @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False))).T
+
+
+def plain_frechet(a, b, ddof=1):
+    covariances = [np.cov(x, rowvar=False, ddof=ddof) for x in (a, b)]
+    root = sqrtm(covariances[0] @ covariances[1]).real
+    return np.square(a.mean(0) - b.mean(0)).sum() + np.trace(covariances[0] + covariances[1] - 2 * root)
+
+
+def test_frechet_equals_the_formula_with_scipy():
+    result = frechet_distance(A, B)
+    assert result.score == pytest.approx(plain_frechet(A, B), rel=1e-10)
+    assert result.mean_term == pytest.approx(np.square(A.mean(0) - B.mean(0)).sum())
+    assert result.score == pytest.approx(result.mean_term + result.covariance_term)
+
+
+def test_frechet_of_gaussians_with_known_moments():
+    # One dimension: (μ_a − μ_b)² + (σ_a − σ_b)². Commuting covariances: the same in each dimension.
+    deviations_a, deviations_b, shift = np.array([1, 2, 0.5]), np.array([3, 2, 0.25]), np.array([1, 0, -2])
+    expected = (shift**2).sum() + ((deviations_a - deviations_b) ** 2).sum()
+    assert frechet_distance(white(20, 3) * deviations_a, white(30, 3, 1) * deviations_b + shift).score == pytest.approx(
+        expected, rel=1e-12
+    )
+
+
+def test_covariances_by_n_are_caught():
+    # The published mistake is off by 1/N, and this test would see it.
+    wrong = plain_frechet(A, B, ddof=0)
+    assert abs(wrong / plain_frechet(A, B) - 1) > 1e-3
+    assert frechet_distance(A, B).score != pytest.approx(wrong, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [A, RANDOM.normal(size=(5, 40)), np.repeat(A[:, :1], 4, 1), np.ones((9, 3)), np.c_[A, np.zeros(50)] * 1e6],
+    ids=["full rank", "fewer images than features", "rank one", "constant", "dead feature, large scale"],
+)
+def test_a_set_has_no_distance_to_itself(features):
+    assert frechet_distance(features, features).score <= 1e-13 * max(1, np.square(features).sum())
+    # Shifted in each of F features, exactly F·shift² away, however singular the covariance.
+    shift = max(1, np.abs(features).max())
+    expected = features.shape[1] * shift**2
+    assert frechet_distance(features, features + shift).score == pytest.approx(expected, rel=1e-10)
+
+
+def test_frechet_with_fewer_images_than_features_equals_the_same_moments_rotated_into_few():
+    few = RANDOM.normal(size=(12, 3)), RANDOM.normal(size=(15, 3)) + 1
+    basis = np.linalg.qr(RANDOM.normal(size=(50, 3)))[0]
+    assert frechet_distance(*(x @ basis.T for x in few)).score == pytest.approx(frechet_distance(*few).score, rel=1e-12)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3))
+def test_frechet_is_symmetric_and_invariant(seed, scale):
+    random = np.random.default_rng(seed)
+    a, b = random.normal(size=(2, 12, 4))
+    value = frechet_distance(a, b).score
+    assert value >= 0
+    assert frechet_distance(b, a).score == pytest.approx(value)
+    order, rotation = random.permutation(12), np.linalg.qr(random.normal(size=(4, 4)))[0]
+    assert frechet_distance(a[order] @ rotation, b @ rotation).score == pytest.approx(value)
+    assert frechet_distance(scale * a + 5, scale * b + 5).score == pytest.approx(scale**2 * value)
+
+
+def plain_inception(probabilities):
+    marginal = probabilities.mean(0)
+    terms = [sum(p * np.log(p / q) for p, q in zip(row, marginal, strict=True) if p > 0) for row in probabilities]
+    return np.exp(np.mean(terms))
+
+
+def test_inception_score_by_brute_force():
+    assert inception_score(PROBABILITIES).score == pytest.approx(plain_inception(PROBABILITIES), rel=1e-12)
+    shuffled = PROBABILITIES[np.random.RandomState(2020).permutation(37)]
+    parts = [plain_inception(shuffled[i * 37 // 5 : (i + 1) * 37 // 5]) for i in range(5)]
+    result = inception_score(torch.tensor(PROBABILITIES, requires_grad=True), splits=5)
+    np.testing.assert_allclose(result.per_split, parts, rtol=1e-12)
+    assert result.score == pytest.approx(np.mean(parts))
+    np.testing.assert_allclose(result.marginal, PROBABILITIES.mean(0))
+
+
+def test_inception_score_by_hand():
+    # Sure and even: K. Sure of one class, or never sure, or a single class: 1. Two of four classes: 2.
+    eye = np.eye(4)
+    assert inception_score(np.tile(eye, (5, 1))).score == pytest.approx(4)
+    assert inception_score(np.tile(eye[:2], (5, 1))).score == pytest.approx(2)
+    for constant in (np.tile(eye[0], (5, 1)), np.full((5, 4), 0.25), np.ones((3, 1))):
+        assert inception_score(constant).score == pytest.approx(1)
+
+
+def test_images_in_the_order_of_their_classes_are_shuffled_before_splitting():
+    ordered = np.repeat(np.eye(4), 50, 0)
+    assert np.mean([plain_inception(ordered[i : i + 20]) for i in range(0, 200, 20)]) < 1.5
+    assert inception_score(ordered, splits=10).score > 3.3
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_inception_score_is_bounded_and_invariant(seed, k):
+    random = np.random.default_rng(seed)
+    p = random.dirichlet(np.ones(k), size=12)
+    value = inception_score(p).score
+    assert 1 - 1e-12 <= value <= k + 1e-12
+    assert inception_score(np.tile(p, (3, 1))[:, random.permutation(k)]).score == pytest.approx(value)
+
+
+def test_reference_values(root):
+    folder = root.parent / "shared/reference"
+    if not (folder / "images.json").is_file():
+        pytest.skip(f"no reference values: {folder} is absent")
+    arrays, values = np.load(folder / "images.npz"), json.loads((folder / "images.json").read_text())
+    score = frechet_distance(arrays["f1"], arrays["f2"]).score
+    assert score == pytest.approx(values["torch_fidelity_fid_features"], rel=1e-9)
+    assert score == pytest.approx(values["torchmetrics_fid_features"], rel=1e-9)
+    probabilities = torch.tensor(arrays["logits"]).double().softmax(1)
+    ten, one = values["torch_fidelity_isc_10splits"], values["torch_fidelity_isc_1split_noshuffle"]
+    result = inception_score(probabilities, splits=10)
+    assert result.score == pytest.approx(ten["inception_score_mean"], rel=1e-9)
+    assert result.per_split.std() == pytest.approx(ten["inception_score_std"], rel=1e-9)
+    assert inception_score(probabilities).score == pytest.approx(one["inception_score_mean"], rel=1e-9)
+
+
+def test_conditional_accuracy_by_hand():
+    seen = np.eye(3)[[0, 0, 0, 1, 2, 0]]
+    result = conditional_accuracy(seen, [0, 0, 0, 1, 1, 1])
+    assert result.score == pytest.approx(4 / 6)
+    assert result.balanced == pytest.approx((1 + 1 / 3) / 2)  # the class 2 was never asked for
+    assert result.confusion.tolist() == [[3, 0, 0], [1, 1, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: frechet_distance(A, B[:, :3]), "features_b: 3 features"),
+        (lambda: frechet_distance(A[:1], B), "features_a: 1 rows, at least 2"),
+        (lambda: frechet_distance(A, B[0]), "features_b: expected an array"),
+        (lambda: frechet_distance(A, np.where(B > 3, np.nan, B)), "features_b: row .* NaN"),
+        (lambda: inception_score(np.log(PROBABILITIES + 1)), "not logits"),
+        (lambda: inception_score([[1.5, -0.5]]), "row 0 is no distribution"),
+        (lambda: inception_score(PROBABILITIES, splits=0), "splits"),
+        (lambda: inception_score(PROBABILITIES, splits=38), "splits must be between 1 and the number of images 37"),
+        (lambda: conditional_accuracy(PROBABILITIES, np.zeros(37)), "labels: expected integers"),
+        (lambda: conditional_accuracy(PROBABILITIES, np.zeros(3, int)), "labels: expected integers"),
+        (lambda: conditional_accuracy(PROBABILITIES, np.full(37, 4)), "classes 0 to 3"),
+    ],
+)
+def test_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# --------------------------------------------------------------------------------------------- the domain classifier
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    """Bright squares of three sides on noise, one channel."""
+    random = np.random.default_rng(3)
+    side = random.choice([2, 5, 9], 240, p=[0.6, 0.25, 0.15])
+    images = random.integers(0, 60, (240, 1, 16, 16))
+    for image, s in zip(images, side, strict=True):
+        i, j = random.integers(0, 16 - s, 2)
+        image[0, i : i + s, j : j + s] += 150
+    names = {2: "small", 5: "middle", 9: "large"}
+    table = pd.DataFrame({"name": [names[s] for s in side], "side": side + random.random(240), "big": side > 2})
+    table["big"] = table["big"].astype(int)
+    table["turn"], table["same"] = 0.5, 1.0
+    table["gap"] = np.where(np.arange(240) == 7, np.nan, table["side"])
+    factors = {
+        "name": Factor("side", "categorical", values=("large", "absent", "middle", "small")),
+        "side": Factor("side"),
+        "big": Factor("more than small", "binary"),
+        "turn": Factor("orientation", "angle", "rad", period=np.pi),
+        "same": Factor("nothing"),
+        "gap": Factor("with a gap"),
+    }
+    return ImageSet(images.astype(np.uint8), table, factors, Card("shapes", "drawn", "CC0", "none", "none"))
+
+
+@pytest.fixture(scope="module")
+def classifier(shapes):
+    return train_domain_classifier(shapes.subset(range(180)), "name", 60, learning_rate=3e-3, device="cpu")
+
+
+def test_the_classifier_recognises_images_it_never_saw(shapes, classifier):
+    test = shapes.subset(range(180, 240))
+    assert classifier.classes == ("large", "middle", "small")  # a value that never occurs is no class
+    assert [classifier.classes[i] for i in classifier.labels(test)] == test.table["name"].tolist()
+    result = conditional_accuracy(classifier.probabilities(test), classifier.labels(test))
+    assert result.score > 0.9
+    assert result.balanced > 0.8
+
+
+def test_features_and_probabilities(shapes, classifier):
+    features, probabilities = classifier.features(shapes), classifier.probabilities(shapes)
+    assert features.shape == (240, 128)
+    assert features.dtype == probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    # The features are what the last layer reads, and do not depend on an image's neighbours, nor on its container.
+    with torch.no_grad():
+        again = classifier.head(torch.tensor(features).float()).softmax(1)
+    np.testing.assert_allclose(again, probabilities, atol=1e-5)
+    array = shapes.batch(slice(0, 5))
+    np.testing.assert_allclose(classifier.features(array, batch_size=2), features[:5], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(classifier.features(array.numpy()), features[:5], rtol=1e-4, atol=1e-5)
+    classifier.train()
+    np.testing.assert_allclose(classifier.features(array), features[:5], rtol=1e-4, atol=1e-5)
+    assert classifier.training
+    classifier.eval()
+
+
+def test_the_distance_sees_what_differs(shapes, classifier):
+    large = shapes.subset(shapes.table["name"] == "large")
+    small = shapes.subset(shapes.table["name"] == "small")
+    features = classifier.features(small)
+    half = len(small) // 2
+    alike = frechet_distance(features[:half], features[half:]).score
+    assert frechet_distance(features, classifier.features(large)).score > 5 * alike
+
+
+def test_training_depends_on_the_seed_alone(shapes):
+    state = torch.get_rng_state()
+    first = train_domain_classifier(shapes, "big", 3, seed=5, device="cpu")
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(99)
+    second = train_domain_classifier(shapes, "big", 3, seed=5, device="cpu")
+    other = train_domain_classifier(shapes, "big", 3, seed=6, device="cpu")
+    assert not first.training
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert not torch.equal(first.head.weight, other.head.weight)
+    assert first.classes == ("0", "1")
+    assert first.labels(shapes).tolist() == shapes.table["big"].tolist()
+
+
+def test_a_continuous_factor_is_cut_into_classes_of_equal_frequency(shapes):
+    classifier = train_domain_classifier(shapes, "side", 1, bins=4, device="cpu")
+    assert np.bincount(classifier.labels(shapes)).tolist() == [60, 60, 60, 60]
+    # Ties: most values are equal, and no class is left empty.
+    tied = shapes.table.assign(side=np.where(np.arange(240) < 200, 1.0, np.arange(240)))
+    tied = ImageSet(shapes.images, tied, shapes.factors, shapes.card)
+    classifier = train_domain_classifier(tied, "side", 1, bins=10, device="cpu")
+    counts = np.bincount(classifier.labels(tied), minlength=len(classifier.classes))
+    assert counts.tolist() == [216, 24]  # the borders at the tied value are dropped, that at nine tenths stays
+
+
+@pytest.mark.parametrize(
+    ("factor", "options", "error", "message"),
+    [
+        ("colour", {}, DataError, "unknown factor 'colour'"),
+        ("turn", {}, ValueError, "is an angle"),
+        ("same", {}, ValueError, "all images are of the class"),
+        ("gap", {}, ValueError, "image 7 has no value"),
+        ("big", {"steps": 0}, ValueError, "steps"),
+        ("side", {"bins": 1}, ValueError, "bins"),
+    ],
+)
+def test_training_errors(shapes, factor, options, error, message):
+    with pytest.raises(error, match=message):
+        train_domain_classifier(shapes, factor, **options)
+
+
+def test_classifier_errors(shapes, classifier):
+    with pytest.raises(ValueError, match=r"expected \(N, 1, H, W\)"):
+        classifier.features(np.zeros((2, 3, 16, 16)))
+    with pytest.raises(ValueError, match=r"floats in \[0, 1\]"):
+        classifier.features(np.full((2, 1, 16, 16), 2.0))
+    with pytest.raises(ValueError, match=r"floats in \[0, 1\]"):
+        classifier.features(shapes.images)
+    strange = shapes.table.assign(name="absent")
+    with pytest.raises(ValueError, match="'absent', which the classifier never saw"):
+        classifier.labels(ImageSet(shapes.images, strange, shapes.factors, shapes.card))
