@@ -198,6 +198,8 @@ def mutual_information_matrix(
 ) -> MutualInformation:
     """The mutual information I(z_j; v_k) of every dimension with every factor, in nats.
 
+    Implements :eq:`eq-measuring-1`.
+
     Estimators:
 
     - ``"bins"``: the plug-in estimate from counts, with each code cut into ``bins`` bins of equal width between its
@@ -233,7 +235,7 @@ def mutual_information_matrix(
 def mig(codes, factors, bins: int = 20) -> MIGScore:
     """The mutual information gap of binned codes: 1/K Σ_k [I(z_j(k); v_k) - max_{j≠j(k)} I(z_j; v_k)] / H(v_k).
 
-    Implements equation 4 of Sarhan et al. (2019), which is that of Chen et al. (2018), equation 6, on codes cut into
+    Implements :eq:`eq-measuring-5`, equation 4 of Sarhan et al. (2019) and 6 of Chen et al. (2018), on codes cut into
     ``bins`` bins of equal width, with plug-in estimates: the variant of disentanglement_lib (Locatello et al. 2019),
     whose codes are posterior means. :func:`mig_from_posterior` is that of Chen et al., :func:`mig_knn` that of ar-vae;
     the three differ on the same model.
@@ -280,6 +282,8 @@ def mig_knn(codes, factors, neighbours: int = 3, kind: str = "continuous", seed:
 
 def mig_from_posterior(mean, logvar, factors, samples: int = 2000, bins: int = 20, seed: int = 0) -> MIGScore:
     """The mutual information gap of Chen et al. (2018), equation 6, from Gaussian posteriors q(z|x), by Monte Carlo.
+
+    Implements :eq:`eq-measuring-4`.
 
     I(z_j; v_k) = H(z_j) - Σ_v p(v) H(z_j | v_k = v), where q(z_j) is the mean of all N posteriors, and q(z_j | v) that
     of the images with v_k = v. Every image is drawn equally often, so that v weighs by its empirical p(v), and gaps are
@@ -396,6 +400,8 @@ def sap(
 ) -> SAPScore:
     """The separated attribute predictability of Kumar et al. (2018): the lead of the best dimension over the next.
 
+    Implements :eq:`eq-measuring-6`.
+
     Kinds:
 
     - ``"continuous"``: a dimension predicts as well as its squared Pearson correlation with the factor, over all rows.
@@ -442,6 +448,8 @@ def modularity(
 ) -> ModularityScore:
     """The modularity of Ridgeway and Mozer (2018): whether each dimension depends on one factor only.
 
+    Implements :eq:`eq-measuring-7`.
+
     1 - Σ_{k≠k*} I(z_j; v_k)² / (I(z_j; v_k*)²·(K - 1)), where k* is the factor that dimension j knows most about. A
     dimension which knows nothing at all has 0, and all dimensions count. One that knows almost nothing, about
     whatever factor chance gave it, counts in full: noise may score high. ``"bins"`` gives the values of
@@ -483,6 +491,8 @@ def dci(
     n_jobs: int = -1,
 ) -> DCIScore:
     """Disentanglement, completeness and informativeness (Eastwood and Williams 2018) from the importances of trees.
+
+    Implements :eq:`eq-measuring-8`.
 
     A model predicts each factor from all dimensions; R_jk is the importance that dimension j has in it. With P_jk =
     R_jk / Σ_k R_jk, a dimension's disentanglement is 1 - H_K(P_j), the entropy to the base K; with columns that sum to
@@ -549,6 +559,8 @@ def dci(
 def interpretability(codes, attributes, neighbours: int = 3, seed: int = 0) -> InterpretabilityScore:
     """How well a line through the one most informative dimension predicts each attribute (Adel et al. 2018).
 
+    Implements :eq:`eq-measuring-9`.
+
     R² of the linear regression of an attribute on the dimension that has the largest mutual information with it, by
     nearest neighbours (``"knn"`` and ``"continuous"`` of :func:`mutual_information_matrix`), over all rows: the values
     of ar-vae, as Di Folco et al. (2024, table 2) report them. Information that does not lie on a line does not count.
@@ -575,6 +587,8 @@ def interpretability(codes, attributes, neighbours: int = 3, seed: int = 0) -> I
 
 def scc(codes, attributes, significance: float | None = 0.05) -> SCCScore:
     """The largest absolute Spearman correlation of an attribute with a dimension, mean over the attributes.
+
+    Implements :eq:`eq-measuring-10`.
 
     As Di Folco et al. (2024, table 2) describe it. The code of ar-vae, whose values these are, also sets correlations
     with p > 0.05 to 0, which the paper does not say; ``significance=None`` leaves them.

@@ -1,0 +1,1455 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (measuring)=
+# # How would you know that a representation is disentangled?
+#
+# :::{admonition} What you will be able to do
+# :class: tip
+# - estimate a mutual information in three ways, and say in which direction each of them errs;
+# - derive MIG, SAP, Modularity, DCI, Interpretability and SCC, and compute each by hand on a small table;
+# - name for each of them a code that it misjudges;
+# - show with numbers why no training objective on images alone can prefer the aligned code to a rotated one;
+# - read a published score: which variant it is, what chance would give, and which score should stand beside it.
+#
+# **You need** the chapter {ref}`independence`. **Time**: three hours of reading and trying. **Device**: a laptop; the measured run
+# time stands on the page {doc}`/book/execution_times`.
+# :::
+
+# %% tags=["colab", "remove-cell"]
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+if "google.colab" in sys.modules and not Path("medlatent").is_dir():
+    # Colab: fetch the course, install it, and work in its folder.
+    address = "https://github.com/medlatent/medlatent"
+    subprocess.run(
+        ["git", "clone", "--quiet", "--depth=1", address], check=True
+    )
+    os.chdir("medlatent")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, ".[notebooks]"], check=True)
+
+# %% tags=["parameters"]
+profile = "ci"  # "ci", "laptop" or "paper"
+seed = 0
+
+# %%
+from medlatent.profiles import choose
+
+settings = choose(
+    {
+        "ci": {"codes": 2_000, "repeats": 4, "images": 600, "tree_rows": 400},
+        "laptop": {
+            "codes": 5_000,
+            "repeats": 10,
+            "images": 2_000,
+            "tree_rows": 2_000,
+        },
+        "paper": {
+            "codes": 10_000,
+            "repeats": 20,
+            "images": 10_000,
+            "tree_rows": 10_000,
+        },
+    },
+    profile,
+)
+settings
+
+# %% tags=["hide-input"]
+import io
+import math
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+from scipy.integrate import quad
+from scipy.ndimage import gaussian_filter
+from sklearn.feature_selection import mutual_info_regression
+from sklearn.linear_model import LinearRegression
+
+from medlatent import explore
+from medlatent.data import open_images, packed_folder
+from medlatent.data.phantoms import lesion
+from medlatent.metrics import active_units, disentanglement, psnr, ssim
+from medlatent.results import find_record, publish_metrics
+
+# %% [markdown]
+# ## The question
+#
+# A code of images is {term}`disentangled <disentanglement>` if each of its dimensions follows one
+# {term}`factor of variation`. That sounds as if one could see it. Let us build two codes and look.
+#
+# We take {term}`phantoms <phantom>` with three independent factors: the size of the lesion, its colour, and the colour of
+# the skin. The first code, *aligned*, holds the three factors in units of their standard deviation, plus a little noise. The
+# second, *rotated*, is the first one turned about the diagonal $(1, 1, 1)$ by 60 degrees. A turn by 120 degrees would only
+# permute the axes, so this one is as far from the axes as such a turn gets.
+#
+# Each code has a {term}`decoder`. That of the rotated code turns it back, then does what the other does.
+
+# %%
+names = ("size", "lesion_colour", "skin_colour")
+rng = np.random.default_rng(seed)
+drawn = lesion.sample_factors(settings["codes"], seed=seed, correlated=False)
+factors = np.stack([drawn[name].double().numpy() for name in names], 1)
+unit = (factors - factors.mean(0)) / factors.std(0)
+
+
+def turn(degrees):
+    """The rotation about the diagonal (1, 1, 1) by an angle."""
+    x = 1 / math.sqrt(3)
+    cross = x * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    angle = math.radians(degrees)
+    return (
+        np.eye(3)
+        + math.sin(angle) * cross
+        + (1 - math.cos(angle)) * cross @ cross
+    )
+
+
+aligned = unit + 0.1 * rng.standard_normal(unit.shape)
+rotation = turn(60)
+rotated = aligned @ rotation.T
+print(rotation.round(2))
+
+# %%
+others = lesion.sample_factors(1, seed=3, correlated=False)
+others |= {"hair": torch.zeros(1), "vignette": torch.zeros(1)}
+
+
+def decode(code):
+    """Images (N, 3, H, W) of lesions with the three factors of a code."""
+    values = factors.mean(0) + factors.std(0) * code
+    values = values.clip(factors.min(0), factors.max(0))
+    table = {key: v.expand(len(code)).clone() for key, v in others.items()}
+    table |= {
+        name: torch.tensor(v, dtype=torch.float32)
+        for name, v in zip(names, values.T, strict=True)
+    }
+    same = torch.zeros(len(code), dtype=torch.long)
+    return lesion.render(table, lesion=same).float() / 255
+
+
+originals = decode(unit[:32])
+quality = {
+    "aligned": psnr(originals, decode(aligned[:32])).score,
+    "rotated": psnr(originals, decode(rotated[:32] @ rotation)).score,
+}
+for name, value in quality.items():
+    print(f"{name}: PSNR of 32 reconstructions {value:.3f} dB")
+assert math.isclose(*quality.values(), abs_tol=0.01)
+
+# %% mystnb={"figure": {"caption": "A traversal of both codes from the same starting point. Above the aligned, below the rotated code.", "name": "fig-measuring-traversal"}} tags=["hide-input"]
+positions = np.linspace(-1.5, 1.5, 7)
+walks, labels = [], []
+for name, back in (("aligned", np.eye(3)), ("rotated", rotation)):
+    for j in range(3):
+        walks.append(decode(positions[:, None] * np.eye(3)[j] @ back))
+        labels.append(f"{name} z{j}")
+explore.show(
+    explore.image_table(
+        torch.stack(walks),
+        row_labels=labels,
+        column_labels=[f"{p:+.1f}" for p in positions],
+        alt="Six rows of seven lesions. Along the three rows of the aligned "
+        "code one factor changes: size, lesion colour, skin colour. Along "
+        "those of the rotated code all three change together.",
+    )
+)
+
+# %% [markdown]
+# The reconstructions are equal, since the decoders differ by a rotation. The traversals of {numref}`fig-measuring-traversal`
+# tell the codes apart. Why not be content with traversals, then?
+#
+# - A picture gives no number. Which of two models is better, if both are between these extremes?
+# - It shows the *decoder* near *one* starting point. It does not show what the encoder makes of other images.
+# - It shows what the author selected: a start, a range, some of the rows. Rows which nobody could name tend to be left out.
+# - Two readers disagree about what a row shows, and a small change beside a large one is missed.
+#
+# A measurement takes codes and factors of many images, and returns a number that anyone can compute again. This chapter is
+# about such numbers. Each of them can be fooled, too.
+#
+# ## Entropy and mutual information
+#
+# How much does a dimension $z$ know about a factor $v$? For a factor with finitely many values, the *entropy* $H(v)$ is how
+# uncertain one is about $v$, and the {term}`mutual information` $I(z; v)$ by how much knowing $z$ reduces that:
+#
+# $$
+# \begin{aligned}
+# H(v) &= -\sum_v p(v) \log p(v), \\
+# I(z; v) &= \sum_{z, v} p(z, v) \log \frac{p(z, v)}{p(z)\, p(v)} = H(v) - H(v \mid z).
+# \end{aligned}
+# $$ (eq-measuring-1)
+#
+# With natural logarithms both are in {term}`nats <nat>`. $I$ is zero exactly if $z$ and $v$ are independent, and never
+# exceeds $H(v)$. It does not care whether the dependence is a line. Here is a table of counts, by loops and by the package.
+
+# %% tags=["check-measuring-1"]
+counts = np.array([[30, 10, 5], [2, 13, 20]])  # two codes, three values
+p = counts / counts.sum()
+entropy = -sum(q * math.log(q) for q in p.sum(0))
+by_hand = sum(
+    p[i, j] * math.log(p[i, j] / (p[i].sum() * p[:, j].sum()))
+    for i in range(2)
+    for j in range(3)
+)
+z, v = np.repeat(np.indices(counts.shape).reshape(2, -1), counts.ravel(), 1)
+found = disentanglement.mutual_information_matrix(
+    z[:, None], v[:, None], bins=2
+)
+print(f"H(v)    by hand {entropy:.6f}, ours {found.factor_entropy[0]:.6f}")
+print(f"I(z; v) by hand {by_hand:.6f}, ours {found.score:.6f}")
+assert math.isclose(entropy, found.factor_entropy[0])
+assert math.isclose(by_hand, found.score)
+
+# %% [markdown]
+# Codes are real numbers. The sum becomes an integral over densities, and for two Gaussians with correlation $\rho$ it has a
+# closed form:
+#
+# $$
+# I(z; v) = -\tfrac12 \log (1 - \rho^2) .
+# $$ (eq-measuring-2)
+#
+# It is the {term}`total correlation` {eq}`eq-independence-4` of two dimensions. We check it by summing the integrand over a
+# fine grid.
+
+# %% tags=["check-measuring-2"]
+rho = 0.8
+truth = -0.5 * math.log(1 - rho**2)
+grid = np.linspace(-8, 8, 801)
+a, b = np.meshgrid(grid, grid)
+joint = stats.multivariate_normal(cov=[[1, rho], [rho, 1]])
+log_joint = joint.logpdf(np.stack([a, b], 2))
+log_ratio = log_joint - stats.norm.logpdf(a) - stats.norm.logpdf(b)
+integral = (np.exp(log_joint) * log_ratio).sum() * (grid[1] - grid[0]) ** 2
+print(f"closed form {truth:.6f}, integral {integral:.6f} nats")
+assert math.isclose(truth, integral, abs_tol=1e-6)
+
+# %% [markdown]
+# ### Three estimators
+#
+# From $N$ samples the information must be estimated. Three ways are in use.
+#
+# **Bins.** Cut the range of $z$ (and of a continuous $v$) into bins of equal width, count, and put the frequencies into
+# {eq}`eq-measuring-1`: the *plug-in* estimate. It errs in two directions. Within a bin it sees nothing, and so misses
+# information. And frequencies scatter, which looks like dependence. If $z$ with $A$ bins and $v$ with $B$ values are
+# independent, then on average
+#
+# $$
+# \mathbb{E}\,\hat I \approx \frac{(A - 1)(B - 1)}{2N} ,
+# $$ (eq-measuring-3)
+#
+# because $2N \hat I$ is the statistic of the likelihood-ratio test of independence, which follows approximately a $\chi^2$
+# distribution with $(A-1)(B-1)$ degrees of freedom.
+
+# %% tags=["check-measuring-3"]
+bins, values, count = 10, 4, 500
+independent = rng.random((count, 400))  # 400 codes, all unrelated to v
+v = rng.integers(values, size=(count, 1))
+found = disentanglement.mutual_information_matrix(independent, v, bins=bins)
+average = found.mutual_information.mean()
+expected = (bins - 1) * (values - 1) / (2 * count)
+print(f"true 0, average estimate {average:.4f}, predicted {expected:.4f}")
+assert math.isclose(average, expected, rel_tol=0.1)
+
+# %% [markdown]
+# **Nearest neighbours.** {cite:t}`kraskov2004` look at the distance from a point to its $k$-th neighbour
+# in the plane of $z$ and $v$, and count how many points lie within that distance in $z$ alone and in $v$ alone. If many do,
+# the variables are close to independent. Nothing is cut, and the bias is small. But values scatter around zero for
+# independent variables, and are clipped there.
+#
+# **The posterior.** A VAE gives more than samples. It gives each image's density $q(z \mid x_n)$, hence those of all images
+# and of the images with $v_n = v$ as averages: $q(z) = \tfrac1N \sum_n q(z \mid x_n)$, the {term}`aggregate posterior`, and
+# $q(z \mid v)$. So $z$ need not be cut, and the expectation is a mean over samples $z \sim q(z \mid x_n)$
+# {cite:p}`chen2018`:
+#
+# $$
+# I(z; v) = \mathbb{E}_{n}\, \mathbb{E}_{q(z \mid x_n)} \log \frac{q(z \mid v_n)}{q(z)} .
+# $$ (eq-measuring-4)
+#
+# Four posteriors, two values of a factor: few enough to integrate.
+
+# %% tags=["check-measuring-4"]
+means = np.array([-1.5, -0.4, 0.3, 1.8])
+spreads = np.array([0.4, 0.6, 0.5, 0.3])
+value = np.array([0, 0, 1, 1])
+
+
+def negative_entropy(members):
+    """The integral of q log q, with q the mean of some posteriors."""
+
+    def q(z):
+        return stats.norm.pdf(z, means[members], spreads[members]).mean()
+
+    return quad(lambda z: q(z) * math.log(q(z)), -5, 5, limit=300)[0]
+
+
+integral = (
+    negative_entropy(value == 0) + negative_entropy(value == 1)
+) / 2 - negative_entropy(value >= 0)
+found = disentanglement.mig_from_posterior(
+    np.c_[means, np.zeros(4)],
+    np.c_[2 * np.log(spreads), np.zeros(4)],
+    value[:, None],
+    samples=20_000,
+    bins=2,
+)
+print(f"integral      {integral:.4f} nats")
+print(f"Monte Carlo   {found.mutual_information[0, 0]:.4f} nats")
+print(f"an empty z    {found.mutual_information[1, 0]:.4f} nats")
+assert abs(found.mutual_information[0, 0] - integral) < 0.02
+assert abs(found.mutual_information[1, 0]) < 1e-9
+
+# %% [markdown]
+# ### Why they disagree
+#
+# Now all of them against {eq}`eq-measuring-2`. The factor is standard normal, the posterior has the mean $\rho v$ and the
+# variance $1 - \rho^2$, so $z$ and $v$ are Gaussian with correlation $\rho = 0.8$.
+
+# %%
+sizes, cuts = (100, 300, 1_000, 3_000), (5, 20, 80)
+estimates = {f"{b} bins": [] for b in cuts}
+estimates |= {"neighbours": [], "posterior": []}
+information = disentanglement.mutual_information_matrix
+for size in sizes:
+    rows = {name: [] for name in estimates}
+    for repeat in range(settings["repeats"]):
+        v = rng.standard_normal((size, 1))
+        mean = np.c_[rho * v, np.zeros(size)]
+        logvar = np.tile([math.log(1 - rho**2), 0.0], (size, 1))
+        z = rho * v + math.sqrt(1 - rho**2) * rng.standard_normal((size, 1))
+        for b in cuts:
+            rows[f"{b} bins"].append(information(z, v, bins=b).score)
+        rows["neighbours"].append(information(z, v, estimator="knn").score)
+        posterior = disentanglement.mig_from_posterior(
+            mean, logvar, v, samples=500, seed=repeat
+        )
+        rows["posterior"].append(posterior.mutual_information[0, 0])
+    for name, row in rows.items():
+        estimates[name].append((np.mean(row), np.std(row)))
+print(f"true value {truth:.3f} nats; mean ± sd")
+print("N".ljust(11) + "".join(f"{size:>14}" for size in sizes))
+for name, row in estimates.items():
+    print(name.ljust(11) + "".join(f"{m:>8.2f} ±{s:4.2f}" for m, s in row))
+assert estimates["80 bins"][0][0] > 2 * truth > truth
+assert estimates["5 bins"][-1][0] < truth
+assert abs(estimates["neighbours"][-1][0] - truth) < 0.1
+
+# %% mystnb={"figure": {"caption": "Estimated mutual information of two Gaussians with correlation 0.8, against the number of samples.", "name": "fig-measuring-estimators"}} tags=["hide-input"]
+fig, axis = explore.figure(6, 3)
+for name, row in estimates.items():
+    middle, spread = np.array(row).T
+    axis.errorbar(sizes, middle, spread, marker="o", capsize=3, label=name)
+axis.axhline(truth, color="grey", ls="--", label="truth")
+axis.set(xscale="log", xlabel="samples N", ylabel="mutual information (nats)")
+axis.set_xticks(sizes, [f"{size:,}".replace(",", " ") for size in sizes])
+axis.minorticks_off()
+axis.grid()
+axis.legend(fontsize=8)
+fig.alt = (
+    f"Estimates against N from 100 to 3000; the truth is {truth:.2f}. "
+    + (
+        "; ".join(
+            f"{name} from {row[0][0]:.2f} to {row[-1][0]:.2f}"
+            for name, row in estimates.items()
+        )
+    )
+)
+explore.show(fig)
+
+# %% [markdown]
+# Many bins and few samples give several times the truth: both variables have 80 bins, so {eq}`eq-measuring-3` warned us. Few
+# bins stay below the truth however many samples there are, as they cut away what lies within a bin. Twenty bins, the usual
+# choice, are far too high at a hundred samples and near the truth at thousands, where the two errors cancel. Neighbours and
+# posterior are close throughout, although the package cuts a continuous *factor* into 20 bins for {eq}`eq-measuring-4`; the
+# code stays whole.
+#
+# So a mutual information of bins is a number *with a setting*: compare it at equal $N$ and equal bins only.
+#
+# There is a larger disagreement, and it is not one of estimation. Which $z$ is meant? The encoder's *mean* $\rho v$ is a
+# function of $v$. It knows everything about $v$: their mutual information is infinite. A *sample* knows 0.51 nats. Here are
+# three published ways to compute "the" information, on one code.
+
+# %%
+size = 1_000
+v = rng.standard_normal((size, 1))
+mean = np.c_[rho * v, np.zeros(size)]
+logvar = np.tile([math.log(1 - rho**2), 0.0], (size, 1))
+posterior = disentanglement.mig_from_posterior(mean, logvar, v)
+variants = {
+    "samples, from the posterior": posterior.mutual_information[0, 0],
+    "means, 20 bins": information(mean[:, :1], v).score,
+    "means, neighbours": information(mean[:, :1], v, estimator="knn").score,
+}
+for name, value in variants.items():
+    print(f"{name:<28} {value:.2f} nats")
+print(f"log N = {math.log(size):.2f}")
+assert variants["means, 20 bins"] > 3 * truth
+
+# %% [markdown]
+# The bins stop at the entropy of the binned factor, the neighbours near their resolution, not far below $\log N$. A
+# published score that does not say "means" or "samples" leaves this open.
+#
+# ## Six metrics
+#
+# Let $z_1, \dots, z_D$ be the dimensions and $v_1, \dots, v_K$ the factors. All six start from a table with one row for each
+# dimension and one column for each factor: how much does $z_j$ have to do with $v_k$? They differ in what they put into the
+# table, and in which direction they read it. MIG, SAP, completeness, Interpretability and SCC read down the columns: where
+# is *this factor*? Modularity and DCI's disentanglement read along the rows: what is in *this dimension*?
+#
+# ### MIG
+#
+# The *mutual information gap* {cite:p}`chen2018` asks whether a factor lies in *one* dimension. Take the dimension $j(k)$
+# that knows most about $v_k$. Its lead over the second best, in units of what there is to know, is the gap:
+#
+# $$
+# \mathrm{MIG} = \frac1K \sum_{k=1}^{K} \frac{I(z_{j(k)}; v_k) - \max_{j \ne j(k)} I(z_j; v_k)}{H(v_k)} .
+# $$ (eq-measuring-5)
+#
+# Chen et al. compute $I$ from the posterior {eq}`eq-measuring-4`; Locatello et al. {cite:p}`locatello2019` bin the means.
+# {py:func}`mig_from_posterior <medlatent.metrics.disentanglement.mig_from_posterior>` and
+# {py:func}`mig <medlatent.metrics.disentanglement.mig>` share these lines:
+
+# %% tags=["remove-input"]
+explore.show_source(disentanglement._gap, disentanglement._mig)
+
+# %% [markdown]
+# With two factors of four equally frequent values, every number can be had without a computer. A copy of both leaves no gap
+# at all. A dimension that knows only the larger half of a factor's values from the smaller one has $\log 2$ of its $\log 4$
+# nats.
+
+# %% tags=["check-measuring-5"]
+two = np.tile(np.indices((4, 4)).reshape(2, -1).T, (4, 1)).astype(float)
+first = two[:, 0]
+cases = {
+    "aligned": (two, 1.0),
+    "everything twice": (np.c_[two, two], 0.0),
+    "half of the first again": (np.c_[two, first // 2], 0.75),
+}
+for name, (codes, expected) in cases.items():
+    score = disentanglement.mig(codes, two)
+    print(f"{name:<24} {score.score:.4f} = mean of {score.per_factor.round(4)}")
+    assert math.isclose(score.score, expected, abs_tol=1e-12)
+
+# %% [markdown]
+# Sarhan et al. {cite:p}`sarhan2019` use it with other factors. Their **MIG_p** takes the diagnosis, each of the seven
+# classes against all others: seven binary factors. Their **MIG_hf** takes three handcrafted factors, eccentricity,
+# orientation and size, each cut in two. Both are {eq}`eq-measuring-5` with another table of factors. Where they cut, the
+# paper does not say; we cut at the median.
+
+# %%
+labels_of = lesion.sample_factors(600, seed=seed)
+diagnosis = labels_of["dx"].numpy()
+table = np.stack(
+    [labels_of[k].numpy() for k in ("eccentricity", "orientation", "size")], 1
+)
+codes = table + table.std(0) * rng.standard_normal(table.shape)
+one_vs_all = (diagnosis[:, None] == np.unique(diagnosis)).astype(float)
+halves = (table > np.median(table, 0)).astype(float)
+mig = disentanglement.mig
+mig_p, mig_hf = disentanglement.mig_p, disentanglement.mig_hf
+for name, special, general in (
+    ("MIG_p", mig_p(codes, diagnosis), mig(codes, one_vs_all)),
+    ("MIG_hf", mig_hf(codes, table), mig(codes, halves)),
+):
+    print(f"{name:<7} {special.score:.4f} = MIG {general.score:.4f}")
+    assert special.score == general.score
+
+# %% [markdown]
+# ### SAP
+#
+# The *separated attribute predictability* of {cite:t}`kumar2018` asks the same question with prediction in place of
+# information. $S_{jk}$ says how well $z_j$ alone predicts $v_k$: for a continuous factor the squared correlation, for a
+# categorical one the accuracy of a linear classifier. The score is again the lead of the best dimension:
+#
+# $$
+# \begin{aligned}
+# S_{jk} &= \frac{\mathrm{Cov}(z_j, v_k)^2}{\mathrm{Var}(z_j)\, \mathrm{Var}(v_k)}, \\
+# \mathrm{SAP} &= \frac1K \sum_{k=1}^{K} \Big( S_{j(k)\,k} - \max_{j \ne j(k)} S_{jk} \Big) .
+# \end{aligned}
+# $$ (eq-measuring-6)
+#
+# A code whose dimensions have the correlations 1 and 0.6 with the only factor must have $1 - 0.36$.
+
+# %% tags=["check-measuring-6"]
+v = unit[:, 0]
+noise = rng.standard_normal(len(v))
+noise -= noise.mean() + v * (v @ noise) / (v @ v)  # exactly uncorrelated
+second = 0.6 * v / v.std() + 0.8 * noise / noise.std()
+score = disentanglement.sap(np.c_[v, second], v[:, None], kind="continuous")
+print(f"SAP {score.score:.6f}, expected {1 - 0.6**2:.6f}")
+assert math.isclose(score.score, 1 - 0.6**2)
+
+coarse = np.floor(8 * stats.rankdata(v) / (len(v) + 1))  # eight classes
+rivals = rng.standard_normal(len(v))
+pair = np.c_[coarse + 0.01 * rivals, rivals]
+as_numbers = disentanglement.sap(pair, coarse[:, None], kind="continuous")
+as_classes = disentanglement.sap(pair, coarse[:, None], kind="discrete")
+print("a perfect dimension beside noise, eight classes:")
+print(f"  SAP, squared correlation {as_numbers.score:.2f}")
+print(f"  SAP, linear classifier   {as_classes.score:.2f}")
+assert as_numbers.score > 0.9 > as_classes.score
+
+# %% [markdown]
+# The last two lines are one code, measured with the two variants that go by one name. The linear classifier separates one
+# class from all others by a threshold, which suits the two outer classes of a line only.
+#
+# ### Modularity
+#
+# {cite:t}`ridgeway2018` turn the table round. A dimension is modular if it knows one factor only, whichever. With $k^*$
+# the factor that $z_j$ knows most about,
+#
+# $$
+# \begin{aligned}
+# m_j &= 1 - \frac{1}{K - 1} \sum_{k \ne k^*} \frac{I(z_j; v_k)^2}{I(z_j; v_{k^*})^2}, \\
+# \mathrm{Modularity} &= \frac1D \sum_{j=1}^{D} m_j .
+# \end{aligned}
+# $$ (eq-measuring-7)
+#
+# A dimension with no information at all has $m_j = 0$. Note what is *not* in the equation: how large the information is.
+# Ratios of small numbers count as much as ratios of large ones.
+
+# %% tags=["remove-input"]
+explore.show_source(disentanglement.modularity)
+
+# %% [markdown]
+# One dimension that knows the first of three factors fully, $\log 4$ nats, and half of the second, $\log 2$ nats:
+# $m = 1 - \tfrac12 (\tfrac12)^2 = 0.875$.
+
+# %% tags=["check-measuring-7"]
+three = np.indices((4, 4, 4)).reshape(3, -1).T.astype(float)
+mixed = 4 * three[:, :1] + three[:, 1:2] // 2
+score = disentanglement.modularity(mixed, three)
+print("nats", score.mutual_information[0].round(4))
+print(f"Modularity {score.score:.4f}")
+assert math.isclose(score.score, 0.875)
+
+# %% [markdown]
+# ### DCI
+#
+# {cite:t}`eastwood2018` let a model predict each factor from *all* dimensions: boosted trees or a random forest.
+# $R_{jk}$ is the importance that dimension $j$ has in predicting $v_k$; the importances of a factor sum to 1. Three numbers
+# follow. *Disentanglement* reads the rows: with $P_{jk} = R_{jk} / \sum_k R_{jk}$, a row whose entropy is 0 is in the
+# service of one factor. *Completeness* reads the columns in the same way. *Informativeness* is how well the model predicts,
+# on held-out images.
+#
+# $$
+# \begin{aligned}
+# \mathrm{D} &= \sum_j w_j \Big( 1 + \sum_k P_{jk} \log_K P_{jk} \Big), \\
+# w_j &= \frac{\sum_k R_{jk}}{\sum_{jk} R_{jk}}, \\
+# \mathrm{C} &= \frac1K \sum_k \Big( 1 + \sum_j R_{jk} \log_D R_{jk} \Big) .
+# \end{aligned}
+# $$ (eq-measuring-8)
+#
+# The weights $w_j$ keep dimensions that serve nobody out of the mean. The entropies are these lines, the whole is
+# {py:func}`dci <medlatent.metrics.disentanglement.dci>`:
+
+# %% tags=["remove-input"]
+explore.show_source(disentanglement._one_minus_entropy)
+
+# %% tags=["check-measuring-8"]
+half_way = aligned @ turn(25).T
+rows = settings["tree_rows"]
+score = disentanglement.dci(half_way[:rows], unit[:rows])
+R = score.importance
+D = C = 0.0
+for j in range(3):
+    P = R[j] / R[j].sum()
+    D += R[j].sum() / R.sum() * (1 + sum(P * np.log(P)) / math.log(3))
+for k in range(3):
+    C += (1 + sum(R[:, k] * np.log(R[:, k])) / math.log(3)) / 3
+print("importance of each dimension (rows) for each factor (columns)")
+print(R.round(2))
+print(f"disentanglement by hand {D:.4f}, ours {score.score:.4f}")
+print(f"completeness    by hand {C:.4f}, ours {score.completeness:.4f}")
+print(f"informativeness {score.informativeness:.2f}")
+assert math.isclose(D, score.score)
+assert math.isclose(C, score.completeness)
+
+# %% [markdown]
+# ### Interpretability
+#
+# {cite:t}`adel2018` want a dimension that a person can use: move it by so much, and the attribute moves by so much. Choose
+# the dimension with the largest mutual information about the attribute, and fit a line. The score is the mean coefficient of
+# determination,
+#
+# $$
+# \begin{aligned}
+# j(k) &= \arg\max_j I(z_j; v_k), \\
+# \mathrm{Interp.} &= \frac1K \sum_{k=1}^{K} R^2\big(v_k \mid z_{j(k)}\big) .
+# \end{aligned}
+# $$ (eq-measuring-9)
+#
+# Information is taken with nearest neighbours. There is no second dimension in it, so nothing is said about the others.
+
+# %% tags=["remove-input"]
+explore.show_source(disentanglement.interpretability)
+
+# %% tags=["check-measuring-9"]
+part = slice(0, 400)
+by_hand = []
+for k in range(3):
+    nats = mutual_info_regression(half_way[part], unit[part, k], random_state=0)
+    best = half_way[part, nats.argmax(), None]
+    line = LinearRegression().fit(best, unit[part, k])
+    by_hand.append(line.score(best, unit[part, k]))
+score = disentanglement.interpretability(half_way[part], unit[part])
+print(f"by hand {np.mean(by_hand):.6f}, ours {score.score:.6f}")
+assert math.isclose(np.mean(by_hand), score.score, rel_tol=1e-9)
+bent = disentanglement.interpretability(unit[part, :1], unit[part, :1] ** 2)
+print(
+    f"a parabola: {bent.mutual_information[0, 0]:.1f} nats, R² {bent.score:.3f}"
+)
+assert bent.score < 0.05 < 2 < bent.mutual_information[0, 0]
+
+# %% [markdown]
+# ### SCC
+#
+# The *Spearman correlation coefficient* score, as Di Folco et al. {cite:p}`difolco2024` report it, replaces the line by any
+# monotone curve: the correlation of ranks,
+#
+# $$
+# \mathrm{SCC} = \frac1K \sum_{k=1}^{K} \max_j \big| \rho_{\mathrm{S}}(z_j, v_k) \big| .
+# $$ (eq-measuring-10)
+#
+# The public code behind it sets correlations with $p > 0.05$ to zero, as
+# {py:func}`scc <medlatent.metrics.disentanglement.scc>` does unless told otherwise.
+
+# %% tags=["check-measuring-10"]
+by_hand = np.mean(
+    [
+        max(
+            abs(stats.spearmanr(half_way[:, j], unit[:, k]).statistic)
+            for j in range(3)
+        )
+        for k in range(3)
+    ]
+)
+score = disentanglement.scc(half_way, unit).score
+bent = disentanglement.scc(np.exp(3 * half_way), unit).score
+print(f"by hand {by_hand:.6f}, ours {score:.6f}, of exp(3z) {bent:.6f}")
+assert math.isclose(by_hand, score)
+assert math.isclose(bent, score)
+
+# %% [markdown]
+# (measuring-blind)=
+# ## Where each is blind
+#
+# No definition tells where a metric fails. Codes whose merits we know by construction do. All have the three factors of the
+# beginning, or three correlated ones:
+#
+# - *aligned* and *rotated* as above, *twice*: aligned beside a second, slightly noisier copy;
+# - *bent*: each dimension of the aligned code raised to its fifth power, still one factor each;
+# - *+3 dead*: three constant dimensions beside the aligned ones; *+3 noise*: three dimensions of pure noise;
+# - *noise*: three dimensions of noise and nothing else;
+# - *corr. factors*: an aligned code, but of factors with a correlation of 0.8 among each other. Patients have such.
+
+# %%
+clean = np.random.default_rng(seed + 1)
+
+
+def noise(columns):
+    """Standard normal columns, as many rows as there are codes."""
+    return clean.standard_normal((len(unit), columns))
+
+
+mixing = np.linalg.cholesky(0.2 * np.eye(3) + 0.8)
+related = noise(3) @ mixing.T
+constructed = {
+    "aligned": (aligned, unit),
+    "rotated": (rotated, unit),
+    "twice": (np.c_[aligned, aligned + 0.05 * noise(3)], unit),
+    "bent": (aligned**5, unit),
+    "+3 dead": (np.c_[aligned, np.zeros((len(unit), 3))], unit),
+    "+3 noise": (np.c_[aligned, noise(3)], unit),
+    "noise": (noise(3), unit),
+    "corr. factors": (related + 0.1 * noise(3), related),
+}
+
+
+def scores(codes, factors):
+    """What each metric says, by name."""
+    trees = disentanglement.dci(codes[:rows], factors[:rows])
+    modularity = disentanglement.modularity
+    return {
+        "MIG, bins": mig(codes, factors).score,
+        "SAP": disentanglement.sap(codes, factors, kind="continuous").score,
+        "Modularity, bins": modularity(codes, factors).score,
+        "Modularity, knn": modularity(codes, factors, estimator="knn").score,
+        "DCI disentangl.": trees.score,
+        "DCI completeness": trees.completeness,
+        "Interpretability": disentanglement.interpretability(
+            codes, factors
+        ).score,
+        "SCC": disentanglement.scc(codes, factors).score,
+    }
+
+
+blind = pd.DataFrame(
+    {name: scores(*pair) for name, pair in constructed.items()}
+)
+
+# %% mystnb={"figure": {"caption": "What eight metrics say (rows) of codes whose merits are known by construction (columns). Dark is good.", "name": "fig-measuring-blind"}} tags=["hide-input"]
+fig, axis = explore.figure(7.4, 3.6)
+axis.imshow(blind, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+for (i, j), value in np.ndenumerate(blind.to_numpy()):
+    axis.text(
+        j,
+        i,
+        f"{value:.2f}",
+        ha="center",
+        va="center",
+        fontsize=9,
+        color="white" if value > 0.55 else "#222222",
+    )
+axis.set_xticks(range(blind.shape[1]), blind.columns, rotation=25, ha="right")
+axis.set_yticks(range(blind.shape[0]), blind.index)
+axis.grid(False)
+fig.alt = "A table of scores. " + "; ".join(
+    f"{name}: "
+    + ", ".join(f"{metric} {value:.2f}" for metric, value in column.items())
+    for name, column in blind.items()
+)
+explore.show(fig)
+
+# %% tags=["hide-input"]
+of = blind.to_dict()
+by_chance = [
+    disentanglement.modularity(
+        clean.standard_normal((400, 3)), unit[:400], estimator="knn"
+    ).score
+    for _ in range(20)
+]
+print("Modularity (knn) of noise, 20 draws of 400 codes:")
+print(f"  mean {np.mean(by_chance):.2f}, sd {np.std(by_chance, ddof=1):.2f}")
+assert of["twice"]["MIG, bins"] < 0.1 < 0.9 < of["twice"]["DCI disentangl."]
+assert of["+3 dead"]["Modularity, bins"] < 0.6
+assert of["+3 dead"]["MIG, bins"] == of["aligned"]["MIG, bins"]
+assert np.mean(by_chance) > of["rotated"]["Modularity, knn"]
+assert of["corr. factors"]["SAP"] < 0.5 * of["aligned"]["SAP"]
+assert of["bent"]["SCC"] > 0.95 > 0.8 > of["bent"]["SAP"]
+print(f"aligned: MIG {of['aligned']['MIG, bins']:.2f}, SAP", end=" ")
+print(f"{of['aligned']['SAP']:.2f}: the same code, two scales")
+
+# %% [markdown]
+# Read {numref}`fig-measuring-blind` column by column.
+#
+# - **MIG, SAP: duplicated codes.** In *twice*, every dimension follows one factor. DCI's disentanglement and Modularity do
+#   not mind; completeness falls somewhat. MIG and SAP are near zero, as if the code were rotated. An angle that is stored as
+#   sine and cosine would have no MIG either.
+# - **Modularity: dead dimensions.** Three constants beside three perfect dimensions halve it. A VAE with collapsed
+#   dimensions scores by how many dimensions it was given.
+# - **Modularity: noise.** With neighbours, pure noise scores higher than the rotated code, which holds everything. Estimates
+#   of zero scatter and are clipped at zero. A dimension that is left with a single positive one looks perfectly modular.
+#   With bins the bias {eq}`eq-measuring-3` is about the same for every factor, so the ratio is near one, and noise scores
+#   little. The same code, one name, two verdicts. The posterior means of a collapsed dimension may be such noise:
+#   small, but not constant, and no estimate of information cares about the scale.
+# - **SAP, MIG: correlated factors.** In the last column each dimension follows its own factor with very little noise. It
+#   also predicts the other factors, as the factors predict each other. SAP falls to about $1 - 0.8^2$. Interpretability and
+#   SCC see nothing wrong, and are right.
+# - **SAP, Interpretability: curves.** *Bent* costs them more than a third of their score, SCC and DCI nothing. It also costs
+#   MIG half of its own, although no invertible map changes a mutual information: the fifth power crowds most codes into the
+#   middle bins. With bins of equal *width*, MIG is not invariant.
+# - **SCC: mixtures.** The rotated code keeps two thirds. A maximum over dimensions never falls to zero where information is
+#   anywhere.
+# - **The scale of MIG.** The aligned code has a small noise of a tenth of a standard deviation. SAP is near 1, and MIG below
+#   two thirds: with 20 bins the noise moves codes to neighbouring bins. A MIG is no percentage of perfection.
+#
+# No column is understood by one number. MIG with DCI's disentanglement tells rotation from duplication; Modularity needs the
+# nats beside it.
+#
+# ### Turn the knobs
+#
+# With a kernel (JupyterLab, VS Code, Colab) the next cell has sliders. Turn the code, add copies, add dimensions of noise,
+# make all dimensions noisier. Can you find a code with a high Modularity and a MIG near zero? {numref}`fig-measuring-angle`
+# shows two of the knobs on this page.
+
+
+# %%
+def construct(angle=0, copies=0, empty=0, sd=0.1):
+    """The three factors, turned, copied, and made noisy."""
+    random = np.random.default_rng(seed)
+    turned = unit[:1_000] @ turn(angle).T
+    codes = np.tile(turned, (1, copies + 1))
+    codes = codes + sd * random.standard_normal(codes.shape)
+    return np.c_[codes, random.standard_normal((len(codes), empty))]
+
+
+def fast_scores(codes):
+    """The scores that take milliseconds."""
+    some = unit[: len(codes)]
+    return {
+        "MIG": mig(codes, some).score,
+        "SAP": disentanglement.sap(codes, some, kind="continuous").score,
+        "Modularity": disentanglement.modularity(codes, some).score,
+        "SCC": disentanglement.scc(codes, some).score,
+    }
+
+
+picture = widgets.Image(format="png", width=420, height=210)
+sliders = {
+    "angle": widgets.IntSlider(0, 0, 120, 5, description="angle"),
+    "copies": widgets.IntSlider(0, 0, 3, description="copies"),
+    "empty": widgets.IntSlider(0, 0, 7, description="noise dims"),
+    "sd": widgets.FloatSlider(
+        value=0.1, min=0, max=2, step=0.1, description="noise sd"
+    ),
+}
+
+
+def redraw(_=None):
+    found = fast_scores(construct(**{k: s.value for k, s in sliders.items()}))
+    fig, axis = explore.figure(4.2, 2.1)
+    bars = axis.barh(list(found), list(found.values()))
+    axis.bar_label(bars, fmt="%.2f", padding=3)
+    axis.set(xlim=(0, 1.15))
+    axis.invert_yaxis()
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=100, facecolor="white")
+    plt.close(fig)
+    picture.value = buffer.getvalue()
+
+
+for slider in sliders.values():
+    slider.observe(redraw, "value")
+redraw()
+widgets.HBox([picture, widgets.VBox(list(sliders.values()))])
+
+# %% mystnb={"figure": {"caption": "Left: scores of the aligned code while it is turned about the diagonal; at 120 degrees the axes are permuted. Right: scores while each dimension gets noisier.", "name": "fig-measuring-angle"}} tags=["hide-input"]
+angles, sds = np.arange(0, 121, 10), np.arange(0, 2.01, 0.2)
+turned = pd.DataFrame([fast_scores(construct(angle=a)) for a in angles], angles)
+noisy = pd.DataFrame([fast_scores(construct(sd=s)) for s in sds], sds)
+fig, (left, right) = explore.figure(7, 2.9, columns=2, sharey=True)
+for axis, curves in ((left, turned), (right, noisy)):
+    for name, column in curves.items():
+        axis.plot(column.index, column, marker=".", label=name)
+    axis.grid()
+left.set(xlabel="angle (degrees)", ylabel="score", xticks=range(0, 121, 30))
+right.set(xlabel="noise (standard deviations)")
+handles = right.get_legend_handles_labels()
+fig.legend(*handles, loc="outside upper center", ncols=4, fontsize=8)
+fig.alt = (
+    "Two panels. While the angle goes from 0 over 60 to 120 degrees, "
+    + "; ".join(
+        f"{n} goes from {c[0]:.2f} to {c[60]:.2f} and {c[120]:.2f}"
+        for n, c in turned.items()
+    )
+    + ". As noise grows to two standard deviations, "
+    + "; ".join(
+        f"{n} goes from {c.iloc[0]:.2f} to {c.iloc[-1]:.2f}"
+        for n, c in noisy.items()
+    )
+)
+explore.show(fig)
+
+# %%
+for name, column in turned.items():
+    kept = column[20] / column[0]
+    print(f"{name:<11} keeps {kept:.0%} of its value at 20 degrees")
+assert turned["MIG"][60] < 0.05 < turned["MIG"][0]
+assert abs(turned["MIG"][120] - turned["MIG"][0]) < 0.05
+
+# %% [markdown]
+# At 20 degrees MIG has lost about half of its value, SAP an eighth, SCC and Modularity next to nothing. MIG and SAP reach
+# zero at 60 degrees, where two dimensions know equally much about each factor. SCC and Modularity do not. The right panel
+# begins without any noise, with a code that equals the factors. Even there MIG is a little below 1, since the bias
+# {eq}`eq-measuring-3` lends the second best dimension some nats.
+#
+# ### Images: the same number of decibels
+#
+# Metrics of {term}`reconstructions <reconstruction>` have blind spots, too. Here are phantoms damaged in three ways by
+# *exactly the same* squared error: blurred, with noise, and brighter everywhere. The {term}`PSNR` cannot tell them apart.
+# The structural similarity SSIM compares means, variances and covariances in small windows.
+
+# %%
+sharp = open_images("phantoms.lesion", 32, seed=seed + 2)
+sharp = sharp.batch(range(len(sharp))).double().numpy()
+blurred = gaussian_filter(sharp, (0, 0, 2, 2))
+
+
+def energy(x):
+    """Mean square over each image, (N, 1, 1, 1)."""
+    return np.square(x).mean((1, 2, 3), keepdims=True)
+
+
+grain = rng.standard_normal(sharp.shape)
+error = energy(blurred - sharp)
+damaged = {
+    "blurred": blurred,
+    "noisy": sharp + grain * np.sqrt(error / energy(grain)),
+    "brighter": sharp + np.sqrt(error),
+}
+
+
+def detail(x):
+    """Energy of what a narrow Gaussian filter takes away."""
+    return energy(x - gaussian_filter(x, (0, 0, 1, 1))).mean()
+
+
+print(f"{'':<10} PSNR   SSIM, Gaussian   SSIM, uniform   fine detail")
+similarity = {}
+for name, images in damaged.items():
+    gaussian = ssim(sharp, images).score
+    uniform = ssim(sharp, images, window="uniform").score
+    similarity[name] = gaussian
+    print(
+        f"{name:<10} {psnr(sharp, images).score:.2f} {gaussian:12.3f}"
+        f" {uniform:16.3f} {detail(images) / detail(sharp):14.0%}"
+    )
+assert similarity["brighter"] > 0.95
+assert similarity["blurred"] > similarity["noisy"] + 0.05
+assert detail(blurred) < 0.2 * detail(sharp)
+
+# %% mystnb={"figure": {"caption": "Damage with the same squared error in each column. From above: the original, blurred, noisy, brighter.", "name": "fig-measuring-damage"}} tags=["hide-input"]
+rows_of = [sharp[:8], *(images[:8].clip(0, 1) for images in damaged.values())]
+explore.show(
+    explore.image_table(
+        torch.from_numpy(np.stack(rows_of)).float(),
+        row_labels=["original", *damaged],
+        alt="Four rows of eight lesions: the originals, the same blurred, with "
+        "coloured grain, and a little brighter. In the blurred row hairs and "
+        "texture are gone.",
+    )
+)
+
+# %% [markdown]
+# SSIM all but ignores the brightness, which is as it was meant. But it also ranks blur above noise, although the blur has
+# erased nearly all fine detail, hairs and the texture of the lesion, and the noise has erased none, but added to it. VAEs
+# blur. A high SSIM of a VAE does not say that the detail is there. The two windows differ as well, so name the variant.
+#
+# (measuring-impossible)=
+# ## Why images alone do not suffice
+#
+# Could training not simply prefer the aligned code? Locatello et al. {cite:p}`locatello2019` prove that it cannot, without
+# assumptions on model or data. Take any model whose prior factorises. There are infinitely many others with entangled codes,
+# which give the *same* distribution of images. For a Gaussian prior the proof is one line, since a rotation $R$ changes no
+# length:
+#
+# $$
+# p(Rz) = (2\pi)^{-D/2} \exp\!\big(-\tfrac12 \lVert Rz \rVert^2\big) = p(z) .
+# $$ (eq-measuring-11)
+#
+# A decoder that turns the code back gives the same image. So prior, images and likelihood are all what they were. For
+# another prior, map each dimension to a Gaussian one, rotate, and map back.
+#
+# We make it concrete. The factors are Gaussian, the posterior has the mean $\sqrt{1 - s^2}\, v$ and the variance $s^2$, so
+# that the codes follow the prior. Then we turn the code.
+
+# %% tags=["check-measuring-11"]
+s2 = 0.05
+gaussian = np.random.default_rng(seed).standard_normal((settings["codes"], 3))
+mean = math.sqrt(1 - s2) * gaussian
+logvar = np.full(mean.shape, math.log(s2))
+code = mean + math.sqrt(s2) * rng.standard_normal(mean.shape)
+original = decode(gaussian[:32])
+invariants = {}
+for name, R in (("as it was", np.eye(3)), ("turned by 60°", rotation)):
+    m, z = mean @ R.T, code @ R.T
+    kl = 0.5 * (np.square(m) + s2 - math.log(s2) - 1).sum(1).mean()
+    invariants[name] = {
+        "log prior": stats.norm.logpdf(z).sum(1).mean(),
+        "KL of the posterior (nats)": kl,
+        "PSNR (dB)": psnr(original, decode(z[:32] @ R)).score,
+        "total correlation": disentanglement.total_correlation(
+            m, logvar, samples=500
+        ).score,
+        "MIG, bins": mig(z, gaussian).score,
+        "MIG, posterior": disentanglement.mig_from_posterior(
+            m, logvar, gaussian, samples=500
+        ).score,
+    }
+before, after = invariants.values()
+print(f"{'':<28}{'as it was':>10}{'turned':>10}")
+for name in before:
+    print(f"{name:<28}{before[name]:>10.3f}{after[name]:>10.3f}")
+largest = np.abs(
+    stats.norm.logpdf(code).sum(1) - stats.norm.logpdf(code @ rotation.T).sum(1)
+).max()
+print(f"largest change of a log prior: {largest:.0e}")
+assert largest < 1e-12
+drift = before["total correlation"] - after["total correlation"]
+assert abs(drift) < 0.03
+for name in ("log prior", "KL of the posterior (nats)"):
+    assert math.isclose(before[name], after[name], rel_tol=1e-12)
+assert math.isclose(before["PSNR (dB)"], after["PSNR (dB)"], abs_tol=0.01)
+assert before["MIG, bins"] > 0.3 > 0.05 > after["MIG, bins"]
+
+# %% [markdown]
+# Everything that an objective on images could see stays, to rounding. The total correlation stays up to Monte Carlo error:
+# independence does not pin down the axes either. The MIG collapses.
+#
+# Two cautions about what this does *not* show. It does not say that trained VAEs are entangled: an encoder with a *diagonal*
+# covariance is an assumption on the model. Where posterior variances differ between dimensions, a rotation makes the
+# covariance non-diagonal and costs ELBO; Rolínek et al. {cite:p}`rolinek2019` show that this drives VAEs towards the axes of
+# a local PCA. But these are the axes of the *pixels'* variance, and nothing says that they are those of size and colour. And
+# the theorem is about learning without labels. Some labels, or a known structure of the data, break the symmetry.
+#
+# ## The recorded models, measured
+#
+# Now the four models whose {term}`records <record>` the course has: the VAE of phantoms, and VAE, beta-VAE and beta-TCVAE of
+# real lesions from HAM10000 {cite:p}`tschandl2018`, with 32 dimensions each. All are measured on phantoms that none of them
+# has seen, with all their factors. The orientation is an angle. As a number it would jump at the vertical, so it enters as
+# $\cos 2\theta$ and $\sin 2\theta$. The diagnosis is a name, and enters MIG_p only.
+#
+# :::{warning}
+# The three models of real skin are *out of their domain* here. A low score may mean that the code is entangled, or that
+# phantoms are strange to it. And the phantoms' factors are correlated through the diagnosis, as those of real lesions are.
+# :::
+#
+# Two baselines stand beside them. *Shuffled* is the code of the phantom model with its rows in random order: what the metric
+# gives for no information. *Rotated* is the same code with its active dimensions turned by a random rotation: what it gives
+# for the same information without axes.
+
+
+# %%
+def attributes_of(images):
+    """Continuous factors (N, K) of an image set, and their names."""
+    table = images.table
+    first = ("size", "lesion_colour", "skin_colour", "illumination")
+    order = sorted(
+        (k for k, f in images.factors.items() if f.kind == "continuous"),
+        key=lambda k: first.index(k) if k in first else len(first),
+    )
+    columns = {name: table[name].to_numpy(float) for name in order}
+    columns["cos 2θ"] = np.cos(2 * table["orientation"].to_numpy(float))
+    columns["sin 2θ"] = np.sin(2 * table["orientation"].to_numpy(float))
+    return np.stack(list(columns.values()), 1), list(columns)
+
+
+def encode(model, images):
+    """Posterior means and log-variances (N, D), float64."""
+    parts = [
+        model.encode(images.batch(range(i, min(i + 200, len(images)))))
+        for i in range(0, len(images), 200)
+    ]
+    return (torch.cat(p).double().numpy() for p in zip(*parts, strict=True))
+
+
+def report(mean, logvar, images):
+    """All metrics of one code; those of the posterior need its variance."""
+    attributes, _ = attributes_of(images)
+    sap, modularity = disentanglement.sap, disentanglement.modularity
+    active = active_units(mean).per_dimension > 0.01
+    # Trees: dimensions without importance do not enter DCI, so the active ones
+    # suffice, and four factors keep the time short.
+    chosen = slice(0, settings["tree_rows"])
+    trees = disentanglement.dci(mean[chosen][:, active], attributes[chosen, :4])
+    handcrafted = images.table[["eccentricity", "orientation", "size"]]
+    found = {
+        "active units": float(active.sum()),
+        "MIG, bins of means": mig(mean, attributes).score,
+        "MIG, posterior": float("nan"),
+        "MIG_p": mig_p(mean, images.table["dx"].to_numpy()).score,
+        "MIG_hf": mig_hf(mean, handcrafted.to_numpy(float)).score,
+        "SAP": sap(mean, attributes, kind="continuous").score,
+        "Modularity, bins": modularity(mean, attributes).score,
+        "DCI D (4 factors)": trees.score,
+        "DCI C (4 factors)": trees.completeness,
+        "DCI I (4 factors)": trees.informativeness,
+        "Interpretability": disentanglement.interpretability(
+            mean, attributes
+        ).score,
+        "SCC": disentanglement.scc(mean, attributes).score,
+    }
+    if logvar is not None:
+        found["MIG, posterior"] = disentanglement.mig_from_posterior(
+            mean, logvar, attributes, samples=300
+        ).score
+    return found
+
+
+phantoms = open_images("phantoms.lesion", settings["images"], seed=seed + 1)
+runs = {
+    "phantom VAE": ("vae", "phantoms_vae"),
+    "skin VAE": ("vae", "ham10000_vae"),
+    "skin beta-VAE": ("independence", "ham10000_betavae"),
+    "skin beta-TCVAE": ("independence", "ham10000_betatcvae"),
+}
+models = {name: find_record(*run).load_model() for name, run in runs.items()}
+with torch.inference_mode():
+    codes_of = {
+        name: tuple(encode(model, phantoms)) for name, model in models.items()
+    }
+home = codes_of["phantom VAE"][0]
+live = np.flatnonzero(active_units(home).per_dimension > 0.01)
+basis = stats.ortho_group.rvs(len(live), random_state=seed)
+spun = home.copy()
+spun[:, live] = home[:, live] @ basis
+codes_of["rotated"] = (spun, None)
+codes_of["shuffled"] = (
+    np.random.default_rng(seed).permutation(home),
+    None,
+)
+measured = pd.DataFrame(
+    {name: report(*posterior, phantoms) for name, posterior in codes_of.items()}
+)
+
+# %% tags=["hide-input"]
+table = measured.style.format(precision=2, na_rep="–")
+table.set_table_attributes('class="dataframe"')
+
+# %% mystnb={"figure": {"caption": "Mutual information of the phantom model's active dimensions (rows) with the factors (columns), as a share of the factor's entropy. Left: as trained. Right: the same code, rotated.", "name": "fig-measuring-information"}} tags=["hide-input"]
+attributes, attribute_names = attributes_of(phantoms)
+fig, axes = explore.figure(7.4, 4.2, columns=2, sharey=True)
+shares = {}
+for axis, name in zip(axes, ("phantom VAE", "rotated"), strict=True):
+    found = information(codes_of[name][0][:, live], attributes)
+    shares[name] = found.mutual_information / found.factor_entropy
+    shown = axis.imshow(
+        shares[name], cmap="Blues", vmin=0, vmax=0.5, aspect="auto"
+    )
+    axis.set_xticks(
+        range(len(attribute_names)),
+        [n.replace("_", " ") for n in attribute_names],
+        rotation=90,
+        fontsize=8,
+    )
+    axis.set_title(name, fontsize=10)
+    axis.grid(False)
+axes[0].set_yticks(range(len(live)), [f"z{j}" for j in live], fontsize=8)
+fig.colorbar(shown, ax=axes, shrink=0.8)
+fig.alt = "Two tables of colours. " + " ".join(
+    f"{name}: the largest share of each factor's entropy in one dimension is "
+    + ", ".join(
+        f"{n.replace('_', ' ')} {value:.2f}"
+        for n, value in zip(attribute_names, share.max(0), strict=True)
+    )
+    + "."
+    for name, share in shares.items()
+)
+explore.show(fig)
+
+
+# %%
+def gaps(codes):
+    """MIG and SAP, as an array."""
+    linear = disentanglement.sap(codes, attributes, kind="continuous")
+    return np.array([mig(codes, attributes).score, linear.score])
+
+
+print("active dimensions; rotated: mean of five random rotations")
+print(f"{'':<17}MIG    rotated   SAP    rotated")
+trained, turned_codes = {}, {}
+for name in models:
+    mean = codes_of[name][0]
+    mean = mean[:, active_units(mean).per_dimension > 0.01]
+    bases = [
+        stats.ortho_group.rvs(mean.shape[1], random_state=seed + i)
+        for i in range(5)
+    ]
+    trained[name] = gaps(mean)
+    turned_codes[name] = np.mean([gaps(mean @ basis) for basis in bases], 0)
+    (a, b), (c, d) = trained[name], turned_codes[name]
+    print(f"{name:<15}{a:6.3f} {c:9.3f} {b:7.3f} {d:8.3f}")
+own = measured["phantom VAE"]
+assert trained["phantom VAE"][0] > 1.5 * turned_codes["phantom VAE"][0]
+tcvae = "skin beta-TCVAE"
+assert trained[tcvae][1] > 1.2 * measured[tcvae]["SAP"]
+chance = measured["shuffled"]
+assert chance["Modularity, bins"] > 0.5 * own["Modularity, bins"]
+assert chance["SAP"] < 0.1 * own["SAP"]
+publish_metrics(
+    "measuring",
+    {
+        "aligned_mig": of["aligned"]["MIG, bins"],
+        "aligned_sap": of["aligned"]["SAP"],
+        "rotated_modularity": of["rotated"]["Modularity, bins"],
+        "noise_modularity_knn": np.mean(by_chance),
+        "phantom_vae_mig": own["MIG, bins of means"],
+        "phantom_vae_scc": own["SCC"],
+    },
+)
+
+# %% [markdown]
+# - **The phantom model is aligned, a little.** Its MIG is several times that of its own random rotations, and far from 1.
+#   {numref}`fig-measuring-information` shows why. Skin colour has a dimension of its own. Illumination and the vignette,
+#   the dark rim, share one. Size has one, more weakly, with some lesion colour in it. The others are spread over many.
+# - **Some metrics hardly notice the rotation.** Modularity is almost the same for the trained and for the rotated code, and
+#   SCC keeps most of its value. Shuffled rows, which know nothing, still get more than half of the trained code's Modularity.
+#   Without the two baselines one might have praised it.
+# - **Chance is not zero where entropy is small.** The columns of hair and vignette are dark in every row of
+#   {numref}`fig-measuring-information`, rotated or not. Most phantoms have neither, so these factors have little entropy,
+#   and the bias {eq}`eq-measuring-3` is a large share of it. MIG_p, with its rare classes, suffers in the same way: compare
+#   it with its shuffled column.
+# - **The skin models.** On phantoms and by MIG, the plain VAE is barely better aligned than its rotations; the beta-VAE and
+#   the beta-TCVAE clearly are. That agrees with what their penalties are meant to do. But it is one run of each, out of its
+#   domain: a finding to be tested.
+# - **Inactive dimensions are not empty.** The table measures all 32 dimensions, the lines above measure the active ones
+#   only. The beta-TCVAE gains MIG and SAP when the others are left out: one of them was the second best for some factor.
+#   The posterior means of a collapsed dimension are tiny, but still a function of the image, and a correlation does not see
+#   that they are tiny. Say which dimensions were measured.
+#
+# The same models on real lesions, in their own domain, where HAM10000 is packed. There the factors are what can be measured
+# on the masks, size, eccentricity and orientation, and the diagnosis.
+
+# %%
+if packed_folder("ham10000"):
+    lesions = open_images("ham10000").split("test")
+    lesions = lesions.subset(range(min(settings["images"], len(lesions))))
+    with torch.inference_mode():
+        on_real = pd.DataFrame(
+            {
+                name: report(*encode(model, lesions), lesions)
+                for name, model in models.items()
+                if name != "phantom VAE"
+            }
+        )
+    print(f"{lesions.card.name}, {len(lesions)} images of the test split")
+    print(on_real.round(3).to_string())
+else:
+    print("HAM10000 is not packed here: no model is measured on real skin.")
+    print("Pack it (see 'How to use this book') and run this cell again.")
+
+# %% [markdown]
+# ## Which metric for which question
+#
+# | Question | Metric | It does not see | Put beside it |
+# |:--|:--|:--|:--|
+# | Is each factor in one dimension only? | MIG, DCI completeness | the same factor held twice on purpose, correlated factors | DCI disentanglement |
+# | Does each dimension serve one factor only? | DCI disentanglement | factors that are missing altogether | DCI informativeness |
+# | The same, without training a model | Modularity | how much a dimension knows; dead and empty dimensions count | the nats; active units |
+# | Is the code a linear scale of the attribute? | Interpretability | what the other dimensions do | SAP or MIG |
+# | Is it a monotone scale? | SCC | mixtures, other dimensions | MIG |
+# | Does one dimension predict the attribute better than all others? | SAP | curves; fails under correlated attributes | SCC, the attributes' correlations |
+# | Are the dimensions independent of each other? | total correlation {ref}`independence` | which factor is where | mutual information |
+# | Is the picture right, pixel by pixel? | PSNR | structure | SSIM |
+# | Is its structure right? | SSIM, variant named | brightness, lost fine detail | PSNR, the energy of detail |
+#
+# Whatever you report, report chance (shuffled rows) and a random rotation with it. A score that a rotation does not lower
+# has not measured alignment.
+#
+# ## What the papers do not say
+#
+# - **Which MIG.** Chen et al. use the posterior, Locatello et al. 20 bins of the means, others nearest neighbours. On one
+#   code of this chapter the information came out as about half a nat, more than two, or more than five.
+# - **By what it is divided.** With nearest neighbours a continuous factor has no entropy. Public code divides by the
+#   estimate of $I(v; v)$, which grows with $\log N$: more data, lower score.
+# - **How factors are weighted.** The code of Chen et al. assumes a full grid of factors, all equally frequent. Diagnoses are
+#   not. Ours weights by how often each value occurs.
+# - **Which SAP.** A squared correlation or a classifier's accuracy, above 0.9 or well below it for one code.
+# - **Which dimensions count.** In Modularity all of them, also the dead ones. Whether a paper dropped them before is rarely
+#   stated.
+# - **Means or samples.** A mean knows more than a sample of the same posterior. The code of Di Folco et al.
+#   {cite:p}`difolco2024` measures samples, others measure means.
+# - **A transposed reshape.** A table stored factor by factor, $K \times D$, has to be *transposed* to $D \times K$. A widely
+#   used program *reshapes* it: the shape is right, the entries are not, and no error is raised. Whether the score changes
+#   depends on where the large entries happen to land. With two dimensions of noise beside the aligned ones it drops to
+#   nearly nothing, with three the mistake goes unnoticed.
+
+
+# %%
+def gap(matrix, entropy):
+    """Equation 5 from a table (D, K)."""
+    second, first = np.sort(matrix, 0)[-2:]
+    return ((first - second) / entropy).mean()
+
+
+for extra in (2, 3):
+    codes = constructed["+3 noise"][0][:, : 3 + extra]
+    found = mig(codes, unit)
+    stored = found.mutual_information.T  # factor by factor, (K, D)
+    correct = gap(stored.T, found.factor_entropy)
+    wrong = gap(stored.reshape(3 + extra, 3), found.factor_entropy)
+    print(f"+{extra} noise: transposed {correct:.3f}, reshaped {wrong:.3f}")
+    assert math.isclose(correct, found.score)
+    assert extra == 3 or wrong < 0.5 * correct
+
+# %% [markdown]
+# ## Quiz
+
+# %% tags=["quiz", "hide-input"]
+from jupyterquiz import display_quiz
+
+display_quiz(
+    [
+        {
+            "question": "A code holds each factor in two equal dimensions. What is its MIG?",
+            "type": "multiple_choice",
+            "answers": [
+                {
+                    "answer": "0",
+                    "correct": True,
+                    "feedback": "Yes: the best dimension has no lead over the second.",
+                },
+                {
+                    "answer": "1",
+                    "correct": False,
+                    "feedback": "MIG asks for the lead of the best dimension over the second best.",
+                },
+                {
+                    "answer": "0.5",
+                    "correct": False,
+                    "feedback": "Both know the same: what is left after subtraction?",
+                },
+            ],
+        },
+        {
+            "question": "Two Gaussian variables have correlation 0.9. How large is their mutual information, in nats? (two decimals)",
+            "type": "numeric",
+            "precision": 3,
+            "answers": [
+                {
+                    "type": "range",
+                    "range": [0.825, 0.8355],
+                    "correct": True,
+                    "feedback": "Yes: −½ log(1 − 0.81) = 0.83.",
+                },
+                {
+                    "type": "default",
+                    "feedback": "−½ log(1 − ρ²), with the natural logarithm.",
+                },
+            ],
+        },
+        {
+            "question": "A code of pure noise, 20 bins, a factor with 11 values, 1 000 images. Which mutual information does the plug-in estimate give on average, in nats? (three decimals)",
+            "type": "numeric",
+            "precision": 3,
+            "answers": [
+                {
+                    "type": "range",
+                    "range": [0.094, 0.096],
+                    "correct": True,
+                    "feedback": "Yes: 19 · 10 / 2 000 = 0.095, although the truth is 0.",
+                },
+                {
+                    "type": "default",
+                    "feedback": "(A − 1)(B − 1) / 2N.",
+                },
+            ],
+        },
+        {
+            "question": "Model A has a Modularity of 0.5, model B of 0.9. What must you know before you prefer B?",
+            "type": "multiple_choice",
+            "answers": [
+                {
+                    "answer": "How many of A's dimensions are dead, and how many nats B's dimensions hold.",
+                    "correct": True,
+                    "feedback": "Yes: dead dimensions count as 0, and near-empty ones may score high by chance.",
+                },
+                {
+                    "answer": "Nothing: Modularity has a fixed scale from 0 to 1.",
+                    "correct": False,
+                    "feedback": "Noise alone scored more than half in this chapter.",
+                },
+                {
+                    "answer": "Their learning rates.",
+                    "correct": False,
+                    "feedback": "The score does not depend on how a code came about.",
+                },
+            ],
+        },
+        {
+            "question": "Two attributes have correlation 0.9 in the patients. A code holds each of them exactly in its own dimension. What is its SAP with squared correlations?",
+            "type": "numeric",
+            "precision": 3,
+            "answers": [
+                {
+                    "type": "range",
+                    "range": [0.185, 0.195],
+                    "correct": True,
+                    "feedback": "Yes: 1 − 0.81 = 0.19. The code is perfect, the attributes are not independent.",
+                },
+                {
+                    "type": "default",
+                    "feedback": "The best dimension has 1. How well does the other one predict the attribute?",
+                },
+            ],
+        },
+        {
+            "question": "A Gaussian code with equal posterior variances is rotated, and the decoder turns it back. What changes?",
+            "type": "multiple_choice",
+            "answers": [
+                {
+                    "answer": "Only measures that use the factors, such as MIG.",
+                    "correct": True,
+                    "feedback": "Yes: prior, KL, reconstructions and total correlation stay.",
+                },
+                {
+                    "answer": "The reconstruction error.",
+                    "correct": False,
+                    "feedback": "The decoder undoes the rotation exactly.",
+                },
+                {
+                    "answer": "The total correlation.",
+                    "correct": False,
+                    "feedback": "A rotated standard Gaussian has independent dimensions again.",
+                },
+            ],
+        },
+        {
+            "question": "Blur and noise with the same squared error: which has the higher SSIM on the phantoms of this chapter?",
+            "type": "multiple_choice",
+            "answers": [
+                {
+                    "answer": "the blur",
+                    "correct": True,
+                    "feedback": "Yes, although it has erased the fine detail.",
+                },
+                {
+                    "answer": "the noise",
+                    "correct": False,
+                    "feedback": "Noise destroys the covariance within the windows of smooth skin.",
+                },
+                {
+                    "answer": "Neither: equal PSNR implies equal SSIM.",
+                    "correct": False,
+                    "feedback": "SSIM looks at means, variances and covariances in windows, not at the total error.",
+                },
+            ],
+        },
+    ]
+)
+
+# %% [markdown]
+# ## Limits, summary, further reading
+#
+# **Limits.** Constructed codes show where a metric *can* fail, not how often it does on trained models. All metrics here
+# need factors. Real images rarely come with more than a few, and those that nobody has named are not measured at all. The
+# recorded models are one run each, without a spread over seeds, and three of them are measured out of their domain.
+#
+# **Summary.**
+# - Mutual information {eq}`eq-measuring-1` has a closed form for Gaussians {eq}`eq-measuring-2`. Bins overshoot by
+#   {eq}`eq-measuring-3` and miss what lies within a bin; the posterior {eq}`eq-measuring-4` needs no bins of the code.
+# - MIG {eq}`eq-measuring-5` and SAP {eq}`eq-measuring-6` ask for a lead over the second best dimension, Modularity
+#   {eq}`eq-measuring-7` and DCI {eq}`eq-measuring-8` what else a dimension serves, Interpretability {eq}`eq-measuring-9` and
+#   SCC {eq}`eq-measuring-10` whether one dimension is a scale.
+# - Each misjudges some code. Report several, with chance, a random rotation, the variant and $N$.
+# - A rotation leaves all that images can tell unchanged {eq}`eq-measuring-11`. Alignment with factors needs assumptions or
+#   labels.
+#
+# **Exercises.** {ref}`measuring-exercises`: each checks your answer and says what is wrong with it.
+#
+# **Further reading.** Locatello et al. {cite:p}`locatello2019`, a large comparison of models and of these metrics; Chen et
+# al. {cite:p}`chen2018` on MIG; Kim and Mnih {cite:p}`kim2018` on what is wrong with measuring by a classifier; Rolínek et
+# al. {cite:p}`rolinek2019` on why VAEs come close to axes after all; Sarhan et al. {cite:p}`sarhan2019` and Di Folco et al.
+# {cite:p}`difolco2024` for the metrics in use on medical images.
+#
+# **The functions of this chapter** in the API reference:
+# {py:func}`medlatent.metrics.disentanglement.mutual_information_matrix` {eq}`eq-measuring-1`,
+# {py:func}`medlatent.metrics.disentanglement.mig_from_posterior` {eq}`eq-measuring-4`,
+# {py:func}`medlatent.metrics.disentanglement.mig` {eq}`eq-measuring-5`, {py:func}`medlatent.metrics.disentanglement.mig_p`,
+# {py:func}`medlatent.metrics.disentanglement.mig_hf`, {py:func}`medlatent.metrics.disentanglement.sap` {eq}`eq-measuring-6`,
+# {py:func}`medlatent.metrics.disentanglement.modularity` {eq}`eq-measuring-7`,
+# {py:func}`medlatent.metrics.disentanglement.dci` {eq}`eq-measuring-8`,
+# {py:func}`medlatent.metrics.disentanglement.interpretability` {eq}`eq-measuring-9`,
+# {py:func}`medlatent.metrics.disentanglement.scc` {eq}`eq-measuring-10`,
+# {py:func}`medlatent.metrics.disentanglement.total_correlation`, {py:func}`medlatent.metrics.psnr`,
+# {py:func}`medlatent.metrics.ssim`.
