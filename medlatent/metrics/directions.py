@@ -54,7 +54,7 @@ def reconstructor_accuracy(
     A(α·e_k)) and names k and α. RCA is the share of right k, L_s the mean absolute error of α.
 
     By chance RCA is 1/K, so numbers at K = 32 and K = 100 differ in difficulty; a single direction gives 1. A constant
-    guess of α = 0 gives L_s = E|α|, 3.02 at the defaults. The published tables may hold 0.25·L_s, which is what the
+    guess of α = 0 gives L_s = E``|α|``, 3.02 at the defaults. The published tables may hold 0.25·L_s, which is what the
     paper's code logs; both are returned. Duplicates among the columns of A cap RCA.
 
     Args:
@@ -65,8 +65,8 @@ def reconstructor_accuracy(
         reconstruct: R, from ``G(z)`` and ``G(z + A(α·e_k))`` to logits ``(B, K)`` and shifts ``(B,)`` or ``(B, 1)``.
         batches: how many fresh batches; 100 are the paper's code's.
         batch_size: pairs a batch.
-        max_shift: the largest |α|.
-        min_shift: the smallest |α|.
+        max_shift: the largest ``|α|``.
+        min_shift: the smallest ``|α|``.
         gamma: the weight γ of the shift term in the objective.
         seed: of z, k and α, which come from a generator of the CPU's and are the same on every device.
         device: where ``generate`` wants its codes.
