@@ -54,7 +54,7 @@ def reconstructor_accuracy(
     A(α·e_k)) and names k and α. RCA is the share of right k, L_s the mean absolute error of α.
 
     By chance RCA is 1/K, so numbers at K = 32 and K = 100 differ in difficulty; a single direction gives 1. A constant
-    guess of α = 0 gives L_s = E ``|α|``, 3.02 at the defaults. The published tables may hold 0.25·L_s, which is what the
+    guess of α = 0 gives L_s = 3.02 at the defaults. The published tables may hold 0.25·L_s, which is what the
     paper's code logs; both are returned. Duplicates among the columns of A cap RCA.
 
     Args:
