@@ -177,8 +177,8 @@ def _train(options: argparse.Namespace) -> int:
         "citation": training.card.citation,
     }
 
-    # Numbers are computed on the CPU in float32, as the check of the record will.
-    model.to("cpu").precision = torch.float32
+    # Numbers are computed as the check of the record will: on the CPU, in float32 and PyTorch's own memory layout.
+    model.to("cpu", memory_format=torch.contiguous_format).precision = torch.float32
     metrics = {f"{options.data}/test": evaluation_entry(model, options.data, "test", options.images, options.data_seed)}
     if phantoms := PHANTOM_CHECK.get(options.data):
         metrics[f"{phantoms}/test"] = evaluation_entry(model, phantoms, "test", PHANTOM_CHECK_IMAGES, seed=1)
@@ -235,9 +235,9 @@ def _evaluate(options: argparse.Namespace) -> int:
             if key not in pairs:
                 print(f"  {key}: not checked, the data are not packed here")
             for name, (was, now) in pairs.get(key, {}).items():
-                same = agrees(was, now)
+                same = agrees(was, now, name)
                 failed += not same
-                print(f"  {key:<24} {name:<14} recorded {was:<12.6g} now {now:<12.6g} {'ok' if same else 'DIFFERS'}")
+                print(f"  {key:<24} {name:<19} recorded {was:<12.6g} now {now:<12.6g} {'ok' if same else 'DIFFERS'}")
     return 1 if failed else 0
 
 

@@ -72,17 +72,19 @@ settings = choose(
 # With pen and paper, and a calculator for the logarithms, find the entropy of the factor, the joint entropy of $z_1$ and $v$, both mutual informations, and the gap of this one factor:
 #
 # $$
-# H(v) = -\sum_v p(v) \log p(v), \qquad
-# I(z; v) = H(z) + H(v) - H(z, v), \qquad
-# \text{gap} = \frac{I(z_1; v) - I(z_2; v)}{H(v)} .
+# \begin{aligned}
+# H(v) &= -\sum_v p(v) \log p(v), \\
+# I(z; v) &= H(z) + H(v) - H(z, v), \\
+# \text{gap} &= \frac{I(z_1; v) - I(z_2; v)}{H(v)} .
+# \end{aligned}
 # $$
 #
 # The joint entropy is the same sum over the four cells of a table, where an empty cell adds nothing. Keep at least four decimals on the way; three are enough in the answer. If you prefer, let Python
 # do the arithmetic: `counts_1` and `counts_2` are the two tables.
 
 # %% nbgrader={"grade": false, "grade_id": "measuring-1-tables", "locked": true, "schema_version": 3, "solution": false, "task": false}
-counts_1 = np.array([[8, 0], [4, 4]])  # a row for each z1, a column for each v
-counts_2 = np.array([[6, 4], [6, 0]])  # the same for z2
+counts_1 = np.array([[8, 0], [4, 4]])  # rows: z1, columns: v
+counts_2 = np.array([[6, 4], [6, 0]])  # rows: z2, columns: v
 
 # %% nbgrader={"grade": false, "grade_id": "measuring-1", "locked": false, "schema_version": 3, "solution": true, "task": false}
 entropy_of_factor = ...  # H(v)
@@ -147,7 +149,7 @@ entropy_of_factor = math.log(2)
 
 # %% nbgrader={"grade": false, "grade_id": "measuring-2", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def plug_in(x, y):
-    """The plug-in mutual information of two arrays of labels, (N,), in nats."""
+    """The plug-in mutual information of two arrays of labels (N,), nats."""
     ### BEGIN SOLUTION
     _, row = np.unique(x, return_inverse=True)
     _, column = np.unique(y, return_inverse=True)
@@ -222,7 +224,7 @@ images_needed = round((20 - 1) * (7 - 1) / (2 * 0.01))
 random = np.random.default_rng(seed)
 for count in (100, 300, 1_000, 3_000):
     estimates = [
-        plug_in(random.integers(20, size=count), random.integers(7, size=count))
+        plug_in(*(random.integers(n, size=count) for n in (20, 7)))
         for _ in range(settings["draws"])
     ]
     print(
@@ -421,7 +423,12 @@ scores_dead = (0.75, 0.75, 1.0)
 # *Change this and explain what you see, 15 minutes, 3 points.* A colleague brings a code of two dimensions. It was made from two independent standard normal factors,
 # and turned by an angle that she has forgotten. Write the rotation by an angle $\theta$, given in degrees:
 #
-# $$ z_1' = z_1 \cos\theta - z_2 \sin\theta, \qquad z_2' = z_1 \sin\theta + z_2 \cos\theta . $$
+# $$
+# \begin{aligned}
+# z_1' &= z_1 \cos\theta - z_2 \sin\theta, \\
+# z_2' &= z_1 \sin\theta + z_2 \cos\theta .
+# \end{aligned}
+# $$
 
 
 # %% nbgrader={"grade": false, "grade_id": "measuring-5", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -499,10 +506,10 @@ for angle in (0, least_angle, best_angle):
     weights, *_ = np.linalg.lstsq(turned, known_factors, rcond=None)
     unexplained = (known_factors - turned @ weights).var(0).sum()
     print(
-        f"turned by {angle:>2}: MIG {mig(turned, known_factors).score:.3f}"
-        f"   correlation {np.corrcoef(turned.T)[0, 1]:+.3f}"
-        f"   variances {turned[:, 0].var():.2f} {turned[:, 1].var():.2f}"
-        f"   explained {1 - unexplained / known_factors.var(0).sum():.3f}"
+        f"{angle:>2}°  MIG {mig(turned, known_factors).score:.3f}"
+        f"  correlation {np.corrcoef(turned.T)[0, 1]:+.3f}"
+        f"  variances {turned[:, 0].var():.2f} {turned[:, 1].var():.2f}"
+        f"  explained {1 - unexplained / known_factors.var(0).sum():.3f}"
     )
 
 # %% [markdown]
@@ -525,7 +532,7 @@ for angle in (0, least_angle, best_angle):
 
 # %% nbgrader={"grade": false, "grade_id": "measuring-6", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def one_versus_all(labels):
-    """A column for each class, in sorted order: from (N,) to (N, C), 0 or 1."""
+    """A column of 0 and 1 for each class, sorted: from (N,) to (N, C)."""
     ### BEGIN SOLUTION
     return (labels[:, None] == np.unique(labels)).astype(int)
     ### END SOLUTION

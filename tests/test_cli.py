@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 import medlatent.__main__
 import medlatent.training
 from medlatent.__main__ import main
-from medlatent.data import Card, ImageSet
+from medlatent.data import Card, Factor, ImageSet
 from medlatent.models import VAE, load
 from medlatent.results import Record
 from medlatent.training import train as real_train
@@ -74,7 +74,7 @@ class TestTrain:
         assert record.metrics["small/test"]["images"] == 8
         assert main(["evaluate", RECORD]) == 0
         out = capsys.readouterr().out
-        assert out.count(" ok") == 5
+        assert out.count(" ok") == 6
         assert "DIFFERS" not in out
         assert main(["evaluate"]) == 0  # all of them
         assert capsys.readouterr().out == out
@@ -98,6 +98,22 @@ class TestTrain:
         assert main(["evaluate", "--add", RECORD]) == 1
         assert "small/test psnr was" in capsys.readouterr().err
         assert path.read_text() == before
+
+    def test_a_set_with_factors_has_their_numbers_in_its_record(self, where, capsys):
+        random = np.random.default_rng(0)
+        table = pd.DataFrame({"shade": random.random(120), "other": random.random(120), "split": "test"})
+        table.loc[:9, "split"] = "train"
+        images = np.empty((120, 3, 16, 16), np.uint8)
+        images[:] = (255 * table["shade"].to_numpy()[:, None, None, None]).astype(np.uint8)
+        factors = {"shade": Factor("grey"), "other": Factor("not seen")}
+        ImageSet(images, table, factors, Card("grey set", "computed here", "CC0-1.0", "nobody", "none")).save("grey")
+        assert main(command("--data", "grey")) == 0
+        path = capsys.readouterr().out.strip()
+        values = Record.read(path).metrics["grey/test"]["values"]
+        assert {"mig", "dci_completeness", "scc"} < set(values)
+        assert main(["evaluate", path]) == 0
+        assert capsys.readouterr().out.count(" ok") == len(values)
+        assert Record.read(path).reevaluate(where / "results")["grey/test"] == {k: (v, v) for k, v in values.items()}
 
     def test_is_the_run_that_the_package_makes_from_the_same_seed(self, where):
         assert main(command("--seed", "3")) == 0
@@ -254,7 +270,7 @@ class TestEvaluate:
         edit(record, lambda f: f["metrics"]["small/test"].update(source=str(record.parents[2] / "small")))
         monkeypatch.chdir(record.parent)
         assert main(["evaluate", record.name]) == 0
-        assert capsys.readouterr().out.count(" ok") == 5
+        assert capsys.readouterr().out.count(" ok") == 6
 
     def test_data_that_are_not_here_are_named(self, record, capsys, monkeypatch, tmp_path_factory):
         monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))

@@ -42,7 +42,7 @@ def test_a_record_can_be_checked_without_any_download(path: Path):
 def test_recorded_numbers_are_computed_again(path: Path):
     for key, values in Record.read(path).reevaluate().items():
         for name, (was, now) in values.items():
-            assert agrees(was, now), f"{key}: {name} was recorded as {was} and is {now}"
+            assert agrees(was, now, name), f"{key}: {name} was recorded as {was} and is {now}"
 
 
 @pytest.mark.real_data

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,14 +15,17 @@ import pytest
 import torch
 
 import medlatent.results
-from medlatent.data import Card, DataError, ImageSet
+from medlatent.data import Card, DataError, Factor, ImageSet
+from medlatent.metrics import disentanglement, downstream, ssim
 from medlatent.models import VAE, BetaVAE
 from medlatent.results import (
     METRICS_MIME,
+    TOLERANCES,
     Record,
     agrees,
     evaluate,
     evaluation_entry,
+    factor_columns,
     find_record,
     publish_metrics,
     results_folder,
@@ -29,6 +33,7 @@ from medlatent.results import (
     thin_history,
 )
 
+NUMBERS = ["sse", "psnr", "ssim", "kl", "active_units", "gaussian_tc"]  # of any set
 CARD = Card("packed", "computed here", "CC0-1.0", "nobody", "cut to 16 pixels")
 N = 30
 
@@ -36,6 +41,34 @@ N = 30
 def image_set() -> ImageSet:
     images = np.random.default_rng(0).integers(0, 256, (N, 3, 16, 16), dtype=np.uint8)
     return ImageSet(images, pd.DataFrame({"split": ["train", "test"] * (N // 2)}), {}, CARD)
+
+
+def factor_set(n: int = 150, **factors) -> ImageSet:
+    """Images whose brightness, lower half and tint follow factors; class c of "kind" has 3 images."""
+    random = np.random.default_rng(1)
+    kind = np.array(["a", "b"])[random.integers(2, size=n)]
+    kind[[3, 30, 60]] = "c"
+    table = pd.DataFrame(
+        {
+            "size": random.random(n),
+            "eccentricity": random.random(n),
+            "orientation": random.uniform(-np.pi / 2, np.pi / 2, n),
+            "hairy": random.integers(2, size=n),
+            "kind": kind,
+        }
+    )
+    images = random.normal(120, 10, (n, 3, 16, 16))
+    images[:, :, 8:] += 100 * table["size"].to_numpy()[:, None, None, None]
+    images[:, 0] -= 80 * (kind == "a")[:, None, None]
+    images[:, 1, :, ::2] += 60 * table["hairy"].to_numpy()[:, None, None]
+    known = {
+        "size": Factor("size"),
+        "eccentricity": Factor("eccentricity"),
+        "orientation": Factor("axis", kind="angle", period=np.pi),
+        "kind": Factor("class", kind="categorical", values=("a", "b", "c", "never")),
+        "hairy": Factor("has hair", kind="binary"),
+    }
+    return ImageSet(images.clip(0, 255).astype(np.uint8), table, known | factors, CARD)
 
 
 def build(seed: int = 0, **options) -> VAE:
@@ -92,7 +125,7 @@ class TestEvaluate:
                 )
                 means.append(mean[0].tolist())
                 variances.append(logvar[0].exp().tolist())
-        assert list(result) == ["sse", "psnr", "kl", "active_units", "gaussian_tc"]
+        assert list(result) == NUMBERS
         assert result["sse"] == pytest.approx(np.mean(sse), rel=1e-6)
         assert result["psnr"] == pytest.approx(np.mean(ratio), rel=1e-6)
         assert result["kl"] == pytest.approx(np.mean(kl), rel=1e-5)
@@ -127,6 +160,100 @@ class TestEvaluate:
             "fingerprint": test.fingerprint,
             "values": values,
         }
+
+
+OF_ALL = ["mig", "mig_from_posterior", "sap", "total_correlation"]
+OF_SEVERAL = ["modularity", "dci_disentanglement", "dci_completeness", "dci_informativeness"]
+OF_ORDER = ["mig_knn", "sap_continuous", "modularity_knn", "interpretability", "scc"]
+OF_CLASS = ["mig_p", "clustering_nmi", "few_label_accuracy"]
+
+
+@pytest.fixture
+def rows_for_few_labels(monkeypatch):
+    """In place of a slow accuracy, from how many rows it would be."""
+    monkeypatch.setattr(downstream, "few_label_accuracy", lambda codes, labels: SimpleNamespace(score=len(labels)))
+
+
+class TestFactors:
+    def codes(self, images):
+        with torch.inference_mode():
+            return [x.double().numpy() for x in build().encode(images.batch(slice(None)))]
+
+    def test_the_columns(self):
+        images = factor_set()
+        images.table.loc[5, "orientation"] = np.nan
+        columns, names, nominal = factor_columns(images)
+        assert names == ["size", "eccentricity", "orientation_cos", "orientation_sin", "kind", "hairy"]
+        assert nominal.tolist() == [False] * 4 + [True, False]
+        angle = images.table["orientation"].to_numpy()
+        expected = np.c_[images.table["size"], images.table["eccentricity"], np.cos(2 * angle), np.sin(2 * angle)]
+        np.testing.assert_allclose(columns[:, :4], expected)
+        assert columns[:4, 4].tolist() == ["abc".index(v) for v in images.table["kind"][:4]]
+        assert np.isnan(columns).sum() == 2
+        # Where the axis points, to the left or to the right, is one and the same.
+        images.table["orientation"] += np.pi
+        np.testing.assert_allclose(factor_columns(images)[0], columns)
+
+    def test_are_what_the_metrics_give(self):
+        images = factor_set()
+        (mean, logvar), (columns, _, nominal) = self.codes(images), factor_columns(images)
+        found = evaluate(build(), images, batch_size=len(images))
+        assert sorted(found) == sorted([*NUMBERS, *OF_ALL, *OF_SEVERAL, *OF_ORDER, *OF_CLASS, "mig_hf"])
+        expected = disentanglement.report(mean, logvar, columns, nominal, shuffle=True).values()
+        kind, three = images.table["kind"].to_numpy(), images.factor_matrix(["eccentricity", "orientation", "size"])
+        expected["mig_hf"] = disentanglement.mig_hf(mean, three).score
+        expected["mig_p"] = disentanglement.mig_p(mean, kind).score
+        expected["clustering_nmi"] = downstream.clustering_nmi(mean, kind).score
+        # Class c is too rare for ten folds.
+        expected["few_label_accuracy"] = downstream.few_label_accuracy(mean[kind != "c"], kind[kind != "c"]).score
+        model = build().eval()
+        with torch.inference_mode():
+            batch = images.batch(slice(None))
+            expected["ssim"] = ssim(batch, model.decode(model.encode(batch)[0])).score
+        assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-6)
+        assert found["sap_continuous"] > 0.02
+        assert list(evaluate(build(), images, factors=False)) == NUMBERS
+
+    @pytest.mark.usefixtures("rows_for_few_labels")
+    def test_images_without_a_value_do_not_count(self):
+        images = factor_set()
+        images.table.loc[:9, "size"] = np.nan
+        rest = images.subset(range(10, len(images)))
+        found, expected = evaluate(build(), images), evaluate(build(), rest)
+        assert found["mig"] == pytest.approx(expected["mig"], rel=1e-6)
+        assert found["few_label_accuracy"] == 140 - 2  # and two of the rare class
+        assert found["sse"] != expected["sse"]
+
+    @pytest.mark.usefixtures("rows_for_few_labels")
+    def test_factors_that_hardly_vary_do_not_count(self):
+        images = factor_set()
+        without = evaluate(build(), ImageSet(images.images, images.table, images.factors, CARD))
+        images.table["dull"] = (np.arange(150) < 9).astype(int)
+        images.factors["dull"] = Factor("of nine images", kind="binary")
+        images.table["same"] = "x"
+        images.factors = {"same": Factor("of all", kind="categorical", values=("x", "y")), **images.factors}
+        assert evaluate(build(), images) == without
+        images.table["dull"] = (np.arange(150) < 10).astype(int)
+        assert evaluate(build(), images)["mig"] != without["mig"]
+
+    @pytest.mark.usefixtures("rows_for_few_labels")
+    def test_a_class_alone(self):
+        images = factor_set()
+        images.factors = {"kind": images.factors["kind"]}
+        assert sorted(evaluate(build(), images)) == sorted([*NUMBERS, *OF_ALL, *OF_CLASS])
+        # In one dimension nothing can be compared.
+        assert list(evaluate(build(latent_dim=1), images)) == [*NUMBERS, *OF_CLASS[1:]]
+
+    def test_no_class(self):
+        images = factor_set()
+        images.factors = {name: images.factors[name] for name in ("size", "eccentricity")}
+        found = set(evaluate(build(), images))
+        assert found == {*NUMBERS, *OF_ALL, *OF_SEVERAL, *OF_ORDER} - {"sap"}
+
+    @pytest.mark.usefixtures("rows_for_few_labels")
+    def test_few_images_say_nothing(self):
+        assert list(evaluate(build(), factor_set(99))) == NUMBERS
+        assert len(evaluate(build(), factor_set(100))) > len(NUMBERS)
 
 
 class TestRecord:
@@ -222,10 +349,10 @@ class TestReevaluate:
         folder, record = recorded
         pairs = record.reevaluate(folder)
         assert list(pairs) == ["ham10000/test"]
-        assert list(pairs["ham10000/test"]) == ["sse", "psnr", "kl", "active_units", "gaussian_tc"]
+        assert list(pairs["ham10000/test"]) == NUMBERS
         assert all(agrees(*pair) for pair in pairs["ham10000/test"].values())
 
-    @pytest.mark.parametrize("name", ["sse", "psnr", "kl", "active_units", "gaussian_tc"])
+    @pytest.mark.parametrize("name", NUMBERS)
     def test_an_edited_number_is_found(self, recorded, name):
         folder, record = recorded
         record.metrics["ham10000/test"]["values"][name] *= 1.01
@@ -264,6 +391,18 @@ class TestReevaluate:
         record.metrics["ham10000/test"]["source"] = "phantoms.unicorn"
         with pytest.raises(DataError, match=r"unknown source 'phantoms\.unicorn'"):
             record.reevaluate(folder)
+
+
+@pytest.mark.usefixtures("rows_for_few_labels")
+def test_numbers_that_rounding_makes_jump_have_a_tolerance_of_their_own():
+    assert set(TOLERANCES) < set(evaluate(build(), factor_set(100)))
+    for name, tolerance in TOLERANCES.items():
+        for sign in -1, 1:
+            assert agrees(0.3, 0.3 + 0.9 * sign * tolerance, name)
+            assert not agrees(0.3, 0.3 + 1.1 * sign * tolerance, name)
+        assert not agrees(math.nan, math.nan, name)
+    assert agrees(0.03, 0.0308, "mig")
+    assert not agrees(0.03, 0.0308)
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,30 @@ def to_numpy(values) -> np.ndarray:
 
 def finite(name: str, values, shape: str, at_least: int = 1) -> np.ndarray:
     """The values in float64, of a shape such as ``"(N, D)"``, with at least so many rows."""
-    values = np.asarray(to_numpy(values), dtype=np.float64)
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().double()  # NumPy knows no bfloat16
+    try:
+        values = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected numbers ({error}); number the names first") from error
     if values.ndim != shape.count(",") + 1 or not values.size:
         raise ValueError(f"{name}: expected an array {shape}, got {values.shape}")
     if len(values) < at_least:
         raise ValueError(f"{name}: {len(values)} rows, at least {at_least} are needed")
     if not np.isfinite(values).all():
-        row = int(np.argwhere(~np.isfinite(values))[0][0])
-        raise ValueError(f"{name}: row {row} holds NaN or infinity; drop the row, or find out where it comes from")
+        at = np.argwhere(~np.isfinite(values))[0].tolist()
+        raise ValueError(
+            f"{name}: row {at[0]} holds NaN or infinity, {name}{at}; drop the row, or find out where it comes from"
+        )
     return values
+
+
+def posterior(mean, logvar) -> tuple[np.ndarray, np.ndarray]:
+    """Means and log-variances of one shape ``(N, D)``."""
+    mean, logvar = finite("mean", mean, "(N, D)"), finite("logvar", logvar, "(N, D)")
+    if mean.shape != logvar.shape:
+        raise ValueError(f"mean and logvar must have one shape (N, D), got {mean.shape} and {logvar.shape}")
+    return mean, logvar
 
 
 def class_labels(name: str, labels, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +50,7 @@ def class_labels(name: str, labels, rows: int) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"{name}: label {int((~np.isfinite(labels)).argmax())} is NaN or infinite; drop that row")
     classes, index = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"{name}: all rows have the class {classes[0]!r}; at least two classes are needed")
+        raise ValueError(f"{name}: all rows have the class {classes[0].item()!r}; at least two classes are needed")
     return classes, index
 
 

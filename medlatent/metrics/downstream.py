@@ -119,9 +119,10 @@ def few_label_accuracy(codes, labels, folds: int = 10, hidden: int = 100, seed: 
         raise ValueError(f"expected folds ≥ 2 and hidden ≥ 1, got {folds} and {hidden}")
     counts = np.bincount(index)
     if counts.min() < folds:
+        rare = classes[counts.argmin()].item()
         raise ValueError(
-            f"labels: class {classes[counts.argmin()]!r} has {counts.min()} rows for {folds} folds, so some would "
-            "train without it; lower folds, or leave the class out"
+            f"labels: class {rare!r} has {counts.min()} rows for {folds} folds, so some would train without it; lower "
+            "folds, or leave the class out"
         )
     per_fold, balanced, converged = np.empty(folds), np.empty(folds), np.empty(folds, bool)
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(codes, index)

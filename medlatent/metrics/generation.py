@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ..data import ImageSet
 
 
+WELL_CONDITIONED = 1e-10  # the least eigenvalue of a covariance, as a share of the largest
+
+
 @dataclass(frozen=True)
 class FrechetScore:
     """A squared Fréchet distance and its two terms.
@@ -39,9 +42,10 @@ def frechet_distance(features_a, features_b) -> FrechetScore:
     ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2(Σ_a Σ_b)^½) in float64, covariances divided by N − 1 (Heusel et al. 2017, equation
     6). Agrees with torch-fidelity and torchmetrics.
 
-    The root is never taken of a product of covariances. With Σ_a = R_aᵀR_a from the QR decomposition of the centred
-    features, and Σ_b likewise, the trace of the root is the sum of the singular values of R_a R_bᵀ, which keeps all
-    digits where the covariances are singular: N ≤ F, a dead feature, twice the same set.
+    The root is never taken of a product of covariances. With Σ_a = R_aᵀR_a, and Σ_b likewise, the trace of the root is
+    the sum of the singular values of R_a R_bᵀ. R comes from the eigenvalues of a covariance, or, where that is close to
+    singular (N ≤ F, a dead feature), from the QR decomposition of the centred features, which is slower and keeps all
+    digits.
 
     The value is biased upwards by finite N and depends on the network: compare at equal N, network and image size. With
     fewer images than features it still is defined and says little. Only the ``score`` from Inception's pool features on
@@ -70,8 +74,14 @@ def frechet_distance(features_a, features_b) -> FrechetScore:
 
 def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean, and R with RᵀR the covariance."""
-    mean = features.mean(0)
-    return mean, np.linalg.qr(features - mean, mode="r") / np.sqrt(len(features) - 1)
+    mean, freedom = features.mean(0), len(features) - 1
+    centred = features - mean
+    if freedom >= features.shape[1]:
+        values, vectors = np.linalg.eigh(centred.T @ centred / freedom)
+        # Rounding moves an eigenvalue by some 1e-16 of the largest.
+        if values[0] > WELL_CONDITIONED * values[-1]:
+            return mean, np.sqrt(values)[:, None] * vectors.T
+    return mean, torch.linalg.qr(torch.from_numpy(centred), mode="r").R.numpy() / np.sqrt(freedom)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._checks import finite, posterior
+
 
 @dataclass(frozen=True)
 class DimensionScore:
@@ -34,9 +36,9 @@ def information(mean, logvar) -> DimensionScore:
         ``score``: the sum over dimensions, the KL term of the ELBO.
 
     Raises:
-        ValueError: the shapes differ, there is no image, or a value is NaN.
+        ValueError: the shapes differ, there is no image, or a value is NaN or infinite.
     """
-    mean, logvar = _checked(mean, logvar)
+    mean, logvar = posterior(mean, logvar)
     kl = 0.5 * (np.square(mean) + np.exp(logvar) - logvar - 1).mean(0)
     return DimensionScore(float(kl.sum()), kl)
 
@@ -52,9 +54,9 @@ def active_units(mean, threshold: float = 0.01) -> DimensionScore:
         ``score``: the count; ``per_dimension``: the variances.
 
     Raises:
-        ValueError: there are fewer than two images, or a value is NaN.
+        ValueError: there are fewer than two images, or a value is NaN or infinite.
     """
-    (mean,) = _checked(mean)
+    mean = finite("mean", mean, "(N, D)")
     if len(mean) < 2:
         raise ValueError("mean: a variance needs at least two images")
     variance = mean.var(0, ddof=1)
@@ -87,9 +89,9 @@ def gaussian_total_correlation(mean, logvar) -> GaussianScore:
         logvar: the logarithm of their variances, ``(N, D)``.
 
     Raises:
-        ValueError: the shapes differ, there are fewer than two images, or a value is NaN.
+        ValueError: the shapes differ, there are fewer than two images, or a value is NaN or infinite.
     """
-    mean, logvar = _checked(mean, logvar)
+    mean, logvar = posterior(mean, logvar)
     if len(mean) < 2:
         raise ValueError("mean: a covariance needs at least two images")
     covariance = np.atleast_2d(np.cov(mean, rowvar=False)) + np.diag(np.exp(logvar).mean(0))
@@ -97,12 +99,3 @@ def gaussian_total_correlation(mean, logvar) -> GaussianScore:
     correlation = covariance / np.outer(deviation, deviation)
     _, log_determinant = np.linalg.slogdet(correlation)
     return GaussianScore(float(max(0.0, -0.5 * log_determinant)), correlation)
-
-
-def _checked(*arrays) -> tuple[np.ndarray, ...]:
-    arrays = tuple(np.asarray(a, dtype=np.float64) for a in arrays)
-    if len({a.shape for a in arrays}) > 1 or arrays[0].ndim != 2 or not arrays[0].size:
-        raise ValueError(f"expected arrays of one shape (N, D), got {', '.join(str(a.shape) for a in arrays)}")
-    if any(np.isnan(a).any() for a in arrays):
-        raise ValueError("the posteriors hold NaN")
-    return arrays

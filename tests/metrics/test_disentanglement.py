@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.integrate import trapezoid
-from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mutual_info_score
@@ -27,6 +27,7 @@ from medlatent.metrics.disentanglement import (
     mig_p,
     modularity,
     mutual_information_matrix,
+    report,
     sap,
     scc,
     total_correlation,
@@ -196,6 +197,10 @@ def test_dci_equals_scikit_learn():
     assert result.score == pytest.approx(np.average(per_dimension, weights=importance.sum(1)))
     assert result.completeness == pytest.approx(np.average(per_factor, weights=importance.sum(0)))
     assert result.informativeness == pytest.approx(np.mean(informativeness))
+
+    forest = RandomForestClassifier(7, random_state=0).fit(codes[:rows], factors[:rows, 0])
+    few = dci(codes, factors, "random_forest", trees=7)
+    np.testing.assert_allclose(few.importance[:, 0], forest.feature_importances_)
 
 
 # Closed forms
@@ -412,6 +417,87 @@ def test_posteriors_of_any_width_stay_finite():
         assert np.isfinite(mig_from_posterior(MEAN, logvar, POSTERIOR_FACTORS, samples=80).score)
 
 
+def test_a_factor_s_numbers_are_names_for_the_posterior_too():
+    names = np.array([40.0, -3.0, 7.0, 12.0])[POSTERIOR_FACTORS[:, 1].astype(int)]  # 12 to 40 does not occur
+    result = mig_from_posterior(MEAN, LOGVAR, names[:, None], samples=80)
+    expected = mig_from_posterior(MEAN, LOGVAR, POSTERIOR_FACTORS[:, 1:2], samples=80)
+    np.testing.assert_allclose(result.mutual_information, expected.mutual_information, rtol=1e-12)
+
+
+def test_the_number_of_threads_changes_nothing_and_is_left_as_it_was():
+    mean, logvar = np.tile(MEAN, (200, 1)), np.tile(LOGVAR, (200, 1))  # several blocks of samples
+    factors, before = np.tile(POSTERIOR_FACTORS, (200, 1)), torch.get_num_threads()
+    one, two = (mig_from_posterior(mean, logvar, factors, samples=90, n_jobs=n) for n in (1, 2))
+    np.testing.assert_array_equal(one.mutual_information, two.mutual_information)
+    one, two = (total_correlation(mean, logvar, samples=90, n_jobs=n) for n in (1, 2))
+    assert one.score == two.score
+    assert torch.get_num_threads() == before
+
+
+# All at once
+
+
+MIXED = np.c_[FACTORS, CONTINUOUS]
+NOMINAL = np.array([False, True, False, False, False])
+SPREAD = RANDOM.normal(-2, 0.3, CODES.shape)
+OPTIONS = {"bins": 10, "neighbours": 4, "samples": 150, "trees": 6, "seed": 2}
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return report(CODES, SPREAD, MIXED, NOMINAL, shuffle=True, **OPTIONS)
+
+
+def test_the_report_holds_what_the_single_functions_give(whole):
+    ordered, split = MIXED[:, ~NOMINAL], {"shuffle": True, "seed": 2}
+    expected = {
+        "mig": mig(CODES, MIXED, 10),
+        "mig_knn": mig_knn(CODES, ordered, 4, seed=2),
+        "mig_from_posterior": mig_from_posterior(CODES, SPREAD, MIXED, 150, 10, seed=2),
+        "sap": sap(CODES, FACTORS, **split),
+        "sap_continuous": sap(CODES, ordered, "continuous"),
+        "modularity": modularity(CODES, MIXED, bins=10),
+        "modularity_knn": modularity(CODES, ordered, "knn", neighbours=4, seed=2),
+        "dci": dci(CODES, MIXED, "random_forest", trees=6, **split),
+        "interpretability": interpretability(CODES, ordered, 4, seed=2),
+        "scc": scc(CODES, ordered),
+        "total_correlation": total_correlation(CODES, SPREAD, 150, seed=2),
+    }
+    assert [field.name for field in dataclasses.fields(whole)] == list(expected)
+    for name, single in expected.items():
+        for field, value in dataclasses.asdict(single).items():
+            found = getattr(getattr(whole, name), field)
+            np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-14, err_msg=f"{name}.{field}")
+
+
+def test_the_values_of_a_report(whole):
+    values = whole.values()
+    assert [values.pop(f"dci_{kind}ness") for kind in ("complete", "informative")] == [
+        whole.dci.completeness,
+        whole.dci.informativeness,
+    ]
+    assert values.pop("dci_disentanglement") == whole.dci.score
+    assert values == {name: getattr(whole, name).score for name in values}
+    assert len(values) == 10
+
+
+@pytest.mark.parametrize(
+    ("factors", "nominal", "missing"),
+    [
+        (FACTORS[:, :1], [True], {"mig_knn", "sap_continuous", "modularity_knn", "interpretability", "scc"}),
+        (FACTORS[:, :1], None, set()),
+        (CONTINUOUS[:, :1], None, {"sap"}),
+        (FACTORS[:, :2], [True, False], {"modularity_knn"}),
+    ],
+)
+def test_what_a_report_leaves_out(factors, nominal, missing):
+    found = report(CODES, SPREAD, factors, nominal, **OPTIONS)
+    if factors.shape[1] == 1:
+        missing = missing | {"modularity", "modularity_knn", "dci"}
+    assert {field.name for field in dataclasses.fields(found) if getattr(found, field.name) is None} == missing
+    assert not {name for name in found.values() if name.removesuffix("_completeness") in missing}
+
+
 # Invariances and bounds
 
 
@@ -515,15 +601,15 @@ def test_constant_factors_and_bad_values_are_refused(name):
     for bad in np.nan, np.inf:
         broken = CODES.copy()
         broken[7, 3] = bad
-        with pytest.raises(ValueError, match=r"codes\[7, 3\] is NaN or infinite"):
+        with pytest.raises(ValueError, match=r"codes: row 7 holds NaN or infinity, codes\[7, 3\]"):
             score(broken, FACTORS)
-        with pytest.raises(ValueError, match=r"(factors|attributes)\[7, 3\] is NaN or infinite"):
+        with pytest.raises(ValueError, match=r"(factors|attributes): row 7 holds NaN or infinity, .*\[7, 3\]"):
             score(CODES, broken)
     with pytest.raises(ValueError, match="same number of rows, got 600 and 599"):
         score(CODES, FACTORS[1:])
-    with pytest.raises(ValueError, match=r"shape \(N, K\), got \(600,\)"):
+    with pytest.raises(ValueError, match=r"an array \(N, K\), got \(600,\)"):
         score(CODES, FACTORS[:, 0])
-    with pytest.raises(ValueError, match=r"codes.*shape \(N, D\), got \(0, 5\)"):
+    with pytest.raises(ValueError, match=r"codes: expected an array \(N, D\), got \(0, 5\)"):
         score(CODES[:0], FACTORS[:0])
     with pytest.raises(ValueError, match="expected numbers"):
         score(CODES, np.full((N, 1), "naevus"))
@@ -553,11 +639,17 @@ def test_constant_factors_and_bad_values_are_refused(name):
         (lambda: dci(CODES, FACTORS[:, :1]), "factors are compared, at least 2"),
         (lambda: dci(CODES[:, :1], FACTORS), "dimensions are compared, at least 2"),
         (lambda: dci(CODES, FACTORS, "lasso"), "estimator 'lasso' is unknown"),
+        (lambda: dci(CODES, FACTORS, trees=0), "trees must be at least 1, got 0"),
+        (lambda: report(CODES, SPREAD, FACTORS, [True]), "nominal: expected true or false for each of 3 factors"),
+        (lambda: report(CODES, SPREAD, FACTORS, [0, 1, 0]), "nominal: expected true or false"),
+        (lambda: report(CODES, SPREAD, FACTORS * [1, 0, 1]), r"factors\[:, 1\] is constant"),
+        (lambda: report(CODES, SPREAD[:, 1:], FACTORS), "one shape"),
+        (lambda: report(CODES[:, :1], SPREAD[:, :1], FACTORS), "mean: dimensions are compared"),
         (lambda: scc(CODES[:2], np.eye(2)), "at least 3 rows, got 2"),
         (lambda: scc(CODES, FACTORS, significance=5), "significance must be between 0 and 1"),
-        (lambda: mig_p(CODES, FACTORS[:, :1]), r"\(N,\), got \(600, 1\)"),
-        (lambda: mig_p(CODES, np.zeros(N)), "all images are of class 0.0"),
-        (lambda: mig_p(CODES, np.where(np.arange(N) == 3, np.nan, 0)), "labels: nan is not a class"),
+        (lambda: mig_p(CODES, FACTORS[:, :1]), r"one label a row, \(600,\), got \(600, 1\)"),
+        (lambda: mig_p(CODES, np.zeros(N)), "all rows have the class 0.0"),
+        (lambda: mig_p(CODES, np.where(np.arange(N) == 3, np.nan, 0)), "labels: label 3 is NaN"),
         (lambda: mig_hf(CODES, CONTINUOUS, [0.0]), "one for each of 2 factors"),
         (lambda: mig_hf(CODES, CONTINUOUS, [0.0, 1e9]), r"all of factors\[:, 1\] on one side"),
         (
@@ -567,7 +659,7 @@ def test_constant_factors_and_bad_values_are_refused(name):
         (lambda: total_correlation(MEAN, LOGVAR[:, :2]), "one shape"),
         (lambda: total_correlation(MEAN, LOGVAR, samples=1), "samples must be at least 2"),
         (lambda: total_correlation(MEAN, LOGVAR - 700), "logvar: the density overflows"),
-        (lambda: total_correlation(np.where(MEAN > 0, np.nan, MEAN), LOGVAR), "mean.* is NaN"),
+        (lambda: total_correlation(np.where(MEAN > 0, np.nan, MEAN), LOGVAR), "mean: row 0 holds NaN"),
         (lambda: mig_from_posterior(MEAN[:, :1], LOGVAR[:, :1], POSTERIOR_FACTORS), "mean: dimensions are compared"),
         (lambda: mig_from_posterior(MEAN, LOGVAR, np.ones((40, 1))), r"factors\[:, 0\] is constant"),
         (lambda: mig_from_posterior(MEAN, LOGVAR, FACTORS), "same number of rows"),

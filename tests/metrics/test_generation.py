@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
 from medlatent.data import Card, DataError, Factor, ImageSet
+from medlatent.metrics import generation
 from medlatent.metrics.generation import (
     conditional_accuracy,
     frechet_distance,
@@ -77,6 +78,21 @@ def test_frechet_with_fewer_images_than_features_equals_the_same_moments_rotated
     few = RANDOM.normal(size=(12, 3)), RANDOM.normal(size=(15, 3)) + 1
     basis = np.linalg.qr(RANDOM.normal(size=(50, 3)))[0]
     assert frechet_distance(*(x @ basis.T for x in few)).score == pytest.approx(frechet_distance(*few).score, rel=1e-12)
+
+
+@pytest.mark.parametrize("exponent", [0, 2, 4.9, 5.1, 7, 9])  # of the condition of the root
+def test_frechet_keeps_its_digits_where_covariances_are_close_to_singular(exponent):
+    # Of commuting covariances it is a sum of squares. Rotated, all features correlate, and eigenvalues are far apart.
+    deviations = np.logspace(0, -exponent, 4)
+    rotation = np.linalg.qr(RANDOM.normal(size=(4, 4)))[0]
+    a, b = white(40, 4) * deviations @ rotation, white(60, 4, 1) * 1.5 * deviations @ rotation
+    assert frechet_distance(a, b).score == pytest.approx(0.25 * np.square(deviations).sum(), rel=1e-11)
+
+
+def test_both_ways_to_the_root_agree(monkeypatch):
+    quick = frechet_distance(A, B).score
+    monkeypatch.setattr(generation, "WELL_CONDITIONED", np.inf)
+    assert frechet_distance(A, B).score == pytest.approx(quick, rel=1e-12)
 
 
 @settings(max_examples=15, deadline=None)

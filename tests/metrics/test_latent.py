@@ -88,7 +88,8 @@ def test_torch_and_numpy_agree():
         (lambda: active_units(MEAN[:1]), "at least two images"),
         (lambda: gaussian_total_correlation(MEAN[:1], LOGVAR[:1]), "at least two images"),
         (lambda: gaussian_total_correlation(MEAN, LOGVAR[:3]), "one shape"),
-        (lambda: active_units(np.full((3, 2), np.nan)), "NaN"),
+        (lambda: active_units(np.full((3, 2), np.nan)), "mean: row 0 holds NaN or infinity"),
+        (lambda: gaussian_total_correlation(MEAN, np.where(LOGVAR > 0, np.inf, LOGVAR)), "logvar: row .* infinity"),
         (lambda: active_units(MEAN[:, 0]), r"\(N, D\)"),
     ],
 )
