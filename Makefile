@@ -18,7 +18,7 @@ NBGRADER := nbgrader==0.9.6
 GRADING := .venv-nbgrader/.installed-$(NBGRADER)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test check serve pair references student assignments clean
+.PHONY: help book test check serve pair kernel references student assignments clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ assignments: $(INSTALLED) ## write an nbgrader course with solutions: _build/ass
 pair: $(INSTALLED) ## derive the .ipynb from the .py, and every public address from _config.yml
 	$(BIN)/python book/address.py
 	$(BIN)/python book/pair.py
+
+kernel: $(INSTALLED) ## assemble the explorer's kernel: medlatent/explore/web/kernel.wasm
+	$(BIN)/python -c "from pathlib import Path; from wasmtime import wat2wasm; web = Path('medlatent/explore/web'); (web / 'kernel.wasm').write_bytes(wat2wasm((web / 'kernel.wat').read_text()))"
 
 references: book ## store today's metrics and outputs as what later builds are compared with
 	$(BIN)/python book/references.py

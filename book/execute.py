@@ -23,6 +23,7 @@ import jupytext
 import nbformat
 from common import BuildError, digest, tree, write
 from pair import derive
+from widgets import host_widgets
 
 METRICS = "application/vnd.medlatent.metrics+json"
 DARK = "application/vnd.medlatent.dark+png"
@@ -160,12 +161,14 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def publish(root: Path, doc: str, stage: Path, static: Path) -> None:
-    """Puts an executed notebook into the stage: metrics extracted, every figure with its alt text and dark twin.
+    """Puts an executed notebook into the stage: metrics extracted, live widgets for a page without a kernel, every
+    figure with its alt text and dark twin.
 
     Raises:
         BuildError: a figure has no alt text of its own, a cell shows two figures, or a metric is no number.
     """
     notebook = nbformat.read(root / f"_build/executed/{doc}.ipynb", as_version=4)
+    host_widgets(notebook, static)
     metrics: dict[str, float] = {}
     for index, cell in enumerate(notebook.cells):
         place = f"{doc}, cell {index} ({(cell.source.strip().splitlines() or ['empty'])[-1]!r})"

@@ -36,8 +36,8 @@ def toc_notebooks(root: Path) -> list[str]:
 
 
 def toc_chapters(root: Path) -> list[str]:
-    """The notebooks of ``_toc.yml`` that are no exercises."""
-    return [doc for doc in toc_notebooks(root) if not exercises.is_exercises(doc)]
+    """The notebooks of ``_toc.yml`` that are chapters: numbered, and no exercises."""
+    return [d for d in toc_notebooks(root) if Path(d).name[0].isdigit() and not exercises.is_exercises(d)]
 
 
 def slug(doc: str) -> str:

@@ -99,7 +99,7 @@ from medlatent.training import train
 # None of these lesions belongs to a person. They are {term}`phantoms <phantom>`, drawn by a program that knows what it drew.
 
 # %% mystnb={"figure": {"caption": "Sixteen skin-lesion phantoms.", "name": "fig-start-phantoms"}} tags=["hide-input"]
-images = open_images("phantoms.lesion", 1_000, seed=seed + 1).split("test")
+images = open_images("phantoms.lesion", 4_000, seed=seed + 1).split("test")
 one_each = np.flatnonzero(~images.table["lesion_id"].duplicated())
 explore.show(
     explore.image_table(
@@ -148,11 +148,26 @@ with torch.inference_mode():
 explore.show(explore.traversal(model, posteriors=posteriors))
 
 # %% [markdown]
-# With a kernel (in Colab, JupyterLab or VS Code) you can turn the knobs yourself. Try to make a small dark lesion on pale
+# Now turn the knobs yourself. The decoder runs in this page, in your browser. Try to make a small dark lesion on pale
 # skin. Which knobs did you need, and did one of them change two things at once?
+#
+# The pictures of the strip are phantoms that the model has not been trained on. A click encodes one of them: the sliders
+# jump to its code, and beside the original stands what the decoder makes of it. *Map* shows the codes of the test
+# phantoms, *Walk* turns one knob after the other.
 
 # %%
-explore.sliders(model, code=z[0], posteriors=posteriors)
+explore.Explorer(
+    model,
+    code=z[0],
+    posteriors=posteriors,
+    images=x,
+    image_names=[f"phantom {i + 1}" for i in range(len(x))],
+    labels={
+        "size": images.table["size"],
+        "skin colour": images.table["skin_colour"],
+        "diagnosis": images.table["dx"],
+    },
+)
 
 # %% [markdown]
 # Between two codes runs a straight line. Decoding the points along it changes one lesion into another, and every picture
@@ -254,7 +269,7 @@ publish_metrics(
     {
         "psnr": result.score,
         "gain": gain.mean(),
-        "kl": evaluate(own, test)["kl"],
+        "kl": evaluate(own, test, factors=False)["kl"],
     },
 )
 

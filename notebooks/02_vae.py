@@ -574,7 +574,7 @@ by_mean = np.broadcast_to(
 )
 
 # %%
-ours = evaluate(model, test)
+ours = evaluate(model, test, factors=False)
 studied = find_record("vae", "phantoms_vae").load_model()
 with torch.inference_mode():
     posteriors = model.encode(test_images)
@@ -738,10 +738,30 @@ assert crowded >= 3
 #
 # ## Explore
 #
-# With a kernel (JupyterLab, VS Code, Colab) the next cell shows sliders: one for each of the eight most informative dimensions.
+# The model of the phantoms, live: the next cell runs in your browser. It has a slider for each of the eight most
+# informative dimensions, ordered as in {numref}`fig-vae-information`, and behind each slider the prior's density.
+#
+# - Draw from the prior (*Random*) a few times, and watch the sliders of the dimensions that carry nothing.
+# - Encode a phantom of the strip and compare it with its reconstruction. Then move one slider far out, to where the prior
+#   has hardly any density. What does the decoder make of a code that it has never met?
+# - On the map, choose the two dimensions with the most nats and colour the points by skin colour, then by size. Which of
+#   the two factors runs along an axis?
 
 # %%
-explore.sliders(studied, posteriors=studied_posteriors)
+one_each = np.flatnonzero(~check_set.table["lesion_id"].duplicated())
+strip = check_set.batch(one_each[:12])
+strip_names = [f"phantom {i + 1}" for i in range(len(strip))]
+explore.Explorer(
+    studied,
+    posteriors=studied_posteriors,
+    images=strip,
+    image_names=strip_names,
+    labels={
+        "skin colour": check_set.table["skin_colour"],
+        "size": check_set.table["size"],
+        "diagnosis": check_set.table["dx"],
+    },
+)
 
 # %% [markdown]
 # Between two codes the decoder can be asked for every point.
@@ -778,7 +798,20 @@ strongest = (
 explore.show(explore.traversal(real, dimensions=strongest))
 
 # %% [markdown]
-# The rows of {numref}`fig-vae-traversal-real` are ordered by how much the picture changes, since the page you read carries no
+# The same dimensions with sliders. The images of the strip are phantoms again, because the page you read shows no patient: the model
+# has never seen one, and its reconstructions say what it would take for real skin.
+
+# %%
+explore.Explorer(
+    real,
+    images=strip,
+    image_names=strip_names,
+    dimensions=strongest,
+    title="Trained on real lesions",
+)
+
+# %% [markdown]
+# The rows of {numref}`fig-vae-traversal-real`, and the sliders, are ordered by how much the picture changes, since the page you read carries no
 # real images to measure information on. If you have packed HAM10000 (see {doc}`/book/how_to_use`), the next cell shows
 # real test lesions and their reconstructions; otherwise it says so.
 

@@ -688,12 +688,23 @@ publish_metrics(
 #
 # ## Explore
 #
-# With a kernel, the sliders of the beta-TCVAE with the largest beta; its dimensions stand in the order of their information.
+# The beta-TCVAE with the largest beta, live in your browser; its dimensions stand in the order of their information.
 
 # %%
 with torch.inference_mode():
     posteriors = model.encode(test.batch(range(len(test))))
-explore.sliders(model, posteriors=posteriors)
+strip = test.batch(range(0, len(test), max(1, len(test) // 12)))[:12]
+strip_names = [f"phantom {i + 1}" for i in range(len(strip))]
+explore.Explorer(
+    model,
+    posteriors=posteriors,
+    images=strip,
+    image_names=strip_names,
+    labels={
+        "skin colour": test.table["skin_colour"],
+        "size": test.table["size"],
+    },
+)
 
 # %% mystnb={"figure": {"caption": "A traversal of the beta-TCVAE with the largest beta, trained in this notebook.", "name": "fig-independence-traversal"}} tags=["hide-input"]
 explore.show(explore.traversal(model, posteriors=posteriors))
@@ -768,6 +779,24 @@ explore.show(
         "from -3 to 3 and changes the colour of the skin, or the size, place "
         "or darkness of the lesion.",
     )
+)
+
+# %% [markdown]
+# The recorded beta-TCVAE with sliders. The images of the strip are phantoms, which it has never seen: the page shows no
+# patient.
+
+# %%
+network = recorded["beta-TCVAE, β = 6"].load_model()
+with torch.inference_mode():
+    ends = 2 * torch.eye(network.latent_dim)
+    response = network.decode(ends) - network.decode(-ends)
+strongest = response.square().flatten(1).sum(1).argsort(descending=True)[:8]
+explore.Explorer(
+    network,
+    images=lesion.generate(12, seed=seed + 1).batch(range(12)),
+    image_names=[f"phantom {i + 1}" for i in range(12)],
+    dimensions=strongest.tolist(),
+    title="beta-TCVAE, trained on real lesions",
 )
 
 # %% [markdown]

@@ -1,6 +1,130 @@
-/* Puts a notice where a notebook shows a control that needs Python: a published page has no kernel. */
+/* Brings a notebook's widgets to life on a page that has no kernel.
+
+   Widgets of anywidget carry their own script, which needs a model to read from, not Python: it gets one here. What it
+   needs is loaded when the reader comes near it; until then, and without JavaScript, its still picture stands there.
+   Any other control runs Python, and a notice says so. */
 (() => {
+  const STATE = 'script[type="application/vnd.jupyter.widget-state+json"]';
   const VIEW = 'script[type="application/vnd.jupyter.widget-view+json"]';
+  const FOLDER = new URL("widgets/", document.currentScript.src);
+  const NEAR = "500px";
+
+  // ---------------------------------------------------------------------------------------------------------- assets
+
+  /* Files are scripts that call medlatentAsset: a page from disk may load those, and only those. */
+  const assets = new Map(); // name -> { value: a promise, resolve }
+
+  window.medlatentAsset = (name, value) => assets.get(name).resolve(value);
+
+  function asset(name) {
+    if (!assets.has(name)) {
+      const entry = {};
+      entry.value = new Promise((resolve, reject) => {
+        entry.resolve = resolve;
+        const script = document.createElement("script");
+        script.src = new URL(`${name}.js`, FOLDER);
+        script.onload = () => script.remove();
+        script.onerror = () => reject(new Error(`${script.src} could not be loaded`));
+        document.head.append(script);
+      });
+      assets.set(name, entry);
+    }
+    return assets.get(name).value;
+  }
+
+  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+
+  const decoded = new Map(); // name -> a promise of its DataView, one for all widgets of the page
+
+  function dataView(name) {
+    if (!name) return new DataView(new ArrayBuffer(0));
+    if (!decoded.has(name)) decoded.set(name, asset(name).then((text) => new DataView(bytes(text).buffer)));
+    return decoded.get(name);
+  }
+
+  /* The state of a widget with everything that lies in files. */
+  async function complete({ state, assets: missing }) {
+    const values = await Promise.all(missing.map(({ file, kind }) => (kind === "text" ? asset(file) : dataView(file))));
+    const whole = { ...state };
+    missing.forEach(({ path }, i) => {
+      let place = whole;
+      for (const key of path.slice(0, -1)) place = place[key];
+      place[path.at(-1)] = values[i];
+    });
+    return whole;
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- models
+
+  /* What a widget's script knows of Backbone's models, as far as anywidget promises it. */
+  class Model {
+    constructor(state) {
+      this.state = state;
+      this.listeners = new Map();
+    }
+
+    get(name) {
+      return this.state[name];
+    }
+
+    set(name, value) {
+      const values = typeof name === "object" ? name : { [name]: value };
+      const changed = Object.keys(values).filter((key) => this.state[key] !== values[key]);
+      Object.assign(this.state, values);
+      for (const key of changed) this.emit(`change:${key}`, this, values[key]);
+      if (changed.length) this.emit("change", this);
+    }
+
+    on(names, listener) {
+      for (const name of names.split(" ")) {
+        if (!this.listeners.has(name)) this.listeners.set(name, new Set());
+        this.listeners.get(name).add(listener);
+      }
+    }
+
+    off(names, listener) {
+      for (const name of names?.split(" ") ?? [...this.listeners.keys()]) {
+        if (listener) this.listeners.get(name)?.delete(listener);
+        else this.listeners.delete(name);
+      }
+    }
+
+    emit(name, ...values) {
+      for (const listener of [...(this.listeners.get(name) ?? [])]) listener(...values);
+    }
+
+    save_changes() {} // there is nobody to save to
+
+    send() {}
+  }
+
+  const scripts = new Map(); // text -> a promise of its module
+  const styles = new Set();
+
+  function moduleOf(text) {
+    if (!scripts.has(text)) {
+      const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+      scripts.set(text, import(url).finally(() => URL.revokeObjectURL(url)));
+    }
+    return scripts.get(text);
+  }
+
+  async function open(entry) {
+    const state = await complete(entry);
+    if (state._css && !styles.has(state._css)) {
+      styles.add(state._css);
+      const style = document.createElement("style");
+      style.textContent = state._css;
+      document.head.append(style);
+    }
+    let widget = (await moduleOf(state._esm)).default;
+    if (typeof widget === "function") widget = await widget();
+    const model = new Model(state);
+    await widget.initialize?.({ model });
+    return { widget, model };
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- views
 
   function notice() {
     const box = document.createElement("div");
@@ -25,8 +149,51 @@
     return box;
   }
 
+  /* Renders in place of the still; if that fails, the still stays and a line says why. */
+  async function revive(box, opening) {
+    try {
+      const { widget, model } = await opening;
+      await widget.render({ model, el: box });
+      box.closest(".cell_output")?.classList.add("has-live-widget");
+      box.dataset.live = "true";
+    } catch (error) {
+      console.error("medlatent widget host:", error);
+      box.replaceChildren(`This control could not be started: ${error.message ?? error}`);
+      box.dataset.live = "failed";
+    }
+  }
+
   function start() {
-    for (const view of document.querySelectorAll(VIEW)) view.after(notice());
+    const saved = document.querySelector(STATE);
+    const entries = saved ? JSON.parse(saved.textContent).state : {};
+    const opened = new Map(); // id -> a promise of its widget and model, shared by its views
+    const waiting = new Map(); // cell -> its boxes
+    const watcher = new IntersectionObserver(
+      (seen) => {
+        for (const { target } of seen.filter((entry) => entry.isIntersecting)) {
+          watcher.unobserve(target);
+          for (const { box, id } of waiting.get(target)) {
+            if (!opened.has(id)) opened.set(id, open(entries[id]));
+            revive(box, opened.get(id));
+          }
+        }
+      },
+      { rootMargin: NEAR },
+    );
+    for (const view of document.querySelectorAll(VIEW)) {
+      const id = JSON.parse(view.textContent).model_id;
+      if (!entries[id]) {
+        view.after(notice());
+        continue;
+      }
+      const box = document.createElement("div");
+      box.className = "live-widget";
+      view.after(box);
+      // The cell is watched, not the empty box: until then the reader sees the still in it.
+      const cell = view.closest(".cell_output") ?? box;
+      waiting.set(cell, [...(waiting.get(cell) ?? []), { box, id }]);
+      watcher.observe(cell);
+    }
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

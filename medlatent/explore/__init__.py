@@ -1,5 +1,6 @@
-"""Looking into a latent space: figures for page and paper, sliders for a reader with a kernel."""
+"""Looking into a latent space: figures for page and paper, and an explorer that lives on both sides of a kernel."""
 
+from .explorer import Explorer
 from .figures import (
     figure,
     image_table,
@@ -11,10 +12,12 @@ from .figures import (
     show,
     traversal,
 )
-from .sliders import sliders
+from .network import Network, trace
 from .source import show_source, source_of
 
 __all__ = [
+    "Explorer",
+    "Network",
     "figure",
     "image_table",
     "information_bars",
@@ -24,7 +27,7 @@ __all__ = [
     "samples",
     "show",
     "show_source",
-    "sliders",
     "source_of",
+    "trace",
     "traversal",
 ]

@@ -70,6 +70,18 @@ def show(fig: Figure) -> None:
     """
     from IPython.display import display
 
+    data, metadata = picture_bundle(fig)
+    display(data, metadata=metadata, raw=True)
+
+
+def picture_bundle(fig: Figure) -> tuple[dict[str, str], dict[str, dict]]:
+    """A figure as Jupyter takes it: its description and its two PNGs by their MIME types, and their metadata.
+
+    The figure is closed.
+
+    Raises:
+        ValueError: the figure has no ``alt``.
+    """
     alt = getattr(fig, "alt", "").strip()
     if not alt:
         raise ValueError("set figure.alt to a sentence that says what the figure shows, before show(figure)")
@@ -80,10 +92,9 @@ def show(fig: Figure) -> None:
     dark = _png(fig, facecolor="none")
     plt.close(fig)
     width = int.from_bytes(base64.b64decode(light)[16:20], "big")  # of the PNG header
-    display(
+    return (
         {"text/plain": alt, "image/png": light, DARK_MIME: dark},
-        metadata={"image/png": {"alt": alt, "width": round(width * 96 / RESOLUTION)}},
-        raw=True,
+        {"image/png": {"alt": alt, "width": round(width * 96 / RESOLUTION)}},
     )
 
 

@@ -1,0 +1,513 @@
+/* The explorer: a picture decoded in the reader's browser, and views that move its code. */
+
+const COLOURS = ["#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b", "#7d8790"];
+
+/* The views a reader may have. A new one is an entry here and a file of its own:
+     label             what its tab says
+     build(explorer)   called once, when first selected; returns
+       element         what stands in the panel
+       update()        called after each picture while the view is selected: show explorer.code
+   A view moves the code with explorer.move(dimension, value), explorer.load(code),
+   explorer.encode(i) or explorer.animate(step). What is not part of its element (observers, timers)
+   it gives back in a function handed to explorer.disposals.push. At hand: slider, smallMultiples
+   and decodeWhenIdle (traverse.js), choice and button (below). */
+const VIEWS = { traverse: traverseView, map: mapView, walk: walkView };
+
+class Explorer {
+  constructor(model, el) {
+    this.model = model;
+    this.id = `lm${Math.random().toString(36).slice(2, 10)}`; // each view has a scope of its own
+    this.root = element("div", { class: "medlatent-explorer", role: "group" });
+    this.root.dataset.frames = 0;
+    this.disposals = [() => this.root.remove()];
+    el.append(this.root);
+  }
+
+  /** Opens the decoder, builds the controls and draws the first picture. */
+  async start() {
+    const { model } = this;
+    this.decoder = await this.open("decoder");
+    if (this.disposed) return;
+    this.shape = this.decoder.outputs[0];
+    this.names = model.get("names");
+    this.nats = model.get("nats");
+    this.limits = model.get("limits");
+    this.origin = Float64Array.from(model.get("start"));
+    this.code = Float64Array.from(model.get("code"));
+    this.input = new Float32Array(this.code.length);
+    this.home = this.origin; // what "difference" compares with: the start, or an encoded image
+    this.images = []; // of the strip: {name, pixels, tile}
+    this.image = null; // the one that was encoded
+    this.readTheme();
+    this.build();
+    this.listen();
+    this.queue();
+  }
+
+  async open(part) {
+    const graph = this.model.get("networks")[part];
+    const weights = this.model.get(`${part}_weights`);
+    if (!graph || !weights?.byteLength) {
+      throw new Error(`the weights of its ${part} are missing: run its cell again, and save`);
+    }
+    if (typeof WebAssembly === "undefined") {
+      throw new Error("this browser does not allow WebAssembly, which decodes the pictures");
+    }
+    return openNetwork(graph, weights);
+  }
+
+  build() {
+    const title = this.model.get("title");
+    this.root.setAttribute("aria-label", title || "Explorer of a latent space");
+    this.status = element("p", { class: "status", role: "status" });
+    this.picture = pictureColumn(this);
+    this.panel = element("div", { class: "panel" });
+    this.built = {};
+    const views = this.model.get("views");
+    const unknown = views.find((name) => !VIEWS[name]);
+    if (unknown) throw new Error(`it has no view ${unknown}: ${Object.keys(VIEWS).join(", ")}`);
+    const right = element("div", { class: "views" });
+    if (views.length > 1) right.append(this.tabList(views));
+    right.append(this.panel);
+    if (title) this.root.append(element("p", { class: "title" }, title));
+    const { pictures, tools } = this.picture;
+    const layout = element("div", { class: "layout" }, pictures, right, tools);
+    if (this.model.get("image_shape")[0] && this.model.get("networks").encoder) {
+      layout.append(imageStrip(this));
+    }
+    this.root.append(layout);
+    this.select(views[0]);
+  }
+
+  tabList(views) {
+    this.tabs = views.map((name, index) => button(VIEWS[name].label, () => this.select(name), {
+      role: "tab", id: `${this.id}-${name}`, "aria-controls": `${this.id}-panel`, "data-view": name,
+      keydown: (event) => {
+        const last = views.length - 1;
+        const next = { ArrowRight: index + 1, ArrowLeft: index - 1, Home: 0, End: last }[event.key];
+        if (next === undefined) return;
+        event.preventDefault();
+        const name = views[(next + views.length) % views.length];
+        this.select(name);
+        this.tabs.find((tab) => tab.dataset.view === name).focus();
+      },
+    }));
+    setAttributes(this.panel, { role: "tabpanel", id: `${this.id}-panel` });
+    return element("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, ...this.tabs);
+  }
+
+  select(name) {
+    this.animation = null;
+    this.view = this.built[name] ??= VIEWS[name].build(this);
+    this.panel.replaceChildren(this.view.element);
+    for (const tab of this.tabs ?? []) {
+      const selected = tab.dataset.view === name;
+      setAttributes(tab, { "aria-selected": String(selected), tabindex: selected ? 0 : -1 });
+      if (selected) this.panel.setAttribute("aria-labelledby", tab.id);
+    }
+    this.queue();
+  }
+
+  /* Whoever changes the code, the model is told and tells everybody: this view, others, Python. */
+  listen() {
+    const follow = () => {
+      const code = this.model.get("code");
+      if (this.publishing || code.length !== this.code.length) return;
+      this.animation = null;
+      this.code.set(code);
+      this.queue();
+    };
+    this.model.on("change:code", follow);
+    const themes = new MutationObserver(() => this.readTheme());
+    const sizes = new ResizeObserver(() => this.readTheme()); // it may be put on the page later
+    sizes.observe(this.root);
+    const host = ["data-theme", "data-jp-theme-light", "data-vscode-theme-kind", "theme"];
+    for (const node of [document.documentElement, document.body]) {
+      themes.observe(node, { attributeFilter: host });
+    }
+    this.disposals.push(
+      () => this.model.off("change:code", follow),
+      () => themes.disconnect(),
+      () => sizes.disconnect(),
+    );
+  }
+
+  /** The colours of the canvases follow the page's: light ink means a dark page. */
+  readTheme() {
+    const ink = getComputedStyle(this.root).color || "rgb(0, 0, 0)";
+    if (ink === this.ink) return;
+    this.ink = ink;
+    const [red, green, blue] = ink.match(/[\d.]+/g).map(Number);
+    this.dark = 0.299 * red + 0.587 * green + 0.114 * blue > 127;
+    this.queue();
+  }
+
+  move(dimension, value) {
+    this.animation = null;
+    this.code[dimension] = value;
+    this.publish();
+  }
+
+  /** Takes a whole code; what "difference" compares with is the start, or the encoded `image`. */
+  load(code, image = null) {
+    this.animation = null;
+    this.code.set(code);
+    this.image = image;
+    this.home = image ? this.code.slice() : this.origin;
+    this.reference = null;
+    this.picture.compare();
+    this.publish();
+  }
+
+  /** `step(now)` changes explorer.code before each picture, until something else moves the code. */
+  animate(step) {
+    this.animation = (now) => {
+      step(now);
+      this.publish();
+    };
+    this.queue();
+  }
+
+  publish() {
+    this.publishing = true;
+    this.model.set("code", Array.from(this.code));
+    this.publishing = false;
+    this.saving ??= setTimeout(() => this.save(), 100); // to Python at most ten times a second
+    this.queue();
+  }
+
+  save() {
+    clearTimeout(this.saving);
+    this.saving = null;
+    this.model.save_changes();
+  }
+
+  /** The pixels (C, H, W) of a code. */
+  decode(code) {
+    this.input.set(code);
+    return this.decoder.run([this.input])[0];
+  }
+
+  /** The mean of the posterior of image `index` becomes the code. */
+  async encode(index) {
+    try {
+      this.encoder ??= await this.open("encoder");
+      if (this.disposed) return;
+      const image = this.images[index];
+      this.load(this.encoder.run([image.pixels])[0], image);
+      this.say(`Encoded: ${image.name}. The picture is decoded from the mean of its posterior.`);
+    } catch (error) {
+      this.say(`The image cannot be encoded: ${error.message}`);
+    }
+  }
+
+  random() {
+    this.load(this.code.map(standardNormal));
+    this.say("A draw from the prior: every dimension changed.");
+  }
+
+  reset() {
+    this.load(this.origin);
+    this.say("Back at the start.");
+  }
+
+  /** Asks for one picture; any number of changes before it is drawn share it. */
+  queue() {
+    if (!this.view || this.disposed) return;
+    this.request ??= requestAnimationFrame((now) => this.frame(now));
+  }
+
+  frame(now) {
+    try {
+      this.animation?.(now);
+      this.request = null;
+      const began = performance.now();
+      const pixels = this.decode(this.code);
+      const ms = performance.now() - began;
+      this.picture.update(pixels, ms);
+      this.view.update();
+      const { dataset } = this.root;
+      dataset.ms = ms.toFixed(2);
+      dataset.frames = Number(dataset.frames) + 1;
+      dataset.ready = "true";
+      if (this.animation) this.queue();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  say(text) {
+    this.status.textContent = text;
+  }
+
+  fail(error) {
+    this.dispose(false);
+    const text = `This explorer cannot run here: ${error.message}`;
+    this.root.replaceChildren(element("p", { class: "failure", role: "alert" }, text));
+  }
+
+  dispose(remove = true) {
+    this.disposed = true;
+    cancelAnimationFrame(this.request);
+    if (this.saving) this.save();
+    for (const undo of this.disposals.splice(remove ? 0 : 1)) undo();
+  }
+}
+
+/** The picture (and the original), and below it the buttons and what is to be known of the code. */
+function pictureColumn(explorer) {
+  const [, height, width] = explorer.shape;
+  const crisp = Math.max(height, width) < 64 ? " crisp" : "";
+  const canvas = element("canvas", { class: `picture${crisp}`, role: "img", width, height });
+  const original = element("canvas", { class: `original${crisp}`, role: "img", width, height });
+  const [quality, caption, scale] = [1, 2, 3].map(() => element("p", { class: "words" }));
+  const beside = element("div", { hidden: true }, original, caption);
+  const decoded = element("div", {}, canvas, quality);
+  const pictures = element("div", { class: "pictures" }, decoded, beside);
+  const colours = ramp(["#3a86c8", "transparent", "#d8772a"]);
+  const legend = element("div", { class: "difference", hidden: true },
+    element("div", { class: "bar", style: `background: ${colours}` }), scale);
+  const toggle = button("Difference to the start", () => {
+    const on = toggle.getAttribute("aria-pressed") !== "true";
+    toggle.setAttribute("aria-pressed", on);
+    legend.hidden = !on;
+    explorer.queue();
+  }, { "aria-pressed": "false" });
+  const buttons = element("div", { class: "buttons" },
+    button("Reset", () => explorer.reset()), button("Random", () => explorer.random()),
+    toggle, button("Copy PNG", async () => explorer.say(await copyPicture(canvas))));
+  const { element: prior, update: updateNorm } = normGauge(explorer.code.length);
+  const speed = element("p", { class: "note" });
+  const error = explorer.model.get("error");
+  const precision = "16-bit weights"
+    + (error ? `, at most ${Number(error.toPrecision(1))} from PyTorch` : "");
+  const data = new ImageData(width, height);
+
+  return {
+    pictures,
+    tools: element("div", { class: "tools" }, legend, buttons, explorer.status, prior, speed),
+
+    /** The picture that "difference" compares with has changed. */
+    compare() {
+      const { image, images } = explorer;
+      for (const each of images) each.tile.setAttribute("aria-pressed", each === image);
+      toggle.textContent = `Difference to the ${image ? "reconstruction" : "start"}`;
+      beside.hidden = !image;
+      pictures.classList.toggle("pair", Boolean(image));
+      quality.textContent = "";
+      if (!image) return;
+      paint(original, image.pixels, explorer.shape);
+      original.setAttribute("aria-label", `Original: ${image.name}`);
+      caption.textContent = `Original: ${image.name}`;
+    },
+
+    update(pixels, ms) {
+      speed.textContent = `Decoded in your browser in ${ms.toFixed(1)} ms, ${precision}.`;
+      updateNorm(explorer.code);
+      canvas.setAttribute("aria-label", describePicture(explorer, !legend.hidden));
+      if (explorer.image) {
+        const decibels = psnr(pixels, explorer.image.pixels);
+        quality.textContent = `Decoded, PSNR ${decibels.toFixed(1)} dB`;
+      }
+      if (legend.hidden) {
+        paint(canvas, pixels, explorer.shape, data);
+        return;
+      }
+      const full = paintDifference(canvas, pixels, explorer, data);
+      scale.textContent = `Blue: darker than the ${explorer.image ? "reconstruction" : "start"}, `
+        + `orange: brighter; full colour is ${full} of the range from black to white.`;
+    },
+  };
+}
+
+function describePicture({ code, home, names, image }, difference) {
+  const origin = image ? `reconstruction of ${image.name}` : "start";
+  const moved = [...code.keys()].filter((i) => Math.abs(code[i] - home[i]) >= 0.005);
+  moved.sort((i, j) => Math.abs(code[j] - home[j]) - Math.abs(code[i] - home[i]));
+  const values = moved.slice(0, 5).map((i) => `${names[i]} ${signed(code[i])}`).join(", ");
+  const more = moved.length > 5 ? ` and ${moved.length - 5} more dimensions` : "";
+  const what = difference ? `Difference to the ${origin}` : "Decoded picture";
+  return moved.length ? `${what}; moved: ${values}${more}.` : `${what}; at the ${origin}.`;
+}
+
+/** The squared length of the code against that of draws from the prior, D ± √(2D). */
+function normGauge(dimensions) {
+  const spread = Math.sqrt(2 * dimensions);
+  const top = dimensions + 5 * spread;
+  const percent = (value) => `${(100 * clamp(value, 0, top)) / top}%`;
+  const left = percent(dimensions - spread);
+  const width = percent(dimensions + spread - Math.max(dimensions - spread, 0));
+  const mark = element("span", { class: "mark" });
+  const band = element("span", { class: "band", style: `left: ${left}; width: ${width}` });
+  const value = element("span", { class: "number" });
+  const verdict = element("span", {});
+  const draw = `${dimensions} ± ${Number(spread.toPrecision(2))}`;
+  return {
+    element: element("div", { class: "norm" },
+      element("p", { class: "note" },
+        "‖z‖² = ", value, `; a draw from the prior has ${draw}: `, verdict),
+      element("div", { class: "gauge", "aria-hidden": "true" }, band, mark)),
+    update(code) {
+      const norm = code.reduce((sum, z) => sum + z * z, 0);
+      const distance = (norm - dimensions) / spread;
+      value.textContent = norm.toFixed(1);
+      mark.style.left = percent(norm);
+      verdict.textContent = Math.abs(distance) <= 2 ? "typical."
+        : distance < 0 ? "nearer to the centre than draws." : "farther out than draws.";
+    },
+  };
+}
+
+/** Images of the data as buttons: a click encodes one. */
+function imageStrip(explorer) {
+  const bytes = explorer.model.get("images");
+  const [count, ...shape] = explorer.model.get("image_shape");
+  const names = explorer.model.get("image_names");
+  const size = shape.reduce((product, n) => product * n, 1);
+  explorer.images = Array.from({ length: count }, (_, i) => {
+    const image = new Uint8Array(bytes.buffer, bytes.byteOffset + i * size, size);
+    const pixels = Float32Array.from(image, (value) => value / 255);
+    const canvas = element("canvas", { width: shape[2], height: shape[1], "aria-hidden": "true" });
+    paint(canvas, pixels, shape);
+    const tile = button(canvas, () => explorer.encode(i), {
+      class: "tile", "data-image": i, "aria-label": `Encode this image: ${names[i]}`,
+      "aria-pressed": "false", title: names[i],
+    });
+    return { name: names[i], pixels, tile };
+  });
+  return element("div", { class: "strip" },
+    element("p", { class: "words" }, "Encode an image:"),
+    element("div", { class: "tiles" }, ...explorer.images.map(({ tile }) => tile)));
+}
+
+/** Draws pixels (C, H, W) in [0, 1] on a canvas of that size: one channel is grey, three RGB. */
+function paint(canvas, pixels, [channels, height, width], data = new ImageData(width, height)) {
+  const area = height * width;
+  const [green, blue] = channels === 3 ? [area, 2 * area] : [0, 0];
+  for (let i = 0; i < area; i += 1) {
+    data.data[4 * i] = 255 * pixels[i]; // the array clamps and rounds
+    data.data[4 * i + 1] = 255 * pixels[i + green];
+    data.data[4 * i + 2] = 255 * pixels[i + blue];
+    data.data[4 * i + 3] = 255;
+  }
+  canvas.getContext("2d").putImageData(data, 0, 0);
+}
+
+/** Draws the signed difference to home, averaged over channels; returns which has full colour. */
+function paintDifference(canvas, pixels, explorer, data) {
+  const [channels, height, width] = explorer.shape;
+  const reference = explorer.reference ??= explorer.decode(explorer.home);
+  const area = height * width;
+  const difference = (i) => {
+    let sum = 0;
+    for (let at = i; at < channels * area; at += area) sum += pixels[at] - reference[at];
+    return sum / channels;
+  };
+  let largest = 0;
+  for (let i = 0; i < area; i += 1) largest = Math.max(largest, Math.abs(difference(i)));
+  const full = [0.05, 0.1, 0.2, 0.5].find((step) => step >= largest) ?? 1;
+  const none = explorer.dark ? [20, 24, 28] : [255, 255, 255];
+  for (let i = 0; i < area; i += 1) {
+    const share = difference(i) / full;
+    const end = share < 0 ? [58, 134, 200] : [216, 119, 42]; // the course's blue and orange
+    for (let k = 0; k < 3; k += 1) {
+      data.data[4 * i + k] = none[k] + Math.abs(share) * (end[k] - none[k]);
+    }
+    data.data[4 * i + 3] = 255;
+  }
+  canvas.getContext("2d").putImageData(data, 0, 0);
+  return full;
+}
+
+/** Puts a canvas on the clipboard, or where that is refused into a file; returns what happened. */
+async function copyPicture(canvas) {
+  const blob = new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
+  const size = `${canvas.width} × ${canvas.height} pixels`;
+  try {
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+    return `Copied to the clipboard: ${size}.`;
+  } catch {
+    const href = URL.createObjectURL(await blob);
+    element("a", { href, download: "decoded.png" }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 10000); // the download has begun by then
+    return `The browser refused the clipboard; saved as decoded.png: ${size}.`;
+  }
+}
+
+/** Peak signal-to-noise ratio in dB of two images in [0, 1]. */
+function psnr(image, other) {
+  const sum = image.reduce((total, value, i) => total + (value - other[i]) ** 2, 0);
+  return -10 * Math.log10(sum / image.length);
+}
+
+/** One draw, by the transform of Box and Muller. */
+function standardNormal() {
+  return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+}
+
+function clamp(value, lo, hi) {
+  return Math.min(Math.max(value, lo), hi);
+}
+
+/** What the reader sets is set in hundredths. */
+function hundredths(value) {
+  return Math.round(100 * value) / 100;
+}
+
+function signed(value, digits = 2) {
+  const text = Math.abs(value).toFixed(digits);
+  if (Number(text) === 0) return text;
+  return (value < 0 ? "−" : "+") + text;
+}
+
+function ramp(colours) {
+  return `linear-gradient(to right, ${colours.join(", ")})`;
+}
+
+/** A DOM element; an attribute whose value is a function is a listener. */
+function element(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  setAttributes(node, attributes);
+  // JupyterLab would take the arrow keys: it asks the focused element itself.
+  if (["button", "input", "select"].includes(tag)) node.dataset.lmSuppressShortcuts = "true";
+  node.append(...children);
+  return node;
+}
+
+function setAttributes(node, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") node.addEventListener(name, value);
+    else if (typeof value === "boolean") node.toggleAttribute(name, value);
+    else node.setAttribute(name, value);
+  }
+}
+
+function button(content, click, attributes = {}) {
+  return element("button", { type: "button", click, ...attributes }, content);
+}
+
+/** A labelled select of [value, text] pairs; `change(value)` gets the chosen value as text. */
+function choice(label, options, selected, change) {
+  const select = element("select", { change: () => change(select.value) },
+    ...options.map(([value, text]) => new Option(text, value, false, value === selected)));
+  return element("label", { class: "choice" }, element("span", {}, label), select);
+}
+
+/** An SVG of one path, which fills its box. */
+function pathDrawing(viewBox, d, attributes = {}) {
+  const [svg, path] = ["svg", "path"].map((tag) =>
+    document.createElementNS("http://www.w3.org/2000/svg", tag));
+  setAttributes(svg, { viewBox, "aria-hidden": "true", ...attributes });
+  path.setAttribute("d", d);
+  svg.append(path);
+  return svg;
+}
+
+/** Called by whatever hosts the widget; returns what undoes it. */
+function render({ model, el }) {
+  const explorer = new Explorer(model, el);
+  explorer.start().catch((error) => explorer.fail(error));
+  return () => explorer.dispose();
+}
+
+export default { render };

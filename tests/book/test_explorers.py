@@ -1,0 +1,480 @@
+"""Every explorer of the built book, moved as a reader moves it, and compared with PyTorch."""
+
+import base64
+import functools
+import json
+import re
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import torch
+from bs4 import BeautifulSoup
+from generate import toc_notebooks
+
+from medlatent.explore import Network, trace
+from medlatent.explore.explorer import _Function
+from medlatent.results import Record
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = ROOT / "_build/html"
+VIEW = "script[type='application/vnd.jupyter.widget-view+json']"
+STATE = "script[type='application/vnd.jupyter.widget-state+json']"
+
+pytestmark = [pytest.mark.built, pytest.mark.browser, pytest.mark.timeout(180)]
+
+PIXELS = """canvas => ({
+  width: canvas.width, height: canvas.height,
+  data: Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data),
+})"""
+
+TOO_WIDE = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth + 1"""
+
+
+@functools.cache
+def explorers(doc: str) -> list[dict]:
+    """The states of a page's explorers in the order of the page, complete with what lies in files."""
+    soup = BeautifulSoup((HTML / f"{doc}.html").read_text(), "html.parser")
+    saved = soup.select_one(STATE)
+    entries = json.loads(saved.string)["state"] if saved else {}
+    found = []
+    for view in soup.select(VIEW):
+        entry = entries.get(json.loads(view.string)["model_id"])
+        if entry is None:
+            continue
+        state = dict(entry["state"])
+        for asset in entry["assets"]:
+            if asset["file"] is None:
+                value = b""
+            else:
+                script = (HTML / f"_static/widgets/{asset['file']}.js").read_text()
+                value = json.loads(re.fullmatch(r'medlatentAsset\("\w+", (.*)\);\n', script, re.S)[1])
+                value = base64.b64decode(value) if asset["kind"] == "bytes" else value
+            state[asset["path"][0]] = value
+        found.append(state)
+    return found
+
+
+DOCS = [doc for doc in toc_notebooks(ROOT) if HTML.is_dir() and explorers(doc)]
+
+
+def network(state: dict, name: str) -> Network:
+    spec = state["networks"][name]
+    weights = np.frombuffer(state[f"{name}_weights"], "<f2")
+    return Network(spec["inputs"], spec["outputs"], spec["shapes"], spec["steps"], weights)
+
+
+@functools.cache
+def recorded_decoders() -> dict[str, torch.nn.Module]:
+    """The recorded models, by the key of their traced decoder."""
+    found = {}
+    for path in sorted((ROOT / "results").glob("*/*.json")):
+        model = Record.read(path).load_model()
+        found[trace(_Function(model, "decode"), torch.zeros(1, model.latent_dim)).spec["key"]] = model
+    return found
+
+
+def levels(image: torch.Tensor) -> np.ndarray:
+    """(C, H, W) in [0, 1] as the canvas has it, (H, W, 3) in 0 to 255, not yet rounded."""
+    return (255 * image.expand(3, -1, -1).permute(1, 2, 0)).double().numpy()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens pages in contexts of their own and collects what went wrong."""
+    contexts = []
+
+    def visit(url, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.problems, page.asked = [], []
+        home = urlsplit(url)
+        page.on("console", lambda m: m.type == "error" and page.problems.append(m.text))
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+
+        def check(route):
+            address = urlsplit(route.request.url)
+            page.asked.append(route.request.url)
+            if address.scheme not in ("data", "blob") and (address.scheme, address.netloc) != home[:2]:
+                page.problems.append(f"asks another host: {route.request.url}")
+                route.abort()
+            else:
+                route.continue_()
+
+        page.route("**/*", check)
+        page.goto(url)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def wake(page, index=0):
+    """Scrolls to an explorer and waits until it has drawn."""
+    page.locator(VIEW).nth(0).wait_for(state="attached")
+    boxes = page.locator(".cell_output:has(.live-widget)")
+    boxes.nth(index).scroll_into_view_if_needed()
+    box = boxes.nth(index).locator(".medlatent-explorer")
+    box.wait_for(timeout=30_000)
+    boxes.nth(index).locator(".medlatent-explorer[data-ready=true]").wait_for(timeout=30_000)
+    return box
+
+
+def picture(box) -> np.ndarray:
+    found = box.locator("canvas.picture").evaluate(PIXELS)
+    return np.array(found["data"], np.uint8).reshape(found["height"], found["width"], 4)[..., :3]
+
+
+def settle(page, box, frames: int):
+    """Waits until the picture has been drawn anew since ``frames``."""
+    page.wait_for_function(
+        "([root, frames]) => Number(root.dataset.frames) > frames", arg=[box.element_handle(), frames]
+    )
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def frames(box) -> int:
+    return int(box.get_attribute("data-frames"))
+
+
+# ------------------------------------------------------------------------------------------------ every explorer
+
+
+def test_the_chapters_that_promise_explorers_have_them():
+    slugs = {Path(doc).name for doc in DOCS}
+    assert {"00_start", "02_vae", "03_independence"} <= slugs
+    models = {state["networks"]["decoder"]["key"] for doc in DOCS for state in explorers(doc)}
+    names = {type(m).__name__ for key, m in recorded_decoders().items() if key in models}
+    assert names >= {"VAE", "BetaTCVAE"}
+    assert all(state["image_shape"][0] for doc in DOCS for state in explorers(doc) if Path(doc).name[:2].isdigit())
+
+
+@pytest.mark.parametrize("place", ["server", "disk"])
+@pytest.mark.parametrize("doc", DOCS)
+def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, place):
+    page = open_page(f"{site if place == 'server' else html.as_uri()}/{doc}.html")
+    for index, state in enumerate(explorers(doc)):
+        box = wake(page, index)
+        assert not page.locator(".cell_output:has(.live-widget)").nth(index).locator("img:visible").count()
+        before = picture(box)
+        count = frames(box)
+        dimension = state["order"][0]
+        slider = box.locator(f"input[type=range][data-dimension='{dimension}']").first
+        slider.focus()
+        for _ in range(3):
+            page.keyboard.press("PageUp")
+        settle(page, box, count)
+        page.wait_for_timeout(100)
+        code = torch.tensor(state["start"], dtype=torch.float32)
+        code[dimension] = float(slider.input_value())
+        assert abs(code[dimension] - state["start"][dimension]) > 1
+        found = picture(box).astype(float)
+        assert np.abs(found - before).max() > 2
+        assert np.abs(found - levels(network(state, "decoder").run(code[None])[0][0])).max() <= 0.51
+        assert state["error"] < 0.5 / 255
+        model = recorded_decoders().get(state["networks"]["decoder"]["key"])
+        if model is not None:
+            with torch.inference_mode():
+                exact = model.decode(code[None])[0]
+            assert np.abs(found - levels(exact)).max() <= 1
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("doc", DOCS)
+def test_an_image_of_the_strip_is_encoded_as_pytorch_does(open_page, site, doc):
+    page = open_page(f"{site}/{doc}.html")
+    for index, state in enumerate(explorers(doc)):
+        if not state["image_shape"][0]:
+            continue
+        box = wake(page, index)
+        count = frames(box)
+        box.locator("button[data-image='1']").click()
+        settle(page, box, count)
+        images = np.frombuffer(state["images"], np.uint8).reshape(state["image_shape"])
+        image = torch.from_numpy(images[1:2].astype(np.float32) / 255)
+        code = network(state, "encoder").run(image)[0]
+        rebuilt = network(state, "decoder").run(code)[0][0]
+        assert np.abs(picture(box).astype(float) - levels(rebuilt)).max() <= 0.6
+        decibels = -10 * np.log10(float((rebuilt - image[0]).square().mean()))
+        assert f"{decibels:.1f} dB" in box.inner_text()
+        for dimension in state["order"][:3]:
+            shown = float(box.locator(f"input[data-dimension='{dimension}']").first.input_value())
+            assert abs(shown - float(code[0, dimension])) < 0.06
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("doc", DOCS)
+@pytest.mark.parametrize("mode", ["dark", "phone"])
+def test_nothing_sticks_out(open_page, site, doc, mode):
+    size = {"width": 360, "height": 740} if mode == "phone" else {"width": 1280, "height": 900}
+    page = open_page(f"{site}/{doc}.html", viewport=size, color_scheme="dark" if mode == "dark" else "light")
+    for index, state in enumerate(explorers(doc)):
+        box = wake(page, index)
+        for view in state["views"]:
+            box.locator(f"[role=tab][data-view='{view}']").click()
+            assert page.evaluate(TOO_WIDE), view
+        width = page.viewport_size["width"]
+        edges = box.evaluate("e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right]")
+        assert edges[0] >= 0
+        assert edges[1] <= width
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("doc", DOCS)
+def test_without_javascript_a_described_still_stands_there(open_page, site, doc):
+    page = open_page(f"{site}/{doc}.html", java_script_enabled=False)
+    cells = page.locator(f".cell_output:has({VIEW})")
+    stills = [cell for cell in cells.all() if cell.locator("img").count()]
+    assert len(stills) == len(explorers(doc))
+    for cell in stills:
+        image = cell.locator("img:visible")
+        assert image.count() == 1
+        assert image.get_attribute("alt").startswith("A traversal: ")
+
+
+# ---------------------------------------------------------------------------------------------- one, in all detail
+
+
+@pytest.fixture
+def start(open_page, site):
+    page = open_page(f"{site}/notebooks/00_start.html", viewport={"width": 1280, "height": 1000})
+    return page, wake(page), explorers("notebooks/00_start")[0]
+
+
+def test_nothing_is_loaded_before_it_is_scrolled_to(open_page, site):
+    page = open_page(f"{site}/notebooks/02_vae.html", viewport={"width": 1280, "height": 800})
+    page.wait_for_timeout(300)
+    assert not [url for url in page.asked if "/widgets/" in url]
+    wake(page, 0)
+    assert [url for url in page.asked if "/widgets/" in url]
+
+
+def test_explorers_share_what_they_load(open_page, site):
+    page = open_page(f"{site}/notebooks/03_independence.html")
+    for index in range(len(explorers("notebooks/03_independence"))):
+        wake(page, index)
+    asked = [url for url in page.asked if "/widgets/" in url]
+    assert len(asked) == len(set(asked))
+
+
+def test_buttons(start):
+    page, box, state = start
+    first = picture(box)
+    box.get_by_role("button", name="Random", exact=True).click()
+    page.wait_for_timeout(100)
+    drawn = picture(box)
+    assert (drawn != first).any()
+    values = [float(i.input_value()) for i in box.locator("input[data-dimension]").all()]
+    assert sum(abs(v - state["start"][d]) > 0.01 for d, v in zip(state["order"], values, strict=False)) > 4
+    difference = box.get_by_role("button", name="Difference to the start", exact=True)
+    difference.click()
+    page.wait_for_timeout(100)
+    assert difference.get_attribute("aria-pressed") == "true"
+    assert (picture(box) != drawn).any()
+    difference.click()
+    box.get_by_role("button", name="Reset", exact=True).click()
+    page.wait_for_timeout(100)
+    assert (picture(box) == first).all()
+    box.locator("button[data-step]").nth(0).wait_for(timeout=10_000)
+    box.locator("button[data-step]").nth(0).click()
+    page.wait_for_timeout(100)
+    assert (picture(box) != first).any()
+    assert page.problems == []
+
+
+def test_copy(start, open_page):
+    page, box, _ = start
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    box.get_by_role("button", name="Copy PNG", exact=True).click()
+    page.wait_for_timeout(500)
+    kinds = page.evaluate("async () => (await navigator.clipboard.read()).flatMap(item => [...item.types])")
+    assert kinds == ["image/png"]
+    assert "cop" in box.locator("[role=status]").inner_text().lower()
+
+
+def test_map(start):
+    page, box, state = start
+    box.get_by_role("tab", name="Map").click()
+    canvas = box.locator("canvas.map")
+    canvas.scroll_into_view_if_needed()
+    first = picture(box)
+    # By keyboard: to the nearest point on the right, and load it.
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(200)
+    loaded = picture(box)
+    assert (loaded != first).any()
+    points = np.frombuffer(state["points"], "<f4").reshape(-1, len(state["names"]))
+    decoded = network(state, "decoder").run(torch.from_numpy(points.copy()))[0]
+    distance = [np.abs(levels(image) - loaded).max() for image in decoded]
+    assert min(distance) <= 0.6
+    # By pointer: somewhere a point is hit.
+    area = canvas.bounding_box()
+    before = loaded
+    for fraction in np.linspace(0.3, 0.7, 9):
+        page.mouse.click(area["x"] + area["width"] * fraction, area["y"] + area["height"] * 0.45)
+        page.wait_for_timeout(60)
+    assert (picture(box) != before).any()
+    # Every pixel of the map changes colour with the label.
+    drawing = canvas.evaluate(PIXELS)["data"]
+    choices = box.locator("select")
+    texts = [choices.nth(i).evaluate("s => [...s.options].map(o => o.textContent)") for i in range(choices.count())]
+    colour = next(i for i, options in enumerate(texts) if any("diagnosis" in o for o in options))
+    choices.nth(colour).select_option(index=len(texts[colour]) - 1)
+    page.wait_for_timeout(100)
+    assert canvas.evaluate(PIXELS)["data"] != drawing
+    assert page.problems == []
+
+
+def test_walk(start):
+    page, box, _ = start
+    box.get_by_role("tab", name="Walk").click()
+    first = picture(box)
+    scrub = box.locator("input.scrub")
+    scrub.focus()
+    for _ in range(5):
+        page.keyboard.press("PageUp")
+    page.wait_for_timeout(150)
+    assert (picture(box) != first).any()
+    assert re.search(r"\w at [+−-]?\d", scrub.get_attribute("aria-valuetext"))
+    box.get_by_role("button", name="Play", exact=True).click()
+    count = frames(box)
+    page.wait_for_timeout(600)
+    assert frames(box) > count + 3
+    box.get_by_role("button", name="Pause", exact=True).click()
+    page.wait_for_timeout(200)
+    count = frames(box)
+    page.wait_for_timeout(400)
+    assert frames(box) == count
+    assert page.problems == []
+
+
+def test_a_reader_who_hears_the_page(start):
+    page, box, _ = start
+    assert box.get_by_role("tablist").count() == 1
+    tabs = box.get_by_role("tab")
+    tabs.first.focus()
+    for name in ("Traverse", "Map", "Walk"):
+        tab = box.get_by_role("tab", name=name)
+        assert tab.get_attribute("aria-selected") == "true"
+        assert box.get_by_role("tabpanel", name=name).count() == 1
+        unnamed = box.evaluate(
+            """root => [...root.querySelectorAll("input, select, button, canvas[tabindex], [role=img]")]
+              .filter(e => e.checkVisibility({ visibilityProperty: true }))
+              .filter(e => !(e.ariaLabel || e.labels?.length || e.getAttribute("aria-labelledby")
+                             || e.textContent.trim()))
+              .map(e => e.outerHTML.slice(0, 100))"""
+        )
+        assert unnamed == []
+        page.keyboard.press("ArrowRight")
+    slider = box.locator("input[data-dimension]").first
+    assert slider.get_attribute("aria-valuetext")
+    assert slider.get_attribute("data-lm-suppress-shortcuts") == "true"
+    box.get_by_role("button", name="Random", exact=True).click()
+    assert box.locator("[role=status]").inner_text().strip()
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        assert page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_touch(open_page, site):
+    page = open_page(
+        f"{site}/notebooks/00_start.html", viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True
+    )
+    box = wake(page)
+    first = picture(box)
+    tile = box.locator("button[data-image='2']")
+    tile.scroll_into_view_if_needed()
+    tile.tap()
+    page.wait_for_timeout(200)
+    assert (picture(box) != first).any()
+    low = box.evaluate(
+        """root => [...root.querySelectorAll("button, input, select")]
+          .filter(e => e.checkVisibility({ visibilityProperty: true }))
+          .map(e => e.getBoundingClientRect().height).filter(h => h < 31.5)"""
+    )
+    assert low == []
+
+
+def test_two_hundred_moves_leave_no_memory_behind(start):
+    page, box, _ = start
+    session = page.context.new_cdp_session(page)
+
+    def used() -> float:
+        session.send("HeapProfiler.collectGarbage")
+        return session.send("Runtime.getHeapUsage")["usedSize"]
+
+    slider = box.locator("input[data-dimension]").first
+    slider.focus()
+
+    def move(times):
+        for i in range(times):
+            page.keyboard.press("ArrowRight" if i % 40 < 20 else "ArrowLeft")
+        page.wait_for_timeout(800)
+
+    move(40)
+    before = used()
+    count = frames(box)
+    move(200)
+    assert frames(box) > count
+    assert used() - before < 500_000
+
+
+def test_ten_explorers_on_one_page_stay_responsive(open_page, html, tmp_path):
+    soup = BeautifulSoup((html / "notebooks/00_start.html").read_text(), "html.parser")
+    saved = json.loads(soup.select_one(STATE).string)
+    (name, entry), *_ = saved["state"].items()
+    copies = {f"{name[:-2]}{i:02}": entry for i in range(10)}
+    views = "".join(
+        f'<div class="cell_output"><script type="{json_type("view")}">{json.dumps({"model_id": copy})}</script></div>'
+        for copy in copies
+    )
+    (tmp_path / "ten.html").write_text(
+        f"<!doctype html><meta charset=utf-8><title>Ten</title>{views}"
+        f'<script type="{json_type("state")}">{json.dumps({"state": copies})}</script>'
+        '<script src="_static/widget_host.js"></script>'
+    )
+    (tmp_path / "_static").symlink_to(html / "_static")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = open_page(f"http://127.0.0.1:{server.server_address[1]}/ten.html")
+        boxes = [wake(page, i) for i in range(10)]
+        page.wait_for_timeout(1000)
+        counts = [frames(box) for box in boxes]
+        slider = boxes[5].locator("input[data-dimension]").first
+        slider.focus()
+        page.keyboard.press("PageUp")
+        settle(page, boxes[5], counts[5])
+        page.wait_for_timeout(300)
+        assert [i for i, box in enumerate(boxes) if frames(box) != counts[i]] == [5]
+        asked = [url for url in page.asked if "/widgets/" in url]
+        assert len(asked) == len(set(asked))
+        assert page.problems == []
+        server.shutdown()
+
+
+def json_type(kind: str) -> str:
+    return f"application/vnd.jupyter.widget-{kind}+json"
+
+
+def test_a_widget_that_cannot_start_says_so_and_keeps_its_still(open_page, site):
+    page = open_page("about:blank")
+    page.unroute("**/*")
+    page.route("**/widgets/*.js", lambda route: route.abort())
+    page.goto(f"{site}/notebooks/00_start.html")
+    cell = page.locator(".cell_output:has(.live-widget)").first
+    cell.scroll_into_view_if_needed()
+    cell.get_by_text("could not be started").wait_for(timeout=20_000)
+    assert cell.locator("img:visible").count() == 1

@@ -1,0 +1,224 @@
+"""What an explorer carries: networks, codes, images, each as its front end reads it; and what it refuses."""
+
+import base64
+import re
+
+import numpy as np
+import pytest
+import torch
+import traitlets
+from torch import nn
+
+from medlatent.explore import Explorer
+from medlatent.models import VAE
+from medlatent.results import find_record
+
+N, D = 30, 5
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return VAE(latent_dim=D, channels=1, size=16)
+
+
+@pytest.fixture(scope="module")
+def posteriors():
+    torch.manual_seed(1)
+    scale = torch.tensor([0.1, 2.0, 0.5, 1.0, 0.2])
+    return torch.randn(N, D) * scale, torch.zeros(N, D)
+
+
+@pytest.fixture(scope="module")
+def full(model, posteriors):
+    return Explorer(
+        model,
+        code=torch.arange(D) / 10,
+        posteriors=posteriors,
+        images=torch.rand(3, 1, 16, 16),
+        image_names=["a", "b", "c"],
+        labels={"size": np.linspace(1, 2, N), "class": np.array(list("xyz") * 10)},
+        title="A model",
+    )
+
+
+def test_the_smallest_explorer(model):
+    explorer = Explorer(model)
+    assert explorer.views == ["traverse", "walk"]
+    assert explorer.code == explorer.start == [0.0] * D
+    assert explorer.names == ["z0", "z1", "z2", "z3", "z4"]
+    assert explorer.order == [0, 1, 2, 3, 4]
+    assert explorer.image_shape == [0, 1, 16, 16]
+    assert (explorer.images, explorer.points, explorer.encoder_weights) == (b"", b"", b"")
+    assert list(explorer.networks) == ["decoder"]
+    assert repr(explorer) == "Explorer(VAE, 5 dimensions: traverse, walk)"
+
+
+def test_everything_at_once(full, posteriors):
+    assert full.views == ["traverse", "map", "walk"]
+    assert np.allclose(full.start, np.arange(D) / 10)
+    assert full.order == [1, 3, 2, 4, 0]  # by information
+    assert len(full.nats) == D
+    assert full.nats[1] == max(full.nats)
+    assert np.allclose(np.frombuffer(full.points, "<f4").reshape(-1, D), posteriors[0])
+    assert full.point_count == N
+    size, kind = full.labels
+    assert (size["name"], size["kind"], size["levels"]) == ("size", "continuous", [])
+    assert np.allclose(size["values"], np.linspace(1, 2, N))
+    assert (kind["kind"], kind["levels"]) == ("class", ["x", "y", "z"])
+    assert kind["values"] == [0, 1, 2] * 10
+    assert full.image_shape == [3, 1, 16, 16]
+    assert len(full.images) == 3 * 256
+    assert set(full.networks) == {"decoder", "encoder"}
+    assert full.walk[:3] == [[1, 2.0], [1, -2.0], [1, full.start[1]]]
+    assert len(full.walk) == 12
+
+
+def test_the_networks_it_carries_decode_and_encode(full, model):
+    from medlatent.explore import Network
+
+    for name, weights in (("decoder", full.decoder_weights), ("encoder", full.encoder_weights)):
+        spec = full.networks[name]
+        network = Network(spec["inputs"], spec["outputs"], spec["shapes"], spec["steps"], np.frombuffer(weights, "<f2"))
+        x = torch.randn(4, D) if name == "decoder" else torch.rand(4, 1, 16, 16)
+        with torch.inference_mode():
+            expected = model.decode(x) if name == "decoder" else model.encode(x)[0]
+        assert torch.allclose(network.run(x)[0], expected, atol=2e-3)
+
+
+def test_the_error_of_the_rounded_weights_is_measured():
+    torch.manual_seed(2)
+    model = VAE(latent_dim=D, channels=1, size=16)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.half().float()
+    assert Explorer(model).error < 1e-6
+    assert 1e-5 < Explorer(find_record("vae", "phantoms_vae").load_model()).error < 1 / 255
+
+
+def test_images_are_bytes(model):
+    images = torch.tensor([0.0, 0.5, 1.0, 2.0]).view(4, 1, 1, 1).expand(4, 1, 16, 16)
+    stored = np.frombuffer(Explorer(model, images=images).images, np.uint8).reshape(4, -1)[:, 0]
+    assert stored.tolist() == [0, 128, 255, 255]
+
+
+def test_the_map_has_at_most_four_hundred_points(model):
+    posteriors = torch.randn(1000, D), torch.zeros(1000, D)
+    explorer = Explorer(model, posteriors=posteriors, labels={"index": np.arange(1000.0)})
+    assert explorer.point_count == 400
+    assert len(explorer.labels[0]["values"]) == 400
+
+
+def test_a_code_is_checked_wherever_it_comes_from(model):
+    explorer = Explorer(model)
+    explorer.code = [1, 2, 3, 4, 5]
+    assert explorer.code == [1.0, 2.0, 3.0, 4.0, 5.0]
+    for wrong in ([1.0], [float("nan")] * D):
+        with pytest.raises(traitlets.TraitError, match="expected 5 finite numbers"):
+            explorer.code = wrong
+    assert explorer.code == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_a_bare_decoder():
+    decoder = nn.Sequential(nn.Linear(3, 48), nn.Sigmoid(), nn.Unflatten(1, (3, 4, 4)))
+    explorer = Explorer(decoder, latent_dim=3)
+    assert explorer.views == ["traverse", "walk"]
+    assert len(explorer.names) == 3
+    assert repr(explorer).startswith("Explorer(Sequential, 3 dimensions")
+    assert "image/png" in explorer._repr_mimebundle_()[0]
+    assert decoder.training
+
+
+def test_where_no_widget_can_live_a_described_picture_stands(full):
+    data, metadata = full._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert data["text/plain"] == repr(full)
+    assert metadata["image/png"]["alt"].startswith("A traversal: 5 rows")
+
+
+def test_a_model_stays_as_it_was(model):
+    model.train()
+    model.precision = torch.bfloat16
+    try:
+        Explorer(model, images=torch.rand(1, 1, 16, 16))._repr_mimebundle_()
+        assert model.training
+        assert model.precision == torch.bfloat16
+    finally:
+        model.eval()
+        model.precision = torch.float32
+
+
+def test_the_walk_of_ones_own(model):
+    assert Explorer(model, walk=[(4, 1), (0, -2.5)]).walk == [[4, 1.0], [0, -2.5]]
+
+
+def test_networks_of_one_model_are_the_same(model):
+    assert Explorer(model).networks["decoder"]["key"] == Explorer(model, title="again").networks["decoder"]["key"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"code": [1, 2]}, "code: expected 5 finite numbers"),
+        ({"code": [float("inf")] * 5}, "code: expected 5 finite numbers"),
+        ({"names": ["a"]}, "names: 1 for 5 dimensions"),
+        ({"limits": (2, -2)}, "limits: expected two numbers, the smaller one first"),
+        ({"dimensions": [0, 5]}, "dimensions: there is no dimension 5"),
+        ({"dimensions": []}, "dimensions: name at least one"),
+        ({"walk": []}, "walk: name at least one"),
+        ({"walk": [(-1, 0.0)]}, "walk: there is no dimension -1"),
+        ({"views": ["fly"]}, "views: 'fly' is none of traverse, walk"),
+        ({"views": ["map"]}, "it needs posteriors"),
+        ({"posteriors": (torch.zeros(3, 4), torch.zeros(3, 4))}, "posteriors: expected two of (N, 5)"),
+        ({"labels": {"size": [1.0]}}, "labels: 'size' has the shape (1,) for no posteriors"),
+        ({"images": torch.zeros(2, 3, 16, 16)}, "images: expected (M, 1, 16, 16), got (2, 3, 16, 16)"),
+        ({"images": torch.zeros(2, 1, 16, 16), "image_names": ["a"]}, "image_names: 1 for 2 images"),
+    ],
+)
+def test_arguments_that_do_not_fit(model, arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Explorer(model, **arguments)
+
+
+def test_labels_that_do_not_fit(model, posteriors):
+    with pytest.raises(ValueError, match="has the shape"):
+        Explorer(model, posteriors=posteriors, labels={"size": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="not finite"):
+        Explorer(model, posteriors=posteriors, labels={"size": np.full(N, np.nan)})
+
+
+def test_models_that_do_not_fit():
+    decoder = nn.Sequential(nn.Linear(3, 4))
+    with pytest.raises(ValueError, match="latent_dim: the model says None"):
+        Explorer(decoder)
+    with pytest.raises(ValueError, match=re.escape("makes [4] of a code")):
+        Explorer(decoder, latent_dim=3)
+    images = nn.Sequential(nn.Linear(3, 16), nn.Unflatten(1, (1, 4, 4)))
+    with pytest.raises(ValueError, match="needs a method encode"):
+        Explorer(images, latent_dim=3, images=torch.zeros(1, 1, 4, 4))
+    with pytest.raises(ValueError, match=r"'model\.1' \(LSTM\)"):
+        Explorer(nn.Sequential(nn.Linear(3, 4), nn.LSTM(4, 4)), latent_dim=3)
+
+
+def test_codes_without_posteriors(model):
+    codes = torch.randn(20, D)
+    explorer = Explorer(model, posteriors=codes, labels={"class": ["a", "b"] * 10})
+    assert explorer.nats == []
+    assert explorer.order == [0, 1, 2, 3, 4]
+    assert np.allclose(np.frombuffer(explorer.points, "<f4").reshape(-1, D), codes)
+    assert "nats" not in explorer._repr_mimebundle_()[1]["image/png"]["alt"]
+
+
+def test_a_module_that_encodes_and_decodes():
+    class Scale(nn.Module):
+        latent_dim = 16
+
+        def encode(self, images):
+            return images.flatten(1) * 2
+
+        def decode(self, codes):
+            return (codes / 2).unflatten(1, (1, 4, 4))
+
+    explorer = Explorer(Scale(), images=torch.rand(2, 1, 4, 4))
+    assert set(explorer.networks) == {"decoder", "encoder"}
+    assert "image/png" in explorer._repr_mimebundle_()[0]

@@ -1,0 +1,301 @@
+"""A traced network computes what its module computes; what a browser cannot run is refused by name."""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import wasmtime
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from medlatent.explore import Network, trace
+from medlatent.explore.network import ACTIVATIONS, LOWER, RUN
+
+WEB = Path(__file__).resolve().parents[2] / "medlatent/explore/web"
+
+
+def rounded(module):
+    """The module with weights that 16 bits hold exactly, running statistics that are not those of a new one."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.running_mean.normal_()
+            layer.running_var.uniform_(0.5, 2)
+            for parameter in layer.parameters():
+                nn.init.normal_(parameter)
+    for tensor in [*module.parameters(), *module.buffers()]:
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.half().float()
+    return module.eval()
+
+
+def agree(module, *shapes, tolerance=1e-5):
+    """Traces the module and compares the two on a batch of three."""
+    network = trace(module, *(torch.zeros(1, *s) for s in shapes))
+    inputs = [torch.randn(3, *s) for s in shapes]
+    with torch.no_grad():
+        expected = module(*(x.clone() for x in inputs))
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    found = network.run(*inputs)
+    assert [network.shapes[i] for i in network.inputs] == [list(s) for s in shapes]
+    assert [network.shapes[i] for i in network.outputs] == [list(e.shape[1:]) for e in expected]
+    for e, f in zip(expected, found, strict=True):
+        assert torch.allclose(e, f, rtol=tolerance, atol=tolerance), float((e - f).abs().max())
+    return network
+
+
+class Call(nn.Module):
+    """A function of tensors, and layers that it uses, as a module."""
+
+    def __init__(self, function, **layers):
+        super().__init__()
+        self.function = function
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def forward(self, *x):
+        return self.function(self, *x)
+
+
+LAYERS = {
+    "linear": (nn.Linear(5, 7), (5,)),
+    "linear without bias": (nn.Linear(5, 7, bias=False), (5,)),
+    "conv": (nn.Conv2d(2, 5, 3, padding=1), (2, 6, 5)),
+    "conv, strided and dilated": (nn.Conv2d(2, 5, (3, 2), stride=(2, 1), padding=(2, 1), dilation=(2, 1)), (2, 9, 6)),
+    "transposed conv": (nn.ConvTranspose2d(3, 2, 4, stride=2, padding=1), (3, 4, 5)),
+    "transposed conv, padded": (nn.ConvTranspose2d(3, 2, (3, 4), (2, 3), (1, 0), output_padding=(1, 2)), (3, 4, 5)),
+    "instance norm": (nn.InstanceNorm2d(4, affine=True), (4, 5, 5)),
+    "instance norm, tracked": (nn.InstanceNorm2d(4, affine=True, track_running_stats=True), (4, 5, 5)),
+    "group norm": (nn.GroupNorm(2, 4), (4, 5, 5)),
+    "nearest upsampling": (nn.Upsample(scale_factor=(2, 3), mode="nearest"), (2, 3, 4)),
+    "upsampling to a size": (nn.Upsample(size=(6, 8)), (2, 3, 4)),
+    "average pooling": (nn.AvgPool2d(2), (2, 6, 5)),
+    "average pooling, overlapping": (nn.AvgPool2d(3, stride=1), (2, 6, 5)),
+    "adaptive pooling": (nn.AdaptiveAvgPool2d((2, 1)), (2, 6, 5)),
+    "max pooling": (nn.MaxPool2d(3, 2, 1), (2, 6, 5)),
+    "unflatten": (nn.Unflatten(1, (2, 3)), (6,)),
+    "prelu": (nn.PReLU(3), (3, 4, 4)),
+    "in place": (nn.ReLU(inplace=True), (4,)),
+    "dropout": (nn.Dropout(), (6,)),
+    "softmax": (nn.Softmax(1), (6,)),
+    **{
+        type(layer).__name__: (layer, (4, 3, 3))
+        for layer in (
+            nn.ReLU(),
+            nn.ReLU6(),
+            nn.LeakyReLU(0.2),
+            nn.ELU(0.7),
+            nn.GELU(),
+            nn.SiLU(),
+            nn.Softplus(beta=2),
+            nn.Sigmoid(),
+            nn.Tanh(),
+            nn.Hardtanh(-0.5, 0.25),
+            nn.Identity(),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer(name):
+    layer, shape = LAYERS[name]
+    torch.manual_seed(0)
+    agree(rounded(layer), shape)
+
+
+FUNCTIONS = {
+    "a residual sum": lambda m, x: F.relu(x + m.conv(x)),
+    "in place": lambda m, x: F.elu(m.conv(x), inplace=True).add_(x),
+    "a concatenation": lambda m, x: torch.cat([x, m.conv(x)], 1),
+    "chunks": lambda m, x: torch.chunk(m.conv(x), 2, 1)[1],
+    "a slice": lambda m, x: m.conv(x)[:, 1:3],
+    "slices from the end": lambda m, x: m.conv(x)[:, -3:-1],
+    "a scale by channel": lambda m, x: x * torch.sigmoid(m.conv(x).mean((2, 3), keepdim=True)),
+    "numbers": lambda m, x: (1 - 2 * x) / 3 + 0.5,
+    "a negative exponential": lambda m, x: torch.exp(-x.clamp(min=-2)),
+    "a constant": lambda m, x: x - torch.ones(1, 4, 1, 1) * 0.25,
+    "a product with a matrix": lambda m, x: (x.flatten(1) - 0.5) @ torch.ones(144, 3) * 0.1,
+    "the same with a bias": lambda m, x: torch.addmm(torch.arange(3.0), x.flatten(1), torch.ones(144, 3)),
+    "two results": lambda m, x: (m.conv(x).flatten(1), x.mean((2, 3))),
+    "weights made of weights": lambda m, x: F.conv2d(x, m.conv.weight * 0.5, padding=1),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_a_forward_pass_computes_between_layers(name):
+    torch.manual_seed(1)
+    agree(rounded(Call(FUNCTIONS[name], conv=nn.Conv2d(4, 4, 3, padding=1))), (4, 6, 6))
+
+
+def test_several_inputs():
+    torch.manual_seed(2)
+    module = Call(lambda m, image, style: m.norm(image) * style[:, :, None, None] + image, norm=nn.InstanceNorm2d(3))
+    network = agree(rounded(module), (3, 4, 4), (3,))
+    assert len(network.inputs) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "norm", "shape"),
+    [
+        (nn.Linear(6, 4), nn.BatchNorm1d(4), (6,)),
+        (nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), (2, 5, 5)),
+        (nn.ConvTranspose2d(2, 4, 3, bias=False), nn.BatchNorm2d(4), (2, 5, 5)),
+    ],
+)
+def test_batch_normalisation_is_folded(before, norm, shape):
+    torch.manual_seed(3)
+    network = agree(rounded(nn.Sequential(before, norm)), shape, tolerance=5e-3)  # the product is rounded once more
+    assert len(network.steps) == 1
+
+
+def test_batch_normalisation_is_not_folded_into_what_others_read():
+    torch.manual_seed(4)
+    module = Call(lambda m, x: (y := m.conv(x)) + m.norm(y), conv=nn.Conv2d(2, 4, 3), norm=nn.BatchNorm2d(4))
+    network = agree(rounded(module), (2, 5, 5), tolerance=2e-3)
+    assert [s["op"] for s in network.steps] == ["conv", "affine", "binary"]
+
+
+def test_batch_normalisation_without_a_layer_before_it():
+    torch.manual_seed(5)
+    agree(rounded(nn.Sequential(nn.AvgPool2d(2), nn.BatchNorm2d(3, affine=False))), (3, 4, 4), tolerance=2e-3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_convolutions_of_any_geometry(data):
+    def draw(low, high):
+        return data.draw(st.integers(low, high))
+
+    kernel, stride, dilation = [(draw(1, 4), draw(1, 4)) for _ in range(3)]
+    padding = (draw(0, 3), draw(0, 3))
+    sides = [draw(d * (k - 1) + 1, d * (k - 1) + 6) for k, d in zip(kernel, dilation, strict=True)]
+    torch.manual_seed(6)
+    if data.draw(st.booleans()):
+        layer = nn.Conv2d(2, 3, kernel, stride, padding, dilation)
+    else:
+        padding = tuple(min(p, k - 1) for p, k in zip(padding, kernel, strict=True))
+        layer = nn.ConvTranspose2d(2, 3, kernel, stride, padding, output_padding=tuple(s - 1 for s in stride))
+    agree(rounded(layer), (2, *sides))
+
+
+def test_weights_are_rounded_to_16_bits():
+    torch.manual_seed(7)
+    module = nn.Linear(50, 50)
+    network = trace(module, torch.zeros(1, 50))
+    assert network.weights.dtype == np.float16
+    assert len(network.data) == 2 * (50 * 50 + 50)
+    x = torch.randn(4, 50)
+    half = F.linear(x, module.weight.half().float(), module.bias.half().float())
+    assert torch.allclose(network.run(x)[0], half, atol=1e-6)
+
+
+def test_a_specification_is_json_and_its_key_changes_with_every_part():
+    module = nn.Sequential(nn.Linear(3, 4), nn.LeakyReLU(0.1))
+    network = trace(module, torch.zeros(1, 3))
+    spec = json.loads(json.dumps(network.spec))
+    assert spec == network.spec
+    assert re.fullmatch("[0-9a-f]{16}", spec["key"])
+    assert trace(module, torch.zeros(1, 3)).spec["key"] == spec["key"]
+    module[0].weight.data[0, 0] += 1
+    assert trace(module, torch.zeros(1, 3)).spec["key"] != spec["key"]
+    module[0].weight.data[0, 0] -= 1
+    module[1].negative_slope = 0.2
+    assert trace(module, torch.zeros(1, 3)).spec["key"] != spec["key"]
+
+
+def test_the_module_stays_as_it_was():
+    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    trace(module, torch.zeros(1, 3))
+    assert module.training
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+
+
+REFUSED = {
+    "groups": (nn.Sequential(nn.ReLU(), nn.Conv2d(4, 4, 3, groups=2)), (4, 5, 5), "'1' (Conv2d) convolves in 2 groups"),
+    "bilinear": (nn.Upsample(scale_factor=2, mode="bilinear"), (2, 3, 3), "upsample_bilinear2d"),
+    "3D": (nn.Sequential(nn.Conv3d(1, 1, 3)), (1, 5, 5, 5), "'0' (Conv3d) computes 'conv3d'"),
+    "a sort": (Call(lambda m, x: x.sort(1)[0]), (4,), "the module itself computes 'sort'"),
+    "a concatenation of rows": (Call(lambda m, x: torch.cat([x, x], 2)), (2, 3, 3), "along dimension 2"),
+    "uneven upsampling": (nn.Upsample(size=5), (2, 3, 3), "enlarges 3×3 to 5×5"),
+    "a mean of everything": (Call(lambda m, x: x.mean((1, 2, 3))[:, None]), (2, 3, 3), "averages"),
+    "padded average": (nn.AvgPool2d(3, 1, 1), (2, 5, 5), "pools with padding"),
+    "a softmax of pixels": (nn.Softmax2d(), (2, 3, 3), "softmax"),
+    "gelu by tanh": (nn.GELU("tanh"), (4,), "gelu by 'tanh'"),
+    "a product of matrices": (Call(lambda m, x: m.layer(x), layer=nn.Linear(3, 2)), (4, 3), "more than one vector"),
+    "double": (Call(lambda m, x: x.double() + 1), (4,), "'_to_copy'"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_browser_cannot_run_is_refused_by_name(name):
+    module, shape, message = REFUSED[name]
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        trace(module.eval(), torch.zeros(1, *shape))
+    assert "cannot run in a browser" in str(caught.value)
+
+
+def test_a_layer_inside_others_is_named_with_its_place():
+    module = nn.Sequential(nn.Sequential(nn.Identity(), nn.LSTM(3, 3)))
+    with pytest.raises(ValueError, match=r"'inner\.0\.1' \(LSTM\) computes 'lstm'"):
+        trace(Call(lambda m, x: m.inner(x)[0], inner=module), torch.zeros(1, 3))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e5])
+def test_weights_that_16_bits_do_not_hold(value):
+    module = nn.Linear(2, 2)
+    module.weight.data[0, 0] = value
+    with pytest.raises(ValueError, match="65 504"):
+        trace(module, torch.zeros(1, 2))
+
+
+def test_inputs_of_another_shape():
+    network = trace(nn.Linear(2, 3), torch.zeros(1, 2))
+    with pytest.raises(ValueError, match=r"batches of \[\[2\]\]"):
+        network.run(torch.zeros(1, 3))
+
+
+def test_the_kernel_is_its_source_assembled():
+    source = (WEB / "kernel.wat").read_text(encoding="utf-8")
+    assert (WEB / "kernel.wasm").read_bytes() == bytes(wasmtime.wat2wasm(source))
+
+
+def test_python_and_javascript_know_the_same_operations():
+    script = (WEB / "network.js").read_text(encoding="utf-8")
+    table = script[script.index("const ACTIVATIONS = {") :]
+    assert set(re.findall(r"^  (\w+): \(", table[: table.index("};")], re.M)) == set(ACTIVATIONS)
+    compiled = script[script.index("switch (step.op)") : script.index("default:")]
+    assert set(re.findall(r'case "(\w+)"', compiled)) == set(RUN)
+    assert LOWER
+
+
+def test_a_network_is_what_its_bytes_say():
+    network = trace(nn.Linear(2, 3), torch.zeros(1, 2))
+    again = Network(
+        network.inputs,
+        network.outputs,
+        network.shapes,
+        network.steps,
+        np.frombuffer(base64.b64decode(base64.b64encode(network.data)), "<f2"),
+    )
+    x = torch.randn(2, 2)
+    assert torch.equal(again.run(x)[0], network.run(x)[0])
+
+
+def test_a_model_whose_weights_lie_channels_last():
+    torch.manual_seed(8)
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.Flatten(),
+        nn.Linear(36, 8),
+        nn.Unflatten(1, (2, 2, 2)),
+        nn.ConvTranspose2d(2, 3, 3),
+    )
+    agree(rounded(module.to(memory_format=torch.channels_last)), (3, 5, 5), tolerance=5e-3)
