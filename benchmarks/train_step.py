@@ -1,9 +1,10 @@
 """Images a second of one training step: medlatent against a bare PyTorch loop and against pythae, side by side.
 
-All train the convolutional network of Chen et al. on 3×64×64 images that lie in memory, from the same weights. The
-contenders take turns in one process, a few steps each, so that other load on the machine meets all of them. Printed
-are the medians over the rounds, the medians of each round's ratios, and in brackets the same ratios of the processor's
-time, which other load moves less. See README.md beside this file.
+All train the convolutional network of Chen et al. on 3×64×64 images that lie in memory, from the same weights; with
+``--systems residual``, also the residual beta-TCVAE and the adversarial VAE of Sarhan et al. The contenders take turns
+in one process, a few steps each, so that other load on the machine meets all of them. Printed are the medians over the
+rounds, the medians of each round's ratios, and in brackets the same ratios of the processor's time, which other load
+moves less. See README.md beside this file.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from medlatent.data.phantoms import lesion
-from medlatent.models import VAE, BetaTCVAE, LatentModel
-from medlatent.nets import ConvDecoder, ConvEncoder
+from medlatent.losses import deception_loss, discriminator_loss
+from medlatent.models import VAE, AdversarialVAE, BetaTCVAE, BetaVAE, LatentModel, ResidualTCVAE
+from medlatent.nets import ConvDecoder, ConvEncoder, ResidualDecoder, ResidualEncoder
 from medlatent.training import choose_precision, train
 
 LATENT_DIM, BETA, RATE = 32, 6.0, 1e-4
@@ -79,10 +81,17 @@ class Timer:
             torch.cuda.synchronize(self.device)
 
 
-def networks(device: torch.device) -> tuple[ConvEncoder, ConvDecoder]:
-    """The same network with the same weights for everyone."""
+def networks(device: torch.device, kind: type[LatentModel] = VAE) -> list[nn.Module]:
+    """The same networks with the same weights for everyone: encoder, decoder and, if there is one, discriminator."""
     torch.manual_seed(0)
-    return ConvEncoder(outputs=2 * LATENT_DIM).to(device), ConvDecoder(LATENT_DIM).to(device)
+    if not issubclass(kind, ResidualTCVAE):
+        found = [ConvEncoder(outputs=2 * LATENT_DIM), ConvDecoder(LATENT_DIM)]
+    else:
+        slope = kind.slope
+        found = [ResidualEncoder(outputs=2 * LATENT_DIM, slope=slope), ResidualDecoder(LATENT_DIM, slope=slope)]
+    if kind is AdversarialVAE:
+        found.append(ResidualEncoder(outputs=1, slope=kind.slope))
+    return [net.to(device) for net in found]
 
 
 def loop(loss_of: Callable, parameters: list, images: Tensor, batch_size: int, steps: int) -> Contender:
@@ -104,11 +113,45 @@ def loop(loss_of: Callable, parameters: list, images: Tensor, batch_size: int, s
     return run
 
 
-def bare(loss: Callable, images: Tensor, batch_size: int, steps: int) -> Contender:
-    """The network and one of the losses above."""
-    encoder, decoder = networks(images.device)
+def bare(loss: Callable, images: Tensor, batch_size: int, steps: int, kind: type[LatentModel] = BetaTCVAE) -> Contender:
+    """The networks of a model and one of the losses above."""
+    encoder, decoder = networks(images.device, kind)[:2]
     parameters = [*encoder.parameters(), *decoder.parameters()]
     return loop(lambda x: loss(encoder, decoder, x, len(images)), parameters, images, batch_size, steps)
+
+
+def bare_adversarial(images: Tensor, batch_size: int, steps: int) -> Contender:
+    """The two steps of the adversarial VAE as one writes them down."""
+    encoder, decoder, discriminator = networks(images.device, AdversarialVAE)
+    generator = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=RATE)
+    judge = torch.optim.Adam(discriminator.parameters(), lr=RATE)
+
+    def run() -> tuple[float, float]:
+        with Timer(images.device) as timer:
+            total, order = 0.0, torch.randperm(len(images), device=images.device)
+            for step in range(steps):
+                x = images[order[step * batch_size : (step + 1) * batch_size]]
+                kept = {}
+
+                def decode(z, kept=kept):
+                    kept["logits"] = decoder(z)
+                    return kept["logits"]
+
+                loss = bare_tcvae_loss(encoder, decode, x, len(images))
+                fake = torch.sigmoid(kept["logits"])
+                loss = loss + deception_loss(discriminator(fake)).mean()
+                generator.zero_grad()
+                loss.backward()
+                generator.step()
+                judgement = discriminator_loss(discriminator(x), discriminator(fake.detach())).mean()
+                judge.zero_grad()
+                judgement.backward()
+                judge.step()
+                total = total + loss.detach()
+            mean = float(total) / steps
+        return timer.seconds, mean
+
+    return run
 
 
 def medlatent(kind: type[LatentModel], precision: str, images: Tensor, batch_size: int, steps: int) -> Contender:
@@ -126,11 +169,10 @@ def medlatent(kind: type[LatentModel], precision: str, images: Tensor, batch_siz
 
 def build(kind: type[LatentModel]) -> LatentModel:
     """A model with the weights of :func:`networks`; variance 1 makes its reconstruction term pythae's."""
-    options = {"beta": BETA, "estimator": "mws"} if kind is BetaTCVAE else {}
+    options = {"beta": BETA, "estimator": "mws"} if issubclass(kind, BetaTCVAE) else {}
     model = kind(latent_dim=LATENT_DIM, variance=1.0, learning_rate=RATE, **options)
-    encoder, decoder = networks(torch.device("cpu"))
-    model.encoder.load_state_dict(encoder.state_dict())
-    model.decoder.load_state_dict(decoder.state_dict())
+    for name, net in zip(("encoder", "decoder", "discriminator"), networks(torch.device("cpu"), kind), strict=False):
+        getattr(model, name).load_state_dict(net.state_dict())
     return model
 
 
@@ -261,6 +303,23 @@ def pythae_contenders(images: Tensor, batch_size: int, steps: int) -> dict[str, 
     return found | {"pythae BetaTCVAE, its trainer": run}
 
 
+def residual_contenders(images: Tensor, batch_size: int, steps: int) -> dict[str, Contender]:
+    """The five systems of Sarhan et al., and the two new ones in bare loops."""
+    setting = images, batch_size, steps
+    found = {
+        "bare residual": bare(bare_tcvae_loss, *setting, kind=ResidualTCVAE),
+        "bare adversarial": bare_adversarial(*setting),
+    }
+    precisions = ["float32"]
+    if choose_precision("auto", images.device) != torch.float32:
+        precisions.append("bfloat16")
+    for precision in precisions:
+        for kind in (VAE, BetaVAE, BetaTCVAE, ResidualTCVAE, AdversarialVAE):
+            name = f"medlatent {kind.__name__}, {precision}"
+            found[name] = medlatent(kind, "auto" if precision == "bfloat16" else precision, *setting)
+    return found
+
+
 def contenders(images: Tensor, batch_size: int, steps: int) -> dict[str, Contender]:
     """Everyone who takes part, by name, in the order of the turns."""
     setting = images, batch_size, steps
@@ -283,9 +342,18 @@ def contenders(images: Tensor, batch_size: int, steps: int) -> dict[str, Contend
     return found
 
 
-def compare(images: Tensor, batch_size: int, steps: int, rounds: int) -> None:
+def floor_and_peer(name: str) -> tuple[str, str | None]:
+    """Whom a contender is compared with."""
+    if "residual" in name.lower():
+        return "bare residual", None
+    if "adversarial" in name.lower():
+        return "bare adversarial", None
+    return ("bare VAE", None) if " VAE" in name else ("bare beta-TCVAE", "pythae BetaTCVAE, bare loop")
+
+
+def compare(images: Tensor, batch_size: int, steps: int, rounds: int, take_part: Callable = contenders) -> None:
     """Prints one table."""
-    found = contenders(images, batch_size, steps)
+    found = take_part(images, batch_size, steps)
     wall: dict[str, list[float]] = {name: [] for name in found}
     processor: dict[str, list[float]] = {name: [] for name in found}
     losses = {}
@@ -296,12 +364,11 @@ def compare(images: Tensor, batch_size: int, steps: int, rounds: int) -> None:
             if turn:  # the first round warms up
                 wall[name].append(seconds)
                 processor[name].append(time.process_time() - began)
-    print(f"{'':32}{'images/s':>10}{'to bare':>14}{'to pythae':>14}{'loss':>10}")
+    print(f"{'':36}{'images/s':>10}{'s/1000 steps':>14}{'to bare':>14}{'to pythae':>14}{'loss':>10}")
     for name in found:
-        floor = "bare VAE" if " VAE" in name else "bare beta-TCVAE"
-        peer = "pythae BetaTCVAE, bare loop" if " VAE" not in name else None
-        cells = f"{name:32}{steps * batch_size / statistics.median(wall[name]):>10,.0f}"
-        for other in (floor, peer):
+        median = statistics.median(wall[name])
+        cells = f"{name:36}{steps * batch_size / median:>10,.0f}{1000 * median / steps:>14.0f}"
+        for other in floor_and_peer(name):
             both = [f"{ratio(times[other], times[name]):.2f}" for times in (wall, processor)] if other in found else []
             cells += f"{' '.join(f'({r})' if i else r for i, r in enumerate(both)):>14}"
         print(f"{cells}{losses[name]:>10.2f}")
@@ -319,6 +386,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512, help="images a round: so many steps as that makes")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--systems", choices=["plain", "residual"], default="plain")
     options = parser.parse_args()
 
     device = torch.device(options.device)
@@ -329,7 +397,8 @@ def main() -> None:
         for batch_size in options.batch_sizes:
             load = os.getloadavg()[0]
             print(f"\nbatch {batch_size}, {threads} thread(s), {device}, load average before {load:.1f}")
-            compare(images, batch_size, max(1, options.images // batch_size), options.rounds)
+            take_part = residual_contenders if options.systems == "residual" else contenders
+            compare(images, batch_size, max(1, options.images // batch_size), options.rounds, take_part)
 
 
 if __name__ == "__main__":

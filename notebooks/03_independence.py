@@ -534,10 +534,10 @@ assert not torch.allclose(wrong.diagonal(), correct.diagonal())
 # %% [markdown]
 # ## The model
 #
-# The model's update has the same shape as the VAE's. One line differs.
+# The model's loss has the same shape as the VAE's. One line differs. The step of Adam on it is that of the VAE.
 
 # %% tags=["remove-input"]
-explore.show_source(BetaTCVAE.update)
+explore.show_source(BetaTCVAE.terms)
 
 # %% tags=["check-independence-6"]
 images = lesion.generate(

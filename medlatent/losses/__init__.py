@@ -1,5 +1,6 @@
 """Losses: one function per numbered equation, nothing hidden in a reduction."""
 
+from .adversarial import deception_loss, discriminator_loss
 from .elbo import (
     bernoulli_nll,
     beta_vae_objective,
@@ -14,6 +15,8 @@ __all__ = [
     "KLDecomposition",
     "bernoulli_nll",
     "beta_vae_objective",
+    "deception_loss",
+    "discriminator_loss",
     "gaussian_log_density",
     "gaussian_nll",
     "kl_decomposition",

@@ -64,12 +64,13 @@ class BetaTCVAE(VAE):
                 f"set the model's dataset_size to {images}, or build it without one"
             )
 
-    def update(self, images: Tensor) -> dict[str, Tensor]:
-        """One step of Adam on a batch ``(B, C, H, W)`` in [0, 1].
+    def terms(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The terms of the loss on a batch ``(B, C, H, W)`` in [0, 1], with their gradients.
 
         Returns:
             ``loss``, ``reconstruction``, ``mutual_information``, ``total_correlation`` and ``dimension_wise_kl``, the
-            last three unweighted: means over the batch of sums over pixels and over dimensions.
+            last three unweighted: means over the batch of sums over pixels and over dimensions. And the logits of the
+            reconstructions, ``(B, C, H, W)``.
 
         Raises:
             ValueError: ``dataset_size`` is unknown or smaller than the batch.
@@ -78,17 +79,29 @@ class BetaTCVAE(VAE):
             raise ValueError("dataset_size is unknown: pass it to the constructor, or train with medlatent.training")
         mean, logvar = self.encode(images)
         z = reparametrise(mean, logvar)
-        reconstruction = self.reconstruction_loss(self.logits(z), images).mean()
+        logits = self.logits(z)
+        reconstruction = self.reconstruction_loss(logits, images).mean()
         information, correlation, dimension_wise = kl_decomposition(z, mean, logvar, self.dataset_size, self.estimator)
-        loss = reconstruction + information + self.beta * correlation + dimension_wise
-
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        return {
-            "loss": loss.detach(),
-            "reconstruction": reconstruction.detach(),
-            "mutual_information": information.detach(),
-            "total_correlation": correlation.detach(),
-            "dimension_wise_kl": dimension_wise.detach(),
+        terms = {
+            "loss": reconstruction + information + self.beta * correlation + dimension_wise,
+            "reconstruction": reconstruction,
+            "mutual_information": information,
+            "total_correlation": correlation,
+            "dimension_wise_kl": dimension_wise,
         }
+        return terms, logits
+
+    def update(self, images: Tensor) -> dict[str, Tensor]:
+        """One step of Adam on a batch ``(B, C, H, W)`` in [0, 1].
+
+        Returns:
+            The terms of the loss, see :meth:`terms`, detached.
+
+        Raises:
+            ValueError: ``dataset_size`` is unknown or smaller than the batch.
+        """
+        terms, _ = self.terms(images)
+        self.optimiser.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        self.optimiser.step()
+        return {name: term.detach() for name, term in terms.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..losses import bernoulli_nll, beta_vae_objective, kl_to_standard_normal, reparametrise, squared_error
 from ..nets import ConvDecoder, ConvEncoder
@@ -57,9 +57,12 @@ class VAE(LatentModel):
         if not variance > 0:
             raise ValueError(f"variance must be positive, got {variance}")
         self.latent_dim = latent_dim
-        self.encoder = ConvEncoder(channels, size, outputs=2 * latent_dim)
-        self.decoder = ConvDecoder(latent_dim, channels, size)
+        self.encoder, self.decoder = self.networks(latent_dim, channels, size)
         self.optimiser = torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)
+
+    def networks(self, latent_dim: int, channels: int, size: int) -> tuple[nn.Module, nn.Module]:
+        """The encoder, to 2 ``latent_dim`` outputs, and the decoder, to logits; a subclass may take others."""
+        return ConvEncoder(channels, size, outputs=2 * latent_dim), ConvDecoder(latent_dim, channels, size)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and log-variance, ``(B, D)`` each, of q(z|x) for images ``(B, C, H, W)`` in [0, 1]."""

@@ -13,7 +13,8 @@ WIDTHS = (32, 32, 64, 64)
 HIDDEN = 256
 
 
-def _feature_side(size: int) -> int:
+def feature_side(size: int) -> int:
+    """The side of the last feature map, 1/16 of the image's."""
     if size < 16 or size % 16:
         raise ValueError(f"size: four halvings need a multiple of 16 pixels, got {size}")
     return size // 16
@@ -32,7 +33,7 @@ class ConvEncoder(nn.Sequential):
     """
 
     def __init__(self, channels: int = 3, size: int = 64, outputs: int = 64) -> None:
-        side = _feature_side(size)
+        side = feature_side(size)
         a, b, c, d = WIDTHS
         super().__init__(
             nn.Conv2d(channels, a, 4, stride=2, padding=1),
@@ -63,7 +64,7 @@ class ConvDecoder(nn.Sequential):
     """
 
     def __init__(self, latent_dim: int = 32, channels: int = 3, size: int = 64) -> None:
-        side = _feature_side(size)
+        side = feature_side(size)
         a, b, c, d = WIDTHS
         super().__init__(
             nn.Linear(latent_dim, HIDDEN),
