@@ -345,9 +345,10 @@ picture_of_zero = "a"
 # their dB, or the dB of their mean error. With intensities in $[0, 1]$ and the error $\mathrm{MSE}_n$ of image $n$ out of $N$,
 #
 # $$
-# \frac1N \sum_{n=1}^{N} 10 \log_{10} \frac{1}{\mathrm{MSE}_n}
-# \qquad \text{and} \qquad
+# \begin{gathered}
+# \frac1N \sum_{n=1}^{N} 10 \log_{10} \frac{1}{\mathrm{MSE}_n} \quad \text{and} \\
 # 10 \log_{10} \frac{1}{\frac1N \sum_{n=1}^{N} \mathrm{MSE}_n} .
+# \end{gathered}
 # $$
 #
 # Write both from the images, without `psnr`.

@@ -66,9 +66,13 @@ _ = torch.manual_seed(seed)
 # *Derive and implement, 15 minutes, 3 points.* The chapter states {eq}`eq-independence-4` for a correlation matrix, and gives no proof. Take a
 # Gaussian with mean 0 and any covariance $\Sigma$. Its marginals are Gaussians with the variances $\Sigma_{jj}$, so that
 #
-# $$ \mathrm{TC} = \mathrm{KL}\!\left(\mathcal{N}(0, \Sigma) \,\|\, \mathcal{N}(0, \mathrm{diag}\,\Sigma)\right), \qquad
+# $$
+# \begin{aligned}
+# \mathrm{TC} &= \mathrm{KL}\!\left(\mathcal{N}(0, \Sigma) \,\|\, \mathcal{N}(0, \mathrm{diag}\,\Sigma)\right), \\
 # \mathrm{KL}\!\left(\mathcal{N}(0, \Sigma) \,\|\, \mathcal{N}(0, \Lambda)\right)
-# = \tfrac12 \left( \mathrm{tr}(\Lambda^{-1} \Sigma) - D + \log \frac{\det \Lambda}{\det \Sigma} \right) . $$
+# &= \tfrac12 \left( \mathrm{tr}(\Lambda^{-1} \Sigma) - D + \log \frac{\det \Lambda}{\det \Sigma} \right) .
+# \end{aligned}
+# $$
 #
 # Put $\Lambda = \mathrm{diag}\,\Sigma$, and find which terms cancel. Then write the function with PyTorch's own operations, so that a gradient can flow through it.
 # It has to work for 60 dimensions, whose determinant is too small for a 32-bit float.
@@ -331,8 +335,10 @@ def mss_log_weights(other, dataset_size):
 # *Implement, 15 minutes, 3 points.* The total correlation needs $\log q(z)$ and $\log \prod_j q(z_j)$. For sample $m$ and any weights $w_{mi}$,
 #
 # $$
-# \log q(z^{(m)}) \approx \log \sum_{i=1}^{B} w_{mi} \prod_{j=1}^{D} q(z_j^{(m)} \mid n_i), \qquad
-# \log \prod_{j=1}^{D} q(z_j^{(m)}) \approx \sum_{j=1}^{D} \log \sum_{i=1}^{B} w_{mi}\, q(z_j^{(m)} \mid n_i) .
+# \begin{aligned}
+# \log q(z^{(m)}) &\approx \log \sum_{i=1}^{B} w_{mi} \prod_{j=1}^{D} q(z_j^{(m)} \mid n_i), \\
+# \log \prod_{j=1}^{D} q(z_j^{(m)}) &\approx \sum_{j=1}^{D} \log \sum_{i=1}^{B} w_{mi}\, q(z_j^{(m)} \mid n_i) .
+# \end{aligned}
 # $$
 #
 # The two differ in one thing only: whether dimensions are put together before or after the sum over images. Write both, with `torch.logsumexp` and

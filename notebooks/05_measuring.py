@@ -903,7 +903,7 @@ assert abs(turned["MIG"][120] - turned["MIG"][0]) < 0.05
 #
 # Metrics of {term}`reconstructions <reconstruction>` have blind spots, too. Here are phantoms damaged in three ways by
 # *exactly the same* squared error: blurred, with noise, and brighter everywhere. The {term}`PSNR` cannot tell them apart.
-# The structural similarity {term}`SSIM` compares means, variances and covariances in small windows. Where the window is a
+# The structural similarity {term}`SSIM` {cite:p}`wang2004` compares means, variances and covariances in small windows. Where the window is a
 # Gaussian of 11×11 pixels or a square of 7×7, the numbers differ.
 
 # %%
@@ -968,7 +968,7 @@ explore.show(
 # ### Distances in a network
 #
 # People do not compare pixels. The *learned perceptual image patch similarity*, LPIPS
-# ([Zhang et al. 2018](https://doi.org/10.1109/CVPR.2018.00068)), compares what a network sees. Both images pass through it.
+# {cite:p}`zhang2018`, compares what a network sees. Both images pass through it.
 # In layer $l$, at each of the $H_l \times W_l$ positions $p$, the features are scaled to unit length, $\hat y_{lp}$. The distance
 # is their squared difference, with a weight $w_l$ for each channel:
 #
@@ -1035,7 +1035,7 @@ show_table(of_images.iloc[-2:], 4)
 # need not care. Compare such distances for one network only, and name it.
 #
 # **Generated images** have no original to be compared with. There one compares *sets*. The {term}`Fréchet distance`
-# ([Heusel et al. 2017](https://arxiv.org/abs/1706.08500)) fits one Gaussian to a network's features of real images and one to
+# {cite:p}`heusel2017` fits one Gaussian to a network's features of real images and one to
 # those of generated images, and measures how far apart the two are. It sees wrong means and missing variety, and nothing that
 # the network does not. {py:mod}`medlatent.metrics.generation` has it, with the inception score and the accuracy of a classifier on
 # images that were generated for a class. The chapters on models that generate, such as that on style and content, will use
