@@ -173,7 +173,7 @@ assert explorer.error < 0.5 / 255
 # A notebook that was executed with papermill or nbclient holds the explorer, with everything it needs, in its metadata.
 # Jupyter Book puts that into the page. Two files of this book bring it to life: `book/widgets.py`, which moves the
 # large parts into files that are loaded when a reader comes near, and `book/_static/widget_host.js`, named in `_config.yml` under
-# `nb_ipywidgets_js`. They know nothing of this course. Any widget written with [anywidget](https://anywidget.dev) lives by them, as long as its
+# `html_js_files`. They know nothing of this course. Any widget written with [anywidget](https://anywidget.dev) lives by them, as long as its
 # own script needs no kernel. Controls that do need one say so.
 #
 # {py:class}`medlatent.explore.Explorer` lists all arguments.
