@@ -38,6 +38,7 @@ def test_a_record_can_be_checked_without_any_download(path: Path):
     assert any(entry["source"] not in REAL for entry in record.metrics.values())
 
 
+@pytest.mark.recorded
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
 def test_recorded_numbers_are_computed_again(path: Path):
     for key, values in Record.read(path).reevaluate().items():
