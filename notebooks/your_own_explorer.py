@@ -53,7 +53,7 @@ settings = choose(
 )
 
 # %% [markdown]
-# ## In five lines
+# ## A decoder is enough
 #
 # A decoder is a `torch.nn.Module` that makes images $(B, C, H, W)$ in $[0, 1]$ of codes $(B, D)$. This one has not been
 # trained: turn its knobs and see what an untrained network draws.
@@ -66,8 +66,8 @@ from medlatent.explore import Explorer
 
 torch.manual_seed(seed)
 decoder = nn.Sequential(
-    nn.Unflatten(1, (8, 1, 1)),
-    nn.ConvTranspose2d(8, 32, 8),
+    nn.Linear(8, 32 * 8 * 8),
+    nn.Unflatten(1, (32, 8, 8)),
     nn.Tanh(),
     nn.Upsample(scale_factor=4),
     nn.Conv2d(32, 3, 5, padding=2),

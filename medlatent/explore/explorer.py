@@ -27,6 +27,7 @@ WEB = Path(__file__).parent / "web"
 SCRIPTS = ("network.js", "traverse.js", "map.js", "walk.js", "explorer.js")
 VIEWS = ("traverse", "map", "walk")
 POINTS = 400  # of the map
+ROUNDING = 1e-3  # by which intensities may lie outside [0, 1]
 PROBES = 64  # codes on which the rounded weights are compared with the model
 
 
@@ -108,7 +109,7 @@ class Explorer(anywidget.AnyWidget):
         title: str = "",
     ) -> None:
         width = getattr(model, "latent_dim", None) if latent_dim is None else latent_dim
-        if not isinstance(width, int) or width < 1:
+        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
             raise ValueError(f"latent_dim: the model says {width!r}; pass the dimension of its code")
         start = np.zeros(width) if code is None else np.asarray(_plain(code), dtype=float)
         if start.shape != (width,) or not np.isfinite(start).all():
@@ -116,15 +117,17 @@ class Explorer(anywidget.AnyWidget):
         names = [f"z{d}" for d in range(width)] if names is None else list(names)
         if len(names) != width:
             raise ValueError(f"names: {len(names)} for {width} dimensions")
-        low, high = limits
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise ValueError(f"limits: expected two numbers, the smaller one first, got {limits}")
+        if len(limits) != 2 or not (math.isfinite(limits[0]) and math.isfinite(limits[1]) and limits[0] < limits[1]):
+            raise ValueError(f"limits: expected two finite numbers, the smaller one first, got {limits}")
 
         nats, points = [], np.zeros((0, width), np.float32)
         given = [] if posteriors is None else posteriors if isinstance(posteriors, tuple | list) else [posteriors]
         given = [torch.as_tensor(_plain(p)).float() for p in given]
         if len(given) > 2 or any(p.shape != (len(p), width) or p.shape != given[0].shape for p in given):
             raise ValueError(f"posteriors: expected two of (N, {width}), got {[tuple(p.shape) for p in given]}")
+        if any(not len(p) or not p.isfinite().all() for p in given):
+            what = "a value is not finite; leave those images out" if len(given[0]) else "there are none; pass None"
+            raise ValueError(f"posteriors: {what}")
         if given:
             points = given[0][:POINTS].numpy()
         if len(given) == 2:
@@ -135,12 +138,15 @@ class Explorer(anywidget.AnyWidget):
         order = [int(d) for d in dimensions]
         if not order:
             raise ValueError("dimensions: name at least one that gets a slider")
+        if repeated := [d for d in order if order.count(d) > 1]:
+            raise ValueError(f"dimensions: {repeated[0]} is named more than once")
+        if wrong := [step for step in walk or [] if len(step) != 2 or not math.isfinite(step[1])]:
+            raise ValueError(f"walk: expected pairs of a dimension and a finite value, got {wrong[0]}")
         for name, chosen in (("dimensions", order), ("walk", [d for d, _ in walk or []])):
             if wrong := [d for d in chosen if not 0 <= d < width]:
                 raise ValueError(f"{name}: there is no dimension {wrong[0]}, the code has {width}")
         if walk is None:
             walk = [step for d in order[:4] for step in ((d, 2.0), (d, -2.0), (d, float(start[d])))]
-
         if not walk:
             raise ValueError("walk: name at least one (dimension, value); for no walk, pass views")
         possible = [view for view in VIEWS if view != "map" or (len(points) and width > 1)]
@@ -148,14 +154,22 @@ class Explorer(anywidget.AnyWidget):
         if wrong := [view for view in views if view not in possible]:
             why = "; it needs posteriors and two dimensions" if wrong[0] == "map" else ""
             raise ValueError(f"views: {wrong[0]!r} is none of {', '.join(possible)}{why}")
+        if not views:
+            raise ValueError(f"views: name at least one of {', '.join(possible)}")
 
         decode = _decoding(model)
         with _single_precision(model):
+            try:
+                with torch.no_grad():
+                    decode(torch.zeros(1, width, device=_device(decode)))
+            except RuntimeError as error:  # of the first layer that the code does not fit
+                reason = str(error).partition("\n")[0]
+                raise ValueError(f"model: cannot decode a code of latent_dim = {width} numbers: {reason}") from None
             decoder = trace(decode, torch.zeros(1, width))
             (shape,) = (decoder.shapes[i] for i in decoder.outputs[:1])
             if len(shape) != 3 or shape[0] not in (1, 3):
                 raise ValueError(f"model: makes {shape} of a code; an explorer needs images (1 or 3, H, W)")
-            strip, encoder = self._strip(model, images, shape)
+            strip, encoder = self._strip(model, images, shape, width)
             probes = points[:PROBES] if len(points) else np.zeros((0, width))
             error = _rounding_error(decode, decoder, torch.from_numpy(probes).float(), width)
         image_names = [f"image {i + 1}" for i in range(len(strip))] if image_names is None else list(image_names)
@@ -172,7 +186,7 @@ class Explorer(anywidget.AnyWidget):
             names=names,
             nats=nats,
             order=order,
-            limits=[float(low), float(high)],
+            limits=[float(limit) for limit in limits],
             images=strip.tobytes(),
             image_shape=list(strip.shape),
             image_names=image_names,
@@ -186,15 +200,26 @@ class Explorer(anywidget.AnyWidget):
         )
 
     @staticmethod
-    def _strip(model: nn.Module, images: Tensor | None, shape: list[int]) -> tuple[np.ndarray, Network | None]:
+    def _strip(
+        model: nn.Module, images: Tensor | None, shape: list[int], width: int
+    ) -> tuple[np.ndarray, Network | None]:
         """The images as bytes, and the encoder that goes with them."""
         if images is None:
             return np.zeros((0, *shape), np.uint8), None
         if images.ndim != 4 or list(images.shape[1:]) != shape:
             raise ValueError(f"images: expected (M, {', '.join(map(str, shape))}), got {tuple(images.shape)}")
+        if not len(images):
+            raise ValueError("images: there are none; pass None")
+        if not images.is_floating_point() or not ((images >= -ROUNDING) & (images <= 1 + ROUNDING)).all():
+            raise ValueError(
+                f"images: expected floats in [0, 1], got {images.dtype} from {images.min():.4g} to {images.max():.4g}"
+            )
         if not hasattr(model, "encode"):
             raise ValueError("images: to encode them the model needs a method encode(images)")
         encoder = trace(_Function(model, "encode"), torch.zeros(1, *shape))
+        if encoder.shapes[encoder.outputs[0]] != [width]:
+            made = encoder.shapes[encoder.outputs[0]]
+            raise ValueError(f"model: encodes an image as {made}; an explorer needs a code of {[width]}")
         return (images.cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy(), encoder
 
     @traitlets.validate("code")
@@ -243,13 +268,17 @@ def _decoding(model: nn.Module) -> _Function:
     return _Function(model, "decode" if hasattr(model, "decode") else "forward")
 
 
+def _device(module: nn.Module) -> torch.device:
+    return next(iter(module.parameters()), torch.zeros(0)).device
+
+
 class _Decoder:
     """A decoder with the names that figures ask for."""
 
     def __init__(self, decoder: nn.Module, latent_dim: int) -> None:
         self.latent_dim = latent_dim
         self.decode = decoder
-        self.device = next(iter(decoder.parameters()), torch.zeros(0)).device
+        self.device = _device(decoder)
 
 
 @contextmanager
@@ -271,10 +300,14 @@ def _rounding_error(decode: nn.Module, network: Network, codes: Tensor, width: i
     """The largest difference of a pixel between the model and the network with rounded weights."""
     if not len(codes):
         codes = torch.randn(PROBES, width, generator=torch.Generator().manual_seed(0))
-    device = next(iter(decode.parameters()), codes).device
     with torch.inference_mode():
-        images = decode(codes.to(device))
+        images = decode(codes.to(_device(decode)))
         images = images[0] if isinstance(images, tuple) else images
+        if not images.isfinite().all() or images.min() < -ROUNDING or images.max() > 1 + ROUNDING:
+            raise ValueError(
+                f"model: makes values from {images.min():.3g} to {images.max():.3g} of codes; an explorer needs images "
+                "in [0, 1]. Let decode end in a sigmoid, or scale what it makes"
+            )
         return float((images.cpu() - network.run(codes)[0]).abs().max())
 
 

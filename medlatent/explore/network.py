@@ -153,13 +153,17 @@ def trace(module: nn.Module, *examples: Tensor) -> Network:
 
     Raises:
         ValueError: the module computes something that the steps do not have; the message names the operation and the
-            layer. Or a weight is not finite, or beyond what 16 bits hold.
+            layer. Or torch.export cannot follow it. Or a weight is not finite, or beyond what 16 bits hold.
     """
     training = module.training
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # what torch.export says of itself
-            program = torch.export.export(module.eval(), tuple(e[:1].cpu() for e in examples), strict=False)
+            try:
+                program = torch.export.export(module.eval(), tuple(e[:1].cpu() for e in examples), strict=False)
+            except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
+                reason = str(error).strip().partition("\n")[0]
+                raise ValueError(f"{type(module).__name__}: torch.export cannot follow it: {reason}") from error
             if not all(map(_known, program.graph.nodes)):
                 # Takes a second: functions in place of what changes its input, and larger operations in parts.
                 program = program.run_decompositions({})

@@ -262,6 +262,21 @@ def test_explorers_share_what_they_load(open_page, site):
     assert len(asked) == len(set(asked))
 
 
+def test_the_length_of_a_code_is_judged_by_the_prior(open_page, site):
+    """‖z‖² of a draw is chi-squared: its central 95 per cent are typical, with eight dimensions 2.2 to 17.5."""
+    page = open_page(f"{site}/notebooks/your_own_explorer.html")
+    box = wake(page)
+    said = box.locator(".norm .note")
+    slider = box.locator("input[type=range][data-dimension='0']").first
+    for value, verdict in ((0.0, "nearer"), (1.3, "nearer"), (1.7, "typical"), (3.0, "typical")):
+        now = frames(box)
+        slider.evaluate(
+            "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', { bubbles: true })); }", str(value + 0.01)
+        )
+        settle(page, box, now)
+        assert verdict in said.inner_text(), value
+
+
 def test_buttons(start):
     page, box, state = start
     first = picture(box)

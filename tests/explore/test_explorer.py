@@ -1,6 +1,7 @@
 """What an explorer carries: networks, codes, images, each as its front end reads it; and what it refuses."""
 
 import base64
+import math
 import re
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_the_error_of_the_rounded_weights_is_measured():
 
 
 def test_images_are_bytes(model):
-    images = torch.tensor([0.0, 0.5, 1.0, 2.0]).view(4, 1, 1, 1).expand(4, 1, 16, 16)
+    images = torch.tensor([0.0, 0.5, 1.0, 1.0001]).view(4, 1, 1, 1).expand(4, 1, 16, 16)
     stored = np.frombuffer(Explorer(model, images=images).images, np.uint8).reshape(4, -1)[:, 0]
     assert stored.tolist() == [0, 128, 255, 255]
 
@@ -162,16 +163,32 @@ def test_networks_of_one_model_are_the_same(model):
         ({"code": [1, 2]}, "code: expected 5 finite numbers"),
         ({"code": [float("inf")] * 5}, "code: expected 5 finite numbers"),
         ({"names": ["a"]}, "names: 1 for 5 dimensions"),
-        ({"limits": (2, -2)}, "limits: expected two numbers, the smaller one first"),
+        ({"latent_dim": True}, "latent_dim: the model says True"),
+        ({"latent_dim": 7}, "model: cannot decode a code of latent_dim = 7 numbers: mat1 and mat2 shapes"),
+        ({"limits": (2, -2)}, "limits: expected two finite numbers, the smaller one first"),
+        ({"limits": (-math.inf, 2)}, "limits: expected two finite numbers"),
+        ({"limits": (1,)}, "limits: expected two finite numbers"),
+        ({"dimensions": [0, 1, 0]}, "dimensions: 0 is named more than once"),
         ({"dimensions": [0, 5]}, "dimensions: there is no dimension 5"),
         ({"dimensions": []}, "dimensions: name at least one"),
         ({"walk": []}, "walk: name at least one"),
         ({"walk": [(-1, 0.0)]}, "walk: there is no dimension -1"),
+        ({"walk": [(0, 1.0), (1, math.nan)]}, "walk: expected pairs of a dimension and a finite value, got (1, nan)"),
+        ({"walk": [(0, 1.0, 2.0)]}, "walk: expected pairs"),
+        ({"views": []}, "views: name at least one of traverse, walk"),
         ({"views": ["fly"]}, "views: 'fly' is none of traverse, walk"),
         ({"views": ["map"]}, "it needs posteriors"),
         ({"posteriors": (torch.zeros(3, 4), torch.zeros(3, 4))}, "posteriors: expected two of (N, 5)"),
+        ({"posteriors": (torch.zeros(0, 5), torch.zeros(0, 5))}, "posteriors: there are none"),
+        ({"posteriors": torch.full((3, 5), math.nan)}, "posteriors: a value is not finite"),
         ({"labels": {"size": [1.0]}}, "labels: 'size' has the shape (1,) for no posteriors"),
         ({"images": torch.zeros(2, 3, 16, 16)}, "images: expected (M, 1, 16, 16), got (2, 3, 16, 16)"),
+        ({"images": torch.zeros(0, 1, 16, 16)}, "images: there are none"),
+        (
+            {"images": torch.full((1, 1, 16, 16), 255, dtype=torch.uint8)},
+            "images: expected floats in [0, 1], got torch.uint8 from 255 to 255",
+        ),
+        ({"images": torch.full((1, 1, 16, 16), -0.5)}, "images: expected floats in [0, 1], got torch.float32 from -0"),
         ({"images": torch.zeros(2, 1, 16, 16), "image_names": ["a"]}, "image_names: 1 for 2 images"),
     ],
 )
@@ -196,8 +213,34 @@ def test_models_that_do_not_fit():
     images = nn.Sequential(nn.Linear(3, 16), nn.Unflatten(1, (1, 4, 4)))
     with pytest.raises(ValueError, match="needs a method encode"):
         Explorer(images, latent_dim=3, images=torch.zeros(1, 1, 4, 4))
+    with pytest.raises(ValueError, match=re.escape("makes values from -1 to 1 of codes; an explorer needs images")):
+        Explorer(nn.Sequential(nn.Unflatten(1, (1, 1, 3)), nn.Hardtanh()), latent_dim=3)
     with pytest.raises(ValueError, match=r"'model\.1' \(LSTM\)"):
         Explorer(nn.Sequential(nn.Linear(3, 4), nn.LSTM(4, 4)), latent_dim=3)
+
+
+def test_a_module_that_depends_on_what_it_computes():
+    class Branches(nn.Module):
+        def forward(self, codes):
+            return codes.view(-1, 1, 1, 3).sigmoid() if codes.sum() > 0 else codes.view(-1, 1, 3, 1).sigmoid()
+
+    with pytest.raises(ValueError, match=r"torch\.export cannot follow it") as error:
+        Explorer(Branches(), latent_dim=3)
+    assert len(str(error.value)) < 300
+
+
+def test_an_encoder_of_other_codes():
+    class Crossed(nn.Module):
+        latent_dim = 3
+
+        def encode(self, images):
+            return images.flatten(1)
+
+        def decode(self, codes):
+            return torch.cat([codes, codes], 1).sigmoid().view(-1, 1, 3, 2)
+
+    with pytest.raises(ValueError, match=re.escape("encodes an image as [6]; an explorer needs a code of [3]")):
+        Explorer(Crossed(), images=torch.rand(2, 1, 3, 2))
 
 
 def test_codes_without_posteriors(model):
@@ -217,7 +260,7 @@ def test_a_module_that_encodes_and_decodes():
             return images.flatten(1) * 2
 
         def decode(self, codes):
-            return (codes / 2).unflatten(1, (1, 4, 4))
+            return (codes / 2).clamp(0, 1).unflatten(1, (1, 4, 4))
 
     explorer = Explorer(Scale(), images=torch.rand(2, 1, 4, 4))
     assert set(explorer.networks) == {"decoder", "encoder"}

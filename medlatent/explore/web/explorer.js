@@ -349,7 +349,9 @@ function normGauge(dimensions) {
       element("div", { class: "gauge", "aria-hidden": "true" }, band, mark)),
     update(code) {
       const norm = code.reduce((sum, z) => sum + z * z, 0);
-      const distance = (norm - dimensions) / spread;
+      // A sum of few squares is skewed; its cube root is nearly normal (Wilson and Hilferty, 1931).
+      const variance = 2 / (9 * dimensions);
+      const distance = (Math.cbrt(norm / dimensions) - (1 - variance)) / Math.sqrt(variance);
       value.textContent = norm.toFixed(1);
       mark.style.left = percent(norm);
       verdict.textContent = Math.abs(distance) <= 2 ? "typical."
