@@ -1,10 +1,9 @@
-"""``python -m medlatent train | evaluate | list``: runs outside a notebook, and their records."""
+"""``python -m medlatent train | evaluate | compact | list``: runs outside a notebook, and their records."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
-import hashlib
 import json
 import shlex
 import sys
@@ -14,7 +13,7 @@ import torch
 
 from .data import open_images, packed_folder
 from .data.sources import CARRIED, PHANTOMS, REAL
-from .models import LatentModel
+from .models import LatentModel, load
 from .nets import count_parameters
 from .profiles import TRAINING, choose
 from .results import (
@@ -22,6 +21,7 @@ from .results import (
     agrees,
     evaluation_entry,
     results_folder,
+    save_weights,
     surroundings,
     thin_history,
 )
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m medlatent", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="train | evaluate | list")
+    commands = parser.add_subparsers(required=True, metavar="train | evaluate | compact | list")
 
     run = commands.add_parser(
         "train",
@@ -85,6 +85,14 @@ def _parser() -> argparse.ArgumentParser:
         "--add", action="store_true", help="write into the records what is computed now and is not there"
     )
     check.set_defaults(command=_evaluate)
+
+    smaller = commands.add_parser(
+        "compact",
+        help="round the weights of records to 16 bits",
+        description="Round the weights of records to 16 bits and compute their numbers anew. The data must be at hand.",
+    )
+    smaller.add_argument("records", nargs="+", type=Path, help="JSON files")
+    smaller.set_defaults(command=_compact)
 
     show = commands.add_parser("list", help="what can be trained, on what, and what is recorded")
     show.set_defaults(command=_list)
@@ -177,12 +185,13 @@ def _train(options: argparse.Namespace) -> int:
         "citation": training.card.citation,
     }
 
-    # Numbers are computed as the check of the record will: on the CPU, in float32 and PyTorch's own memory layout.
-    model.to("cpu", memory_format=torch.contiguous_format).precision = torch.float32
+    # Numbers are computed as the check of the record will: from the weights in the file, on the CPU, in float32.
+    weights = options.out / options.slug / f"{name}.safetensors"
+    saved = save_weights(model, weights)
+    model = load(weights)
     metrics = {f"{options.data}/test": evaluation_entry(model, options.data, "test", options.images, options.data_seed)}
     if phantoms := PHANTOM_CHECK.get(options.data):
         metrics[f"{phantoms}/test"] = evaluation_entry(model, phantoms, "test", PHANTOM_CHECK_IMAGES, seed=1)
-    weights = model.save(options.out / options.slug / f"{name}.safetensors")
     path = Record(
         slug=options.slug,
         name=name,
@@ -190,11 +199,7 @@ def _train(options: argparse.Namespace) -> int:
         config=model.config,
         data=data,
         run=run,
-        weights={
-            "file": weights.name,
-            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-            "bytes": weights.stat().st_size,
-        },
+        weights=saved,
         history=thin_history(history.terms, history.values),
         metrics=metrics,
     ).write(options.out)
@@ -239,6 +244,25 @@ def _evaluate(options: argparse.Namespace) -> int:
                 failed += not same
                 print(f"  {key:<24} {name:<19} recorded {was:<12.6g} now {now:<12.6g} {'ok' if same else 'DIFFERS'}")
     return 1 if failed else 0
+
+
+def _compact(options: argparse.Namespace) -> int:
+    for path in options.records:
+        path = path.resolve()
+        record = Record.read(path)
+        if record.weights.get("dtype") == "float16":
+            print(f"{record.slug}/{record.name}: has 16 bits")
+            continue
+        rounded = record.compact(path.parent.parent)
+        rounded.write(path.parent.parent)
+        moved = [
+            f"{key} {name} {was:.6g} → {now:.6g}"
+            for key, entry in record.metrics.items()
+            for name, was in entry["values"].items()
+            if not agrees(was, now := rounded.metrics[key]["values"][name], name)
+        ]
+        print(f"{record.slug}/{record.name}: {'; '.join(moved) or 'no number moved by more than its tolerance'}")
+    return 0
 
 
 def _list(options: argparse.Namespace) -> int:

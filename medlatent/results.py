@@ -1,7 +1,8 @@
 """Records: what a long run produced, with everything needed to run it again and to check it.
 
-A record is a JSON file ``results/<slug>/<name>.json`` beside its weights ``<name>.safetensors``. Its numbers can be
-computed again from the weights, which the tests do: a record written by hand fails, and so do exchanged weights.
+A record is a JSON file ``results/<slug>/<name>.json`` beside its weights ``<name>.safetensors`` and its model card
+``<name>.md``. Its numbers can be computed again from the weights, which the tests do: a record written by hand fails,
+and so do exchanged weights.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import json
 import math
 import os
 import platform
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +23,7 @@ import numpy as np
 import torch
 
 from . import __version__
+from .cards import model_card
 from .data import ImageSet, open_images, packed_folder
 from .files import replacing
 from .losses import kl_to_standard_normal, squared_error
@@ -73,7 +77,7 @@ class Record:
         config: the constructor's arguments.
         data: what it was trained on, and under which licence.
         run: how: profile, steps, batch size, seed, precision, device, versions, commit, command, date, duration.
-        weights: ``file`` (beside the record), ``sha256``, ``bytes``.
+        weights: ``file`` (beside the record), ``sha256``, ``bytes``, ``dtype`` (where it is not float32).
         history: ``step`` and each term of the loss, averaged over windows of steps.
         metrics: for each evaluation set, how it is opened and the numbers.
     """
@@ -115,11 +119,12 @@ class Record:
         return record
 
     def write(self, folder: str | os.PathLike) -> Path:
-        """Writes ``<folder>/<slug>/<name>.json``."""
+        """Writes ``<folder>/<slug>/<name>.json``, and the model card ``<name>.md`` beside it."""
         path = Path(folder) / self.slug / f"{self.name}.json"
         fields = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        with replacing(path.with_suffix(".md")) as card, replacing(path) as record:
+            record.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            card.write_text(model_card(self), encoding="utf-8")
         return path
 
     def load_model(self, folder: str | os.PathLike | None = None) -> LatentModel:
@@ -144,6 +149,27 @@ class Record:
                 f"{self.model}({self.config})"
             )
         return model
+
+    def compact(self, folder: str | os.PathLike | None = None) -> Record:
+        """Rounds the weights to 16 bits, which halves them, and computes every number anew.
+
+        Returns:
+            The record of the rounded weights, which have taken the place of the others; write it.
+
+        Raises:
+            ValueError: an evaluation set is not at hand, so that its numbers cannot be computed; or what
+                :meth:`reevaluate` refuses. Nothing has changed then.
+        """
+        path = Path(results_folder() if folder is None else folder) / self.slug / self.weights["file"]
+        with tempfile.TemporaryDirectory() as elsewhere:
+            smaller = Path(elsewhere) / self.slug / self.weights["file"]
+            rounded = replace(self, weights=save_weights(self.load_model(folder), smaller))
+            now = rounded._evaluate(elsewhere)
+            if missing := [key for key in self.metrics if key not in now]:
+                raise ValueError(f"{self.slug}/{self.name}: {missing[0]} is not packed here")
+            with replacing(path) as temporary:
+                shutil.copyfile(smaller, temporary)
+        return replace(rounded, metrics={key: entry | {"values": now[key]} for key, entry in self.metrics.items()})
 
     def supplement(self, folder: str | os.PathLike | None = None) -> tuple[Record, list[str]]:
         """The record with the numbers that ``evaluate`` has learnt to compute since it was written.
@@ -203,6 +229,17 @@ class Record:
                 )
             found[key] = evaluate(model, images)
         return found
+
+
+def save_weights(model: LatentModel, path: Path) -> dict[str, object]:
+    """Writes the weights of a run in 16 bits, half of what everybody would download, and returns the record's entry."""
+    model.save(path, dtype=torch.float16)
+    return {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "bytes": path.stat().st_size,
+        "dtype": "float16",
+    }
 
 
 def find_record(slug: str, name: str) -> Record:

@@ -95,8 +95,26 @@ def recorded(tmp_path, packed):
         name="run",
         model="VAE",
         config=model.config,
-        data={"name": "packed"},
-        run={"steps": 3, "command": "é"},
+        data={
+            "name": "packed",
+            "source": "ham10000",
+            "split": "train",
+            "images": 12,
+            "licence": "CC BY-NC 4.0",
+            "citation": "Somebody (2018)",
+        },
+        run={
+            "steps": 3,
+            "batch_size": 4,
+            "seed": 0,
+            "precision": "float32",
+            "device": "cpu: a processor",
+            "torch": "2",
+            "seconds": 1234.5,
+            "finished": "2026-11-22T10:47:43+00:00",
+            "commit": "0" * 40,
+            "command": "é",
+        },
         weights={"file": "run.safetensors", "sha256": sha256(weights.read_bytes()).hexdigest(), "bytes": 1},
         history={"step": [1, 3], "loss": [2.5, 1.25]},
         metrics={"ham10000/test": evaluation_entry(model, "ham10000")},
@@ -262,7 +280,7 @@ class TestRecord:
         path = folder / "vae" / "run.json"
         assert Record.read(path) == record
         assert "é" in path.read_text(encoding="utf-8")
-        assert sorted(p.name for p in path.parent.iterdir()) == ["run.json", "run.safetensors"]
+        assert sorted(p.name for p in path.parent.iterdir()) == ["run.json", "run.md", "run.safetensors"]
 
     def test_no_file(self, tmp_path):
         with pytest.raises(FileNotFoundError, match=r"none\.json"):

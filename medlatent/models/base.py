@@ -78,9 +78,24 @@ class LatentModel(nn.Module):
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.precision)
 
-    def save(self, path: str | os.PathLike) -> Path:
-        """Writes the weights as safetensors, with the class name and ``config`` in the header."""
-        return save_tensors(path, self.state_dict(), FORMAT, VERSION, model=type(self).__name__, config=self.config)
+    def save(self, path: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
+        """Writes the weights as safetensors, with the class name and ``config`` in the header.
+
+        Args:
+            path: of the file.
+            dtype: what the weights of two or more dimensions are rounded to in the file, such as ``torch.float16``,
+                which halves it; by default nothing is rounded. Biases and running statistics stay as they are.
+                :func:`load` gives a model in 32 bits in any case.
+
+        Raises:
+            ValueError: a weight is too large for ``dtype``.
+        """
+        tensors = self.state_dict()
+        if dtype is not None:
+            tensors = {name: t.to(dtype) if t.ndim > 1 else t for name, t in tensors.items()}
+            if wrong := [name for name, t in tensors.items() if not t.isfinite().all()]:
+                raise ValueError(f"{path}: {wrong[0]} is not finite in {dtype}")
+        return save_tensors(path, tensors, FORMAT, VERSION, model=type(self).__name__, config=self.config)
 
 
 def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> LatentModel:

@@ -229,6 +229,24 @@ class TestDisk:
         assert all(torch.equal(a[name], b[name]) for name in a)
         again.update(images)  # and it can be trained on
 
+    def test_sixteen_bits_halve_the_file(self, tmp_path):
+        model = build(latent_dim=4)
+        whole = model.save(tmp_path / "whole.safetensors")
+        half = model.save(tmp_path / "half.safetensors", dtype=torch.float16)
+        assert half.stat().st_size < 0.55 * whole.stat().st_size
+        for name, value in load(half).state_dict().items():
+            exact = model.state_dict()[name]
+            assert value.dtype == torch.float32
+            assert torch.equal(value, exact.half().float() if exact.ndim > 1 else exact)
+
+    def test_a_weight_beyond_sixteen_bits_is_named(self, tmp_path):
+        model = build()
+        with torch.no_grad():
+            model.encoder[0].weight[0, 0, 0, 0] = 1e5
+        with pytest.raises(ValueError, match=r"encoder\.0\.weight is not finite in torch\.float16"):
+            model.save(tmp_path / "model.safetensors", dtype=torch.float16)
+        assert not list(tmp_path.iterdir())
+
     def test_nothing_is_pickled(self, tmp_path, monkeypatch, images):
         path = build().save(tmp_path / "model.safetensors")
 

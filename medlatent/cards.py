@@ -1,0 +1,100 @@
+"""Model cards: what a recorded model is, what it may be used for and what not, from its record alone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from .models import LatentModel
+
+if TYPE_CHECKING:
+    from .results import Record
+
+INTENDED = (
+    "Teaching, and the study of what a latent space holds: reconstructions, traversals, metrics of disentanglement, "
+    "comparisons of training objectives."
+)
+NOT_FOR = (
+    "Diagnosis, triage, or any other decision about a person. The model has not been validated for a clinical purpose. "
+    "What it draws are no photographs of people; do not pass them off as such."
+)
+LIMITS = {
+    "ham10000": (
+        "Small images of the patients of one clinic in Vienna and one practice in Queensland, among whom dark skin is "
+        "all but absent, and lesions that somebody had reason to photograph. The classes are unbalanced: two thirds "
+        "are naevi. Hair, rulers and tinted light are drawn as if they belonged to the lesion."
+    ),
+    "phantoms.lesion": "Rendered images, fitted to the statistics of HAM10000; no patient was seen.",
+}
+LIMITS_ELSEWHERE = "See the card of the data."
+# Identifiers of the model hubs for what the cards of the data call their licence.
+LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "Apache-2.0": "apache-2.0"}
+OF_PHANTOMS = "Apache-2.0"  # computed by this package, and under its licence
+
+
+def model_card(record: Record) -> str:
+    """The model card of a record, as Markdown with a header that model hubs read.
+
+    It follows Mitchell et al., Model Cards for Model Reporting (2019): the model, its use, its data, its training, its
+    numbers, its limits, its licence. Every number is one of the record.
+
+    Raises:
+        ValueError: the record lacks a field; the message names both.
+    """
+    try:
+        return _card(record)
+    except KeyError as error:
+        raise ValueError(f"{record.slug}/{record.name}: there is no {error} in the record") from None
+
+
+def _card(record: Record) -> str:
+    run, data = record.run, record.data
+    described = LatentModel.registry[record.model].__doc__.strip().splitlines()[0]
+    described = re.sub(r",? :\w+:`[^`]*`", "", described)  # a reference that only the book can follow
+    computed = data["source"].startswith("phantoms.")
+    licence = OF_PHANTOMS if computed else data["licence"]
+    settings = ", ".join(f"{name} {value}" for name, value in record.config.items())
+    kept = record.weights.get("dtype", "float32")
+    rounded = " (what has two or more dimensions; the numbers below are of these)" if kept != "float32" else ""
+    facts = {
+        "trained on": f"{data['name']}, {data['split']} split, {data['images']:,} images",
+        "settings": settings,
+        "steps": f"{run['steps']:,} of {run['batch_size']} images",
+        "seed": run["seed"],
+        "device": f"{run['device']}, {run['precision']}, PyTorch {run['torch']}",
+        "duration": f"{run['seconds']:,.0f} s",
+        "finished": run["finished"][:10],
+        "commit": run["commit"],
+        "weights": f"{record.weights['bytes'] / 1e6:.1f} MB, {kept}{rounded}",
+    }
+    names = list(dict.fromkeys(name for entry in record.metrics.values() for name in entry["values"]))
+    heads = [f"{key}, {record.metrics[key]['images']:,} images" for key in record.metrics]
+    columns = [entry["values"] for entry in record.metrics.values()]
+    numbers = [[name, *(f"{c[name]:.4g}" if name in c else "–" for c in columns)] for name in names]
+    parts = [
+        f"---\nlicense: {LICENCES.get(licence, 'other')}\nlibrary_name: medlatent\ndatasets:\n- {data['name']}\n---",
+        f"# {record.slug}/{record.name}",
+        f"`{record.model}`: {described}",
+        "```python\nfrom medlatent.results import find_record\n\n"
+        f'model = find_record("{record.slug}", "{record.name}").load_model()\n```',
+        f"**Intended use.** {INTENDED}",
+        f"**Not for.** {NOT_FOR}",
+        "## Training",
+        _table(["", ""], [[name, str(value)] for name, value in facts.items()]),
+        f"```\n{run['command']}\n```",
+        "## Numbers",
+        "Of held-out images. `medlatent.results.evaluate` defines each, and `python -m medlatent evaluate` computes it "
+        "again from the weights.",
+        _table(["", *heads], numbers),
+        "## Limits",
+        f"{LIMITS.get(data['source'], LIMITS_ELSEWHERE)} The run is short beside published ones, and one seed says "
+        "little: two runs with different seeds differ.",
+        "## Licence and source",
+        f"Of the weights: {licence}, that of the {'package' if computed else 'data'}. {data['citation']}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
