@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..metrics import information
 from .figures import picture_bundle, traversal
-from .network import Network, trace
+from .network import Network, evaluating, trace
 
 WEB = Path(__file__).parent / "web"
 SCRIPTS = ("network.js", "traverse.js", "map.js", "walk.js", "explorer.js")
@@ -284,14 +284,13 @@ class _Decoder:
 @contextmanager
 def _single_precision(model: nn.Module) -> Iterator[None]:
     """A model of the course may compute in 16 bits; the browser computes in 32. In evaluation mode, and back."""
-    training, precision = model.training, getattr(model, "precision", None)
-    model.eval()
+    precision = getattr(model, "precision", None)
     if precision is not None:
         model.precision = torch.float32
     try:
-        yield
+        with evaluating(model):
+            yield
     finally:
-        model.train(training)
         if precision is not None:
             model.precision = precision
 

@@ -13,7 +13,8 @@ import json
 import math
 import operator
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -144,6 +145,18 @@ RUN: dict[str, Callable[..., Tensor]] = {
 }
 
 
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and afterwards for each part of the module the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
 def trace(module: nn.Module, *examples: Tensor) -> Network:
     """Follows a module in evaluation mode, and leaves it as it was.
 
@@ -155,20 +168,16 @@ def trace(module: nn.Module, *examples: Tensor) -> Network:
         ValueError: the module computes something that the steps do not have; the message names the operation and the
             layer. Or torch.export cannot follow it. Or a weight is not finite, or beyond what 16 bits hold.
     """
-    training = module.training
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # what torch.export says of itself
-            try:
-                program = torch.export.export(module.eval(), tuple(e[:1].cpu() for e in examples), strict=False)
-            except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
-                reason = str(error).strip().partition("\n")[0]
-                raise ValueError(f"{type(module).__name__}: torch.export cannot follow it: {reason}") from error
-            if not all(map(_known, program.graph.nodes)):
-                # Takes a second: functions in place of what changes its input, and larger operations in parts.
-                program = program.run_decompositions({})
-    finally:
-        module.train(training)
+    with evaluating(module), warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # what torch.export says of itself
+        try:
+            program = torch.export.export(module, tuple(e[:1].cpu() for e in examples), strict=False)
+        except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ValueError(f"{type(module).__name__}: torch.export cannot follow it: {reason}") from error
+        if not all(map(_known, program.graph.nodes)):
+            # Takes a second: functions in place of what changes its input, and larger operations in parts.
+            program = program.run_decompositions({})
     return _Tracer(program).network()
 
 

@@ -11,7 +11,7 @@ import traitlets
 from torch import nn
 
 from medlatent.explore import Explorer
-from medlatent.models import VAE
+from medlatent.models import VAE, AdversarialVAE
 from medlatent.results import find_record
 
 N, D = 30, 5
@@ -147,6 +147,26 @@ def test_a_model_stays_as_it_was(model):
     finally:
         model.eval()
         model.precision = torch.float32
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_normalisation_learns_nothing_from_being_looked_at(training):
+    """What wraps a module for the tracing begins in training mode, and must not put the module there."""
+    torch.manual_seed(0)
+    model = AdversarialVAE(latent_dim=D, size=16)
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.3)
+            layer.running_var.uniform_(0.5, 2)
+    model.train(training)
+    model.decoder[5].eval()  # a part that somebody has frozen
+    modes = [part.training for part in model.modules()]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    explorer = Explorer(model, images=torch.rand(2, 3, 16, 16))
+    explorer._repr_mimebundle_()
+    assert explorer.error < 0.5 / 255
+    assert [part.training for part in model.modules()] == modes
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_the_walk_of_ones_own(model):

@@ -280,7 +280,7 @@ function pictureColumn(explorer) {
   const speed = element("p", { class: "note" });
   const error = explorer.model.get("error");
   const precision = "16-bit weights"
-    + (error ? `, at most ${Number(error.toPrecision(1))} from PyTorch` : "");
+    + (error ? `, at most ${Number((255 * error).toPrecision(1))} of 255 grey levels from PyTorch` : "");
   const data = new ImageData(width, height);
 
   return {
