@@ -681,7 +681,7 @@ publish_metrics(
 # of the left panel lie close together in this run. The right panel shows the difference in kind. The beta-VAE buys independence with mutual
 # information, in the end with all of it: its code collapses, and an empty code is independent for free. The beta-TCVAE keeps its
 # information. Chen et al. {cite:p}`chen2018` argue that this is what leaves it the better reconstruction at the same total correlation; whether it does on
-# real lesions, over several seeds, is claim S1 of the chapter on adversarial VAEs.
+# real lesions, over several seeds, is claim S1 of {ref}`adversarial-vae`.
 #
 # Independence is not the whole of {term}`disentanglement`, though. A rotation of independent standard Gaussian dimensions is again independent, and
 # mixes the factors. Why training lands near the axes at all, and how to measure whether it did, are questions for later chapters.
@@ -803,9 +803,9 @@ explore.Explorer(
 # Both penalties bring the linear dependence down to a fifth of the VAE's, to within a hundredth of a nat of each other. For this the beta-VAE
 # gave up ten of its sixteen nats and 2.3 dB, the beta-TCVAE eight nats and 1.8 dB. At equal total correlation the beta-TCVAE is
 # the better by half a decibel, as Chen et al. {cite:p}`chen2018` claim. It is one pair of runs with one seed: a finding to be tested, not
-# a result. The other thing to see is how little there was to win. The codes of the plain VAE had a Gaussian total correlation of 0.15 nats beside a rate of
+# a result. {ref}`adversarial-vae` tests it. The other thing to see is how little there was to win. The codes of the plain VAE had a Gaussian total correlation of 0.15 nats beside a rate of
 # 16. Whether the rows of the penalised models in {numref}`fig-independence-recorded` are easier to name, judge for yourself. A covariance does not see whether
-# one dimension is one factor; that is measured with factors at hand, in the chapters to come.
+# one dimension is one factor; that is measured with factors at hand, in {ref}`measuring`.
 #
 # Do not look for these numbers in the training log. The total correlation that MSS reports there, from 64 images a batch, is negative: the bias of
 # {numref}`fig-independence-estimators`.

@@ -1752,7 +1752,7 @@ display_quiz(
 #
 # **Limits.** Constructed codes show where a metric *can* fail, not how often it does on trained models. All metrics here
 # need factors. Real images rarely come with more than a few, and those that nobody has named are not measured at all. The
-# recorded models are one run each, without a spread over seeds.
+# recorded models are one run each, without a spread over seeds; {ref}`adversarial-vae` compares systems over seeds.
 #
 # **Summary.**
 # - Mutual information {eq}`eq-measuring-1` has a closed form for Gaussians {eq}`eq-measuring-2`. Bins overshoot by

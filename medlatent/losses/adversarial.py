@@ -12,7 +12,7 @@ from torch import Tensor
 def deception_loss(fake: Tensor) -> Tensor:
     """-log D(x̂) of each image: small where the discriminator takes it for real. The non-saturating form.
 
-    The last term of L_gen in equation 3 of Sarhan et al. (2019).
+    Implements :eq:`eq-adversarial-vae-3`: the last term of L_gen in equation 3 of Sarhan et al. (2019).
 
     Args:
         fake: the discriminator's logits of generated images, ``(B,)`` or ``(B, 1)``.
@@ -26,7 +26,8 @@ def deception_loss(fake: Tensor) -> Tensor:
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     """-log D(x) - log(1 - D(x̂)), the cross-entropy of telling real images from generated ones.
 
-    L_disc in equation 3 of Sarhan et al. (2019). A discriminator that cannot tell has 2 log 2 nats.
+    Implements :eq:`eq-adversarial-vae-3`: L_disc in equation 3 of Sarhan et al. (2019). A discriminator that cannot
+    tell has 2 log 2 nats.
 
     Args:
         real: its logits of real images, ``(B,)`` or ``(B, 1)``.

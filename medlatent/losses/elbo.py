@@ -99,7 +99,8 @@ def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
 def beta_vae_objective(reconstruction: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
     """An estimate of the negative ELBO, averaged over the batch, with the KL weighted by beta.
 
-    Implements :eq:`eq-vae-8` and :eq:`eq-independence-1`; at ``beta=1`` it is the negative of :eq:`eq-vae-3`.
+    Implements :eq:`eq-vae-8`, :eq:`eq-independence-1` and :eq:`eq-adversarial-vae-1`; at ``beta=1`` it is the negative
+    of :eq:`eq-vae-3`.
 
     Args:
         reconstruction: the negative log-likelihood of each image, ``(B,)``.

@@ -95,10 +95,10 @@ def kl_decomposition(
 ) -> KLDecomposition:
     """Mutual information, total correlation and dimension-wise KL, Chen et al. (2018), equation 2, from one batch.
 
-    Implements :eq:`eq-independence-5`. With log q(z) and log q(z_j) estimated under the weights of
-    :func:`log_importance_weights`, the terms are the averages over the batch of log q(z|x) - log q(z), log q(z) - Σ_j
-    log q(z_j) and Σ_j log q(z_j) - log p(z). The estimates of q(z) cancel in the sum. Each term alone is a biased
-    estimate, so that the total correlation of a small batch may be negative.
+    Implements :eq:`eq-independence-5` and :eq:`eq-adversarial-vae-2`. With log q(z) and log q(z_j) estimated under the
+    weights of :func:`log_importance_weights`, the terms are the averages over the batch of log q(z|x) - log q(z), log
+    q(z) - Σ_j log q(z_j) and Σ_j log q(z_j) - log p(z). The estimates of q(z) cancel in the sum. Each term alone is a
+    biased estimate, so that the total correlation of a small batch may be negative.
 
     Every argument receives gradients, through all three terms. Call it outside of autocast: the pairwise densities are
     a matrix product, for which bfloat16 is too coarse.

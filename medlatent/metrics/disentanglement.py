@@ -334,7 +334,7 @@ def mig_from_posterior(
 ) -> MIGScore:
     """The mutual information gap of Chen et al. (2018), equation 6, from Gaussian posteriors q(z|x), by Monte Carlo.
 
-    Implements :eq:`eq-measuring-4`.
+    Implements :eq:`eq-measuring-4` and :eq:`eq-adversarial-vae-4`.
 
     I(z_j; v_k) = H(z_j) - Σ_v p(v) H(z_j | v_k = v), where q(z_j) is the mean of all N posteriors, and q(z_j | v) that
     of the images with v_k = v. Every image is drawn equally often, so that v weighs by its empirical p(v), and gaps are
@@ -368,6 +368,8 @@ def mig_from_posterior(
 def mig_p(codes, labels, bins: int = 20) -> MIGScore:
     """MIG_p of Sarhan et al. (2019): :func:`mig` with each class against all others as a binary factor.
 
+    Implements :eq:`eq-adversarial-vae-4`.
+
     Args:
         codes: ``(N, D)``, NumPy or torch, D at least 2.
         labels: the class of each image, ``(N,)``, numbers or names. The paper has seven, of skin lesions.
@@ -386,6 +388,8 @@ def mig_p(codes, labels, bins: int = 20) -> MIGScore:
 
 def mig_hf(codes, factors, thresholds=None, bins: int = 20) -> MIGScore:
     """MIG_hf of Sarhan et al. (2019): :func:`mig` with handcrafted factors, each cut in two.
+
+    Implements :eq:`eq-adversarial-vae-4`.
 
     Args:
         codes: ``(N, D)``, NumPy or torch, D at least 2.

@@ -38,8 +38,9 @@ class ResidualTCVAE(BetaTCVAE):
 class AdversarialVAE(ResidualTCVAE):
     """*Ours-adv* of Sarhan et al. (2019): a discriminator judges the reconstructions of the residual beta-TCVAE.
 
-    The paper's equation 3. The discriminator is the encoder with one output; LeakyReLU everywhere. One update is a step
-    of encoder and decoder on L_gen, then one of the discriminator on L_disc with the same reconstructions.
+    Implements :eq:`eq-adversarial-vae-3`, the paper's equation 3. The discriminator is the encoder with one output;
+    LeakyReLU everywhere. One update is a step of encoder and decoder on L_gen, then one of the discriminator on L_disc
+    with the same reconstructions.
 
     Args:
         adversarial_weight: of the term -log D(x̂) in L_gen; 1 in the paper. What it means depends on the scale of the
