@@ -161,6 +161,8 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
     for index, state in enumerate(explorers(doc)):
         box = wake(page, index)
         assert not page.locator(".cell_output:has(.live-widget)").nth(index).locator("img:visible").count()
+        if len(state["views"]) > 1:  # the view with the sliders need not be the first
+            box.get_by_role("tab", name="Traverse").click()
         before = picture(box)
         count = frames(box)
         dimension = state["order"][0]
@@ -202,6 +204,8 @@ def test_an_image_of_the_strip_is_encoded_as_pytorch_does(open_page, site, doc):
         assert np.abs(picture(box).astype(float) - levels(rebuilt)).max() <= 0.6
         decibels = -10 * np.log10(float((rebuilt - image[0]).square().mean()))
         assert f"{decibels:.1f} dB" in box.inner_text()
+        if len(state["views"]) > 1:
+            box.get_by_role("tab", name="Traverse").click()
         for dimension in state["order"][:3]:
             shown = float(box.locator(f"input[data-dimension='{dimension}']").first.input_value())
             assert abs(shown - float(code[0, dimension])) < 0.06

@@ -93,7 +93,8 @@ def test_slider_to_python_and_python_to_slider(browser, lab):
     slider.focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
-    assert float(slider.input_value()) == pytest.approx(0.5)
+    # It is drawn with the next frame.
+    page.wait_for_function("Number(document.querySelector('input[data-dimension=\"2\"]').value) === 0.5")
     page.wait_for_timeout(400)
     moved = canvas.evaluate(PICTURE)
     assert moved != before

@@ -113,6 +113,12 @@ class Explorer {
     const follow = () => {
       const code = this.model.get("code");
       if (this.publishing || code.length !== this.code.length) return;
+      if (this.saving) { // a kernel that answers what it was sent before: what the reader does now is newer
+        this.publishing = true;
+        this.model.set("code", Array.from(this.code));
+        this.publishing = false;
+        return;
+      }
       this.animation = null;
       this.code.set(code);
       this.queue();
