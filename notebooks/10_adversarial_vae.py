@@ -609,10 +609,10 @@ window = np.ones(25) / 25
 ends = {}
 
 
-def draw(axis, values, label):
+def draw(axis, values, label, colour=None):
     """A running mean; its last value is kept for the description."""
     curve = np.convolve(values, window, mode="valid")
-    axis.plot(np.arange(len(curve)) + 25, curve, label=label)
+    axis.plot(np.arange(len(curve)) + 25, curve, label=label, color=colour)
     ends[f"{axis.get_title()}, {label}"] = curve[-1]
 
 
@@ -621,11 +621,11 @@ for axis, title in zip(
 ):
     axis.set(title=title, xlabel="step")
     axis.grid()
-for name in SYSTEMS:
-    history = histories[name, 0]
-    draw(axes[0], history["reconstruction"] * 2 * variance, name)
+for place, name in enumerate(SYSTEMS):  # one colour in all panels
+    history, colour = histories[name, 0], f"C{place}"
+    draw(axes[0], history["reconstruction"] * 2 * variance, name, colour)
     if "total_correlation" in history.terms:
-        draw(axes[1], history["total_correlation"], name)
+        draw(axes[1], history["total_correlation"], name, colour)
 history = histories["Ours-adv", 0]
 draw(axes[2], history["adversarial"], "−log D(x̂)")
 draw(axes[2], history["discriminator"], "L_disc")
