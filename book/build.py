@@ -55,6 +55,9 @@ def execute_all(root: Path, docs: list[str], parameters: dict[str, str], jobs: i
         print(f"{doc:<32} {f'executed in {seconds:.1f} s' if ran else 'unchanged'}", flush=True)
         return ""
 
+    # The longest source first: on a fresh clone nobody knows what takes how long, and a long notebook started last
+    # would run alone.
+    docs = sorted(docs, key=lambda doc: -(root / f"{doc}.py").stat().st_size)
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         failures = [message for message in pool.map(one, docs) if message]
     if failures:

@@ -129,7 +129,7 @@ explore.show(
 # $$ (eq-independence-1)
 #
 # What does $\beta$ do? In the linear model of {ref}`vae` everything can be computed. There, $\beta$ and the variance of the
-# likelihood enter only as a product, so by {eq}`eq-vae-9` the dimension along the eigenvalue $\lambda_i$ carries
+# likelihood enter only as a product, so by its equation {eq}`eq-vae-9` the dimension along the eigenvalue $\lambda_i$ carries
 # $\max(0, \tfrac12 \log \lambda_i / (\beta \sigma^2))$ nats. A larger $\beta$ switches the weakest dimensions off, one after the
 # other. We check this for three betas.
 

@@ -250,8 +250,8 @@ assert math.isclose(by_hand, found.score)
 # I(z; v) = -\tfrac12 \log (1 - \rho^2) .
 # $$ (eq-measuring-2)
 #
-# It is the {term}`total correlation` {eq}`eq-independence-4` of two dimensions. We check it by summing the integrand over a
-# fine grid.
+# It is the {term}`total correlation` of two dimensions, equation {eq}`eq-independence-4` of {ref}`independence`. We check
+# it by summing the integrand over a fine grid.
 
 # %% tags=["check-measuring-2"]
 rho = 0.8
@@ -1338,7 +1338,8 @@ publish_metrics(
 #   and the bias {eq}`eq-measuring-3` is a large share of it. MIG_p, with its rare classes, suffers in the same way: compare
 #   it with its shuffled column.
 # - **This total correlation counts images.** $N$ images hold at most $\log N$ nats to tell them apart by. The KL of a
-#   code is the sum of mutual information, total correlation and dimension-wise KL {eq}`eq-independence-5`; what exceeds
+#   code is the sum of mutual information, total correlation and dimension-wise KL, as {ref}`independence` shows
+#   {eq}`eq-independence-5`; what exceeds
 #   $\log N$ must show up in the other two. With 600 images and about 18 nats, most of the total correlation comes from there.
 #
 # ### The models of real skin

@@ -63,6 +63,10 @@ def problems(source: Path) -> list[str]:
             found.append(f"there is no section {heading!r}")
     if outside := re.findall(r"\]\((http://[^)]+)\)", text):
         found.append(f"a link is not https: {outside[0]}")
+    for paragraph in re.split(r"\n\s*\n", text):  # each page numbers from 1: two equations (3) would be in sight
+        for label, other in re.findall(r"{eq}`(eq-([\w-]+)-\d+)`", paragraph):
+            if other != name and f"{{ref}}`{other}`" not in paragraph:
+                found.append(f"{label} is of another chapter, which the paragraph does not name")
     return found
 
 
@@ -184,6 +188,7 @@ def test_a_good_notebook_has_no_problem(notebook):
         ("ten minutes", "this", "how long it takes"),
         ("# ## Further reading", "", "'Further reading'"),
         ("say why.", "see [it](http://example.org).", "not https"),
+        ("say why.", "say why {eq}`eq-better-1`.", "eq-better-1 is of another chapter"),
     ],
 )
 def test_each_rule_has_been_seen_to_fail(notebook, before, after, message):
