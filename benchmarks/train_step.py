@@ -1,10 +1,11 @@
 """Images a second of one training step: medlatent against a bare PyTorch loop and against pythae, side by side.
 
 All train the convolutional network of Chen et al. on 3×64×64 images that lie in memory, from the same weights; with
-``--systems residual``, also the residual beta-TCVAE and the adversarial VAE of Sarhan et al. The contenders take turns
-in one process, a few steps each, so that other load on the machine meets all of them. Printed are the medians over the
-rounds, the medians of each round's ratios, and in brackets the same ratios of the processor's time, which other load
-moves less. See README.md beside this file.
+``--systems residual``, also the residual beta-TCVAE and the adversarial VAE of Sarhan et al.; with ``--systems gan``,
+GAN, InfoGAN and HSIC-InfoGAN on digits of 28×28. The contenders take turns in one process, a few steps each, so that
+other load on the machine meets all of them. Printed are the medians over the rounds, the medians of each round's
+ratios, and in brackets the same ratios of the processor's time, which other load moves less. See README.md beside
+this file.
 """
 
 from __future__ import annotations
@@ -24,10 +25,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medlatent.data import open_images
 from medlatent.data.phantoms import lesion
 from medlatent.losses import deception_loss, discriminator_loss
-from medlatent.models import VAE, AdversarialVAE, BetaTCVAE, BetaVAE, LatentModel, ResidualTCVAE
-from medlatent.nets import ConvDecoder, ConvEncoder, ResidualDecoder, ResidualEncoder
+from medlatent.models import (
+    GAN,
+    VAE,
+    AdversarialVAE,
+    BetaTCVAE,
+    BetaVAE,
+    HSICInfoGAN,
+    InfoGAN,
+    LatentModel,
+    ResidualTCVAE,
+)
+from medlatent.nets import ConvDecoder, ConvEncoder, ResidualDecoder, ResidualEncoder, count_parameters
 from medlatent.training import choose_precision, train
 
 LATENT_DIM, BETA, RATE = 32, 6.0, 1e-4
@@ -154,6 +166,63 @@ def bare_adversarial(images: Tensor, batch_size: int, steps: int) -> Contender:
     return run
 
 
+def bare_gan(kind: type[GAN], images: Tensor, batch_size: int, steps: int) -> Contender:
+    """The two steps of a GAN as one writes them down, with Q where there is one, with HSIC where that is its place."""
+    model = build(kind).to(images.device).train()
+    generator, trunk, head = model.generator, model.discriminator.trunk, model.discriminator.head
+    reader = model.reader if kind is InfoGAN else None
+    judges = [*model.discriminator.parameters(), *(reader.parameters() if reader else ())]
+    artist = torch.optim.Adam(generator.parameters(), lr=model.config["generator_rate"], betas=(0.5, 0.999))
+    judge = torch.optim.Adam(judges, lr=model.config["discriminator_rate"], betas=(0.5, 0.999))
+
+    def draw(n: int) -> Tensor:
+        if kind is GAN:
+            return torch.randn(n, model.latent_dim, device=images.device)
+        category = F.one_hot(torch.randint(10, (n,), device=images.device), 10).float()
+        return torch.cat(
+            [category, torch.rand(n, 2, device=images.device), torch.randn(n, 62, device=images.device)], 1
+        )
+
+    def of_code(code: Tensor, features: Tensor) -> Tensor:
+        category, mean, logvar = reader(features)
+        error = 0.5 * (math.log(2 * math.pi) + logvar + (code[:, 10:12] - mean) ** 2 * torch.exp(-logvar))
+        return F.cross_entropy(category, code[:, :10]) + 0.1 * error.sum(1).mean()
+
+    def dependence(x: Tensor, c: Tensor) -> Tensor:
+        kx, kc = (torch.exp(-(torch.cdist(v, v) ** 2) / (2 * 5.0**2)) for v in (x.flatten(1), c))
+        h = torch.eye(len(x), device=x.device) - 1 / len(x)
+        return torch.trace(kx @ h @ kc @ h) / (len(x) - 1) ** 2
+
+    def run() -> tuple[float, float]:
+        with Timer(images.device) as timer:
+            total, order = 0.0, torch.randperm(len(images), device=images.device)
+            for step in range(steps):
+                x = images[order[step * batch_size : (step + 1) * batch_size]]
+                code = draw(len(x))
+                fake = torch.sigmoid(generator(code))
+                real, features = head(trunk(x)), trunk(fake.detach())
+                loss = (F.softplus(-real) + F.softplus(head(features))).mean()
+                if reader:
+                    loss = loss + of_code(code, features)
+                judge.zero_grad()
+                loss.backward()
+                judge.step()
+                features = trunk(fake)
+                loss = F.softplus(-head(features)).mean()
+                if reader:
+                    loss = loss + of_code(code, features)
+                elif kind is HSICInfoGAN:
+                    loss = loss - dependence(fake, code[:, :12])
+                artist.zero_grad()
+                loss.backward()
+                artist.step()
+                total = total + loss.detach()
+            mean = float(total) / steps
+        return timer.seconds, mean
+
+    return run
+
+
 def medlatent(kind: type[LatentModel], precision: str, images: Tensor, batch_size: int, steps: int) -> Contender:
     """``medlatent.training.train`` itself: drawing of batches, history, progress and checks included."""
     model = build(kind)
@@ -168,7 +237,13 @@ def medlatent(kind: type[LatentModel], precision: str, images: Tensor, batch_siz
 
 
 def build(kind: type[LatentModel]) -> LatentModel:
-    """A model with the weights of :func:`networks`; variance 1 makes its reconstruction term pythae's."""
+    """A model with the weights of :func:`networks`; variance 1 makes its reconstruction term pythae's.
+
+    GANs, on digits, have their own defaults.
+    """
+    if issubclass(kind, GAN):
+        torch.manual_seed(0)
+        return kind(channels=1, size=28)
     options = {"beta": BETA, "estimator": "mws"} if issubclass(kind, BetaTCVAE) else {}
     model = kind(latent_dim=LATENT_DIM, variance=1.0, learning_rate=RATE, **options)
     for name, net in zip(("encoder", "decoder", "discriminator"), networks(torch.device("cpu"), kind), strict=False):
@@ -320,6 +395,22 @@ def residual_contenders(images: Tensor, batch_size: int, steps: int) -> dict[str
     return found
 
 
+def gan_contenders(images: Tensor, batch_size: int, steps: int) -> dict[str, Contender]:
+    """Each GAN in a bare loop and in ours; what Q costs is the difference between InfoGAN and HSIC-InfoGAN."""
+    setting, found = (images, batch_size, steps), {}
+    for kind in (GAN, InfoGAN, HSICInfoGAN):
+        model = build(kind)
+        print(f"{kind.__name__}: {count_parameters(model):,} parameters", end="; ")
+        if kind is InfoGAN:
+            print(f"of Q's own {count_parameters(model.reader):,}", end="; ")
+        found[f"bare {kind.__name__}"] = bare_gan(kind, *setting)
+        found[f"medlatent {kind.__name__}, float32"] = medlatent(kind, "float32", *setting)
+        if choose_precision("auto", images.device) != torch.float32:
+            found[f"medlatent {kind.__name__}, bfloat16"] = medlatent(kind, "auto", *setting)
+    print()
+    return found
+
+
 def contenders(images: Tensor, batch_size: int, steps: int) -> dict[str, Contender]:
     """Everyone who takes part, by name, in the order of the turns."""
     setting = images, batch_size, steps
@@ -344,6 +435,8 @@ def contenders(images: Tensor, batch_size: int, steps: int) -> dict[str, Contend
 
 def floor_and_peer(name: str) -> tuple[str, str | None]:
     """Whom a contender is compared with."""
+    if "GAN" in name:
+        return f"bare {name.split()[1].rstrip(',')}", None
     if "residual" in name.lower():
         return "bare residual", None
     if "adversarial" in name.lower():
@@ -386,18 +479,20 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512, help="images a round: so many steps as that makes")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--systems", choices=["plain", "residual"], default="plain")
+    parser.add_argument("--systems", choices=["plain", "residual", "gan"], default="plain")
     options = parser.parse_args()
 
     device = torch.device(options.device)
-    factors = lesion.sample_factors(options.images, seed=0)
-    images = lesion.render(factors).to(device).float() / 255
+    if options.systems == "gan":
+        images = open_images("mnist.digits", options.images).batch(slice(None)).to(device)
+    else:
+        images = lesion.render(lesion.sample_factors(options.images, seed=0)).to(device).float() / 255
     for threads in options.threads:
         torch.set_num_threads(threads)
         for batch_size in options.batch_sizes:
             load = os.getloadavg()[0]
             print(f"\nbatch {batch_size}, {threads} thread(s), {device}, load average before {load:.1f}")
-            take_part = residual_contenders if options.systems == "residual" else contenders
+            take_part = {"plain": contenders, "residual": residual_contenders, "gan": gan_contenders}[options.systems]
             compare(images, batch_size, max(1, options.images // batch_size), options.rounds, take_part)
 
 

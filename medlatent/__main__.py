@@ -27,9 +27,9 @@ from .results import (
 )
 from .training import train
 
-# A model of real images is evaluated on phantoms, too, so that its record can be checked without any download.
-PHANTOM_CHECK = {"ham10000": "phantoms.lesion"}
-PHANTOM_CHECK_IMAGES = 2000
+# A model of real images is evaluated on others, too, so that its record can be checked without any download: the
+# source, how many images of it, and the seed.
+CHECKED_ON = {"ham10000": ("phantoms.lesion", 2000, 1), "mnist": ("mnist.digits", None, 0)}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--data", default="phantoms.lesion", help=f"{sources}, or a packed folder")
     run.add_argument("--images", type=int, metavar="N", help="how many phantoms (default: 5000)")
     run.add_argument("--data-seed", type=int, default=0, help="of the phantoms")
+    run.add_argument(
+        "--split",
+        default="train",
+        metavar="SPLITS",
+        help="train, or train+validation where nothing is chosen on the validation images",
+    )
     run.add_argument("--profile", default="ci", help=f"the scale of the run: {json.dumps(TRAINING)}")
     run.add_argument("--steps", type=int, help="instead of the profile's")
     run.add_argument("--batch-size", type=int, help="instead of the profile's")
@@ -145,7 +151,9 @@ def _train(options: argparse.Namespace) -> int:
         torch.set_num_threads(options.threads)
 
     images = open_images(options.data, options.images, options.data_seed)
-    training = images.split("train")
+    if options.split not in ("train", "train+validation"):
+        raise ValueError(f"--split {options.split}: use train or train+validation; the test images judge the run")
+    training = images.split(*options.split.split("+"))
     images.split("test")  # what the run is judged on must be there before hours are spent on it
     settings = {"channels": images.images.shape[1], "size": images.images.shape[2], **_settings(options.set)}
     model = _build(options.model, settings, options.seed)
@@ -177,7 +185,7 @@ def _train(options: argparse.Namespace) -> int:
         "source": options.data,
         "n": options.images,
         "seed": options.data_seed,
-        "split": "train",
+        "split": options.split,
         "images": len(training),
         "fingerprint": training.fingerprint,
         "name": training.card.name,
@@ -190,8 +198,9 @@ def _train(options: argparse.Namespace) -> int:
     saved = save_weights(model, weights)
     model = load(weights)
     metrics = {f"{options.data}/test": evaluation_entry(model, options.data, "test", options.images, options.data_seed)}
-    if phantoms := PHANTOM_CHECK.get(options.data):
-        metrics[f"{phantoms}/test"] = evaluation_entry(model, phantoms, "test", PHANTOM_CHECK_IMAGES, seed=1)
+    if options.data in CHECKED_ON:
+        source, n, seed = CHECKED_ON[options.data]
+        metrics[f"{source}/test"] = evaluation_entry(model, source, "test", n, seed)
     path = Record(
         slug=options.slug,
         name=name,

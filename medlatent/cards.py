@@ -18,6 +18,10 @@ NOT_FOR = (
     "Diagnosis, triage, or any other decision about a person. The model has not been validated for a clinical purpose. "
     "What it draws are no photographs of people; do not pass them off as such."
 )
+OF_DIGITS = (
+    "Digits that employees of the Census Bureau and pupils wrote in the United States around 1990, centred and scaled. "
+    "Nothing medical follows from them."
+)
 LIMITS = {
     "ham10000": (
         "Small images of the patients of one clinic in Vienna and one practice in Queensland, among whom dark skin is "
@@ -25,10 +29,12 @@ LIMITS = {
         "are naevi. Hair, rulers and tinted light are drawn as if they belonged to the lesion."
     ),
     "phantoms.lesion": "Rendered images, fitted to the statistics of HAM10000; no patient was seen.",
+    "mnist": OF_DIGITS,
+    "mnist.digits": OF_DIGITS,
 }
 LIMITS_ELSEWHERE = "See the card of the data."
 # Identifiers of the model hubs for what the cards of the data call their licence.
-LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "Apache-2.0": "apache-2.0"}
+LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "CC BY-SA 3.0": "cc-by-sa-3.0", "Apache-2.0": "apache-2.0"}
 OF_PHANTOMS = "Apache-2.0"  # computed by this package, and under its licence
 
 

@@ -21,13 +21,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from scipy.stats import entropy
 
 from . import __version__
 from .cards import model_card
-from .data import ImageSet, open_images, packed_folder
+from .data import ImageSet, at_hand, open_images
 from .files import replacing
+from .judges import judge_of
 from .losses import kl_to_standard_normal, squared_error
-from .metrics import active_units, disentanglement, downstream, gaussian_total_correlation, psnr, ssim
+from .metrics import (
+    active_units,
+    categories,
+    disentanglement,
+    downstream,
+    gaussian_total_correlation,
+    generation,
+    psnr,
+    ssim,
+    strokes,
+)
 from .models import LatentModel, load
 
 FORMAT = "medlatent.Record"
@@ -54,10 +67,16 @@ TOLERANCES = {
     "interpretability": 2e-3,
     "clustering_nmi": 1e-2,
     "few_label_accuracy": 5e-3,
+    # Of 2 000 generated images: a digit that is taken for another, a pixel that crosses half of the intensity.
+    "category_purity": 5e-3,
+    "category_nmi": 5e-3,
+    "slant": 2e-3,
+    "thickness": 2e-3,
 }
 HANDCRAFTED = ("eccentricity", "orientation", "size")  # of the lesions of Sarhan et al. (2019)
 LEAST_IMAGES = 100  # that have all factors; fewer say nothing about 20 bins
 LEAST_OTHERS = 10  # images of a class, or with another than a factor's most frequent value
+GENERATED = 2000  # images that a generator is judged by
 
 
 def results_folder() -> Path:
@@ -219,8 +238,8 @@ class Record:
         found = {}
         for key, entry in self.metrics.items():
             source = entry["source"]
-            if not (source.startswith("phantoms.") or packed_folder(source) or Path(source).is_dir()):
-                continue  # a real set that is not packed here
+            if not at_hand(source):
+                continue
             images = open_images(source, entry["n"], entry["seed"]).split(entry["split"])
             if entry["fingerprint"] and images.fingerprint != entry["fingerprint"]:
                 raise ValueError(
@@ -281,9 +300,11 @@ def factor_columns(images: ImageSet) -> tuple[np.ndarray, list[str], np.ndarray]
 
 
 def evaluate(model: LatentModel, images: ImageSet, batch_size: int = 256, *, factors: bool = True) -> dict[str, float]:
-    """The numbers that every autoencoding model is judged by, computed from its posteriors.
+    """The numbers that a model is judged by: of a model that encodes its posteriors, of any other what it generates.
 
-    Of the reconstructions, and of the posteriors alone:
+    All random numbers are drawn from fixed seeds.
+
+    **A model that encodes**: of the reconstructions, and of the posteriors alone,
 
     - ``sse``: mean squared error summed over channels and pixels, intensities in [0, 1]; ``psnr``: mean over the
       images, in dB; ``ssim``: mean over the images, 11×11 Gaussian window, mirrored border;
@@ -304,19 +325,36 @@ def evaluate(model: LatentModel, images: ImageSet, batch_size: int = 256, *, fac
     one.
 
     Images without a value of some factor do not count in the numbers of factors; nor do factors in which fewer than ten
-    images differ from the most frequent value. With fewer than 100 images there are no such numbers. All random
-    numbers are drawn from fixed seeds.
+    images differ from the most frequent value. With fewer than 100 images there are no such numbers.
+
+    **A model that only generates**: of 2 000 images, whose codes are drawn from the prior,
+
+    - ``frechet_pixels``: the squared Fréchet distance to the images of the set, of their pixels averaged to 8×8.
+
+    Where the set has a judge, :func:`medlatent.judges.judge_of`:
+
+    - ``frechet``: the same distance of the judge's features; ``inception_score``, one split; ``classes``: the
+      exponential of the entropy, in nats, of the mean probabilities, the number of classes that are drawn, as if
+      equally often: a mode that collapsed is missing from it;
+    - where the code has a category, ``category_purity`` and ``category_nmi``, after the classes that the judge sees;
+    - where it has uniform codes, the correlations ``slant.NAME`` and ``thickness.NAME`` of each with the slant and the
+      thickness of the strokes, within categories where there are any.
 
     Args:
         model: in evaluation mode or not; it is put there and left there.
         images: pass the test split.
         batch_size: images a pass.
-        factors: whether those of factors and of the class are wanted, which take seconds.
+        factors: whether those of factors and of the class, or of the judge, are wanted, which take seconds.
 
     Returns:
         The numbers by name.
     """
     model.eval()
+    of = _of_posteriors if hasattr(model, "encode") else _of_generated
+    return of(model, images, batch_size, factors)
+
+
+def _of_posteriors(model: LatentModel, images: ImageSet, batch_size: int, factors: bool) -> dict[str, float]:
     sse, kl, posteriors, noise_ratio, similarity = [], [], [], [], []
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
@@ -339,6 +377,41 @@ def evaluate(model: LatentModel, images: ImageSet, batch_size: int = 256, *, fac
         "gaussian_tc": gaussian_total_correlation(mean, logvar).score,
         **(_of_factors(mean.double().numpy(), logvar.double().numpy(), images) if factors else {}),
     }
+
+
+def _of_generated(model: LatentModel, images: ImageSet, batch_size: int, judged: bool) -> dict[str, float]:
+    codes = model.sample_codes(GENERATED, torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        generated = torch.cat([model.decode(part).cpu() for part in codes.split(batch_size)])
+    starts = range(0, len(images), batch_size)
+    real = torch.cat([_averaged(images.batch(slice(start, start + batch_size))) for start in starts])
+    values = {"frechet_pixels": generation.frechet_distance(real, _averaged(generated)).score}
+    if not judged or (judge := judge_of(images)) is None:
+        return values
+    probabilities = judge.probabilities(generated)
+    inception = generation.inception_score(probabilities)
+    values["frechet"] = generation.frechet_distance(judge.features(images), judge.features(generated)).score
+    values["inception_score"] = inception.score
+    values["classes"] = float(np.exp(entropy(inception.marginal)))
+    codes, category = codes.cpu().numpy(), None
+    for part in model.code_layout:
+        if part.prior == "category":
+            category = codes[:, part.slice].argmax(1)
+            agreement = categories.category_agreement(category, probabilities.argmax(1))
+            values |= {"category_purity": agreement.purity, "category_nmi": agreement.nmi}
+    measured = {"slant": strokes.slant(generated), "thickness": strokes.thickness(generated)}
+    for part in model.code_layout:
+        if part.prior == "uniform":
+            code = codes[:, part.start]
+            values |= {
+                f"{n}.{part.name}": categories.correlation_within(code, m, category) for n, m in measured.items()
+            }
+    return values
+
+
+def _averaged(images: torch.Tensor) -> torch.Tensor:
+    """The pixels averaged to 8×8, ``(N, C · 64)``."""
+    return F.adaptive_avg_pool2d(images, 8).flatten(1)
 
 
 def _of_factors(mean: np.ndarray, logvar: np.ndarray, images: ImageSet) -> dict[str, float]:
@@ -398,11 +471,11 @@ def agrees(recorded: float, now: float, name: str = "") -> bool:
     Args:
         recorded: the number of the record.
         now: the number computed again.
-        name: what :func:`evaluate` calls it. A number that rounding can make jump, such as ``mig``, may differ by what
-            ``TOLERANCES`` says, any other one by a thousandth of its size.
+        name: what :func:`evaluate` calls it. A number that rounding can make jump, such as ``mig`` or ``slant.c1``, may
+            differ by what ``TOLERANCES`` says of the name before its dot, any other one by a thousandth of its size.
     """
-    if name in TOLERANCES:
-        return abs(recorded - now) <= TOLERANCES[name]
+    if (tolerance := TOLERANCES.get(name.partition(".")[0])) is not None:
+        return abs(recorded - now) <= tolerance
     return math.isclose(recorded, now, rel_tol=TOLERANCE, abs_tol=1e-9)
 
 

@@ -16,7 +16,8 @@ import medlatent.__main__
 import medlatent.training
 from medlatent.__main__ import main
 from medlatent.cards import model_card
-from medlatent.data import Card, Factor, ImageSet
+from medlatent.data import Card, Factor, ImageSet, open_images
+from medlatent.judges import digit_judge
 from medlatent.models import VAE, load
 from medlatent.results import Record
 from medlatent.training import train as real_train
@@ -118,6 +119,36 @@ class TestTrain:
         assert capsys.readouterr().out.count(" ok") == len(values)
         assert Record.read(path).reevaluate(where / "results")["grey/test"] == {k: (v, v) for k, v in values.items()}
 
+    def test_a_generator_of_real_digits_can_be_checked_without_them(self, where, capsys, monkeypatch):
+        monkeypatch.setattr("medlatent.judges.STEPS", 10)
+        monkeypatch.setattr("medlatent.results.GENERATED", 200)
+        digit_judge.cache_clear()
+        digits = open_images("mnist.digits", 200)
+        digits.save(where / "data" / "mnist")
+        monkeypatch.setenv("MEDLATENT_DATA", str(where / "data"))
+        arguments = command("--data", "mnist", "--steps", "2", "--set", "width=2", "--slug", "gan", model="InfoGAN")
+        assert main([*arguments, "--set", "code_range=[-1, 1]", "--split", "train+validation"]) == 0
+        path = where / "results" / "gan" / "mnist_infogan_seed0.json"
+        record = Record.read(path)
+        assert (record.config["code_range"], record.config["size"], record.config["channels"]) == ([-1.0, 1.0], 28, 1)
+        assert list(record.metrics) == ["mnist/test", "mnist.digits/test"]
+        assert record.metrics["mnist.digits/test"]["images"] == len(open_images("mnist.digits").split("test"))
+        assert (record.data["split"], record.data["images"]) == (
+            "train+validation",
+            len(digits.split("train", "validation")),
+        )
+        assert list(record.history)[:3] == ["step", "loss", "adversarial"]
+        assert "Digits that employees" in path.with_suffix(".md").read_text("utf-8")
+        capsys.readouterr()
+        assert main(["evaluate", str(path)]) == 0
+        assert capsys.readouterr().out.count(" ok") == 20
+        monkeypatch.delenv("MEDLATENT_DATA")
+        assert main(["evaluate", str(path)]) == 0
+        out = capsys.readouterr().out
+        assert out.count(" ok") == 10
+        assert "mnist/test: not checked" in out
+        digit_judge.cache_clear()
+
     def test_is_the_run_that_the_package_makes_from_the_same_seed(self, where):
         assert main(command("--seed", "3")) == 0
         torch.manual_seed(3)
@@ -190,7 +221,7 @@ class TestTrain:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (command(model="GAN"), "unknown model 'GAN': choose one of VAE, BetaVAE"),
+            (command(model="Diffusion"), "unknown model 'Diffusion': choose one of VAE, BetaVAE"),
             (command("--profile", "huge"), "unknown profile 'huge': choose one of ci, laptop, paper"),
             (command("--set", "latent=2"), "VAE has no argument 'latent'; it has latent_dim, channels"),
             (command("--set", "latent_dim"), "--set latent_dim: write NAME=VALUE"),
@@ -202,6 +233,7 @@ class TestTrain:
             (command("--data", "ham10000"), "ham10000 is not packed: run `python data_scripts/ham10000.py"),
             (command("--images", "0"), "n: at least one image is needed, got 0"),
             (command("--images", "16"), "small set: no image lies in the split 'test'"),
+            (command("--split", "test"), "--split test: use train or train\\+validation"),
             (command("--threads", "0"), "--threads must be at least 1, got 0"),
         ],
     )

@@ -2,6 +2,6 @@
 
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet, split_by_group
-from .sources import open_images, packed_folder
+from .sources import at_hand, open_images, packed_folder
 
-__all__ = ["Card", "DataError", "Factor", "ImageSet", "open_images", "packed_folder", "split_by_group"]
+__all__ = ["Card", "DataError", "Factor", "ImageSet", "at_hand", "open_images", "packed_folder", "split_by_group"]

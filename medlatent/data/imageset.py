@@ -198,16 +198,16 @@ class ImageSet:
             self.images[index], self.table.iloc[index], self.factors, self.card, self.group, self.value_range
         )
 
-    def split(self, name: str) -> ImageSet:
-        """The images of one split: ``"train"``, ``"validation"`` or ``"test"``."""
+    def split(self, *names: str) -> ImageSet:
+        """The images of these splits, in the order of the set: ``"train"``, ``"validation"``, ``"test"``."""
         if "split" not in self.table:
             raise DataError(f"{self.card.name}: the table has no column 'split'")
-        if name not in SPLITS:
-            raise DataError(f"unknown split {name!r}: the splits are {', '.join(SPLITS)}")
-        mask = (self.table["split"] == name).to_numpy()
-        if not mask.any():
-            raise DataError(f"{self.card.name}: no image lies in the split {name!r}")
-        return self.subset(mask)
+        for name in names:
+            if name not in SPLITS:
+                raise DataError(f"unknown split {name!r}: the splits are {', '.join(SPLITS)}")
+            if not (self.table["split"] == name).any():
+                raise DataError(f"{self.card.name}: no image lies in the split {name!r}")
+        return self.subset(self.table["split"].isin(names).to_numpy())
 
     def factor_matrix(self, names: Sequence[str] | None = None) -> np.ndarray:
         """The factors as numbers ``(N, K)``, float64; a categorical factor becomes the index of its value.

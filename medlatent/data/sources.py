@@ -21,6 +21,12 @@ def packed_folder(name: str) -> Path | None:
     return folder if folder is not None and folder.is_dir() else None
 
 
+def at_hand(source: str) -> bool:
+    """Whether a source of a record is to be opened here: false for a real data set that is not packed."""
+    computed = source.startswith("phantoms.") or source in CARRIED  # an unknown phantom is no absent data, but an error
+    return computed or packed_folder(source) is not None or Path(source).is_dir()
+
+
 def open_images(source: str, n: int | None = None, seed: int = 0) -> ImageSet:
     """An image set by the name of its source.
 

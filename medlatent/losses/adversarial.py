@@ -1,6 +1,7 @@
 """The losses of a discriminator and of what tries to deceive it, one value an image.
 
-A discriminator returns a logit, the logarithm of D / (1 - D), so that no probability rounds to 0 or 1.
+A discriminator returns a logit, the logarithm of D / (1 - D), so that no probability rounds to 0 or 1; in the
+least-squares losses its output has no such meaning and is taken as it is.
 """
 
 from __future__ import annotations
@@ -23,17 +24,73 @@ def deception_loss(fake: Tensor) -> Tensor:
     return F.softplus(-fake)
 
 
-def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+def saturating_deception_loss(fake: Tensor) -> Tensor:
+    """log(1 - D(x̂)) of each image, what the generator of the minimax game minimises: equation 1 of Liu et al. (2022).
+
+    Its gradient with respect to the logit is -D(x̂): it vanishes where the discriminator is sure, which is where the
+    generator has most to learn. :func:`deception_loss` has the same fixed point and the gradient D(x̂) - 1.
+
+    Args:
+        fake: the discriminator's logits of generated images, ``(B,)`` or ``(B, 1)``.
+
+    Returns:
+        The shape of ``fake``, in nats, at most 0.
+    """
+    return -F.softplus(fake)
+
+
+def discriminator_loss(real: Tensor, fake: Tensor, smoothing: float | Tensor = 0.0) -> Tensor:
     """-log D(x) - log(1 - D(x̂)), the cross-entropy of telling real images from generated ones.
 
-    Implements :eq:`eq-adversarial-vae-3`: L_disc in equation 3 of Sarhan et al. (2019). A discriminator that cannot
-    tell has 2 log 2 nats.
+    Implements :eq:`eq-adversarial-vae-3`: L_disc in equation 3 of Sarhan et al. (2019), and the negative of the value
+    in equation 1 of Liu et al. (2022). A discriminator that cannot tell has 2 log 2 nats.
+
+    With one-sided label smoothing (Salimans et al. 2016) the target of real images is 1 - s in place of 1: the first
+    term becomes -(1 - s) log D(x) - s log(1 - D(x)). Where p is the density of real images and q that of generated
+    ones, the best discriminator is D*(x) = (1 - s) p(x) / (p(x) + q(x)), which never exceeds 1 - s. Were the target of
+    generated images raised to t as well, it would be ((1 - s) p + t q) / (p + q): where p is 0 and q is not, D* = t
+    would no longer tell the generator to leave.
 
     Args:
         real: its logits of real images, ``(B,)`` or ``(B, 1)``.
         fake: its logits of generated images, the same shape.
+        smoothing: s, in [0, 1), a number or one for each image.
 
     Returns:
         The shape of the logits, in nats.
     """
-    return F.softplus(-real) + F.softplus(fake)
+    return (1 - smoothing) * F.softplus(-real) + smoothing * F.softplus(real) + F.softplus(fake)
+
+
+def least_squares_discriminator_loss(real: Tensor, fake: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """½ (D(x) - b)² + ½ (D(x̂) - a)², the discriminator's loss of a least-squares GAN (Mao et al. 2017, equation 2).
+
+    Here D is the output itself: no activation stands before the square. Where p is the density of real images and q
+    that of generated ones, the best discriminator is (b p + a q) / (p + q).
+
+    Args:
+        real: its outputs for real images, ``(B,)`` or ``(B, 1)``.
+        fake: its outputs for generated images, the same shape.
+        a: the target of generated images.
+        b: the target of real ones; below 1 is the one-sided label smoothing of this loss.
+
+    Returns:
+        The shape of the outputs.
+    """
+    return 0.5 * (real - b).square() + 0.5 * (fake - a).square()
+
+
+def least_squares_deception_loss(fake: Tensor, c: float = 1.0) -> Tensor:
+    """½ (D(x̂) - c)², the generator's loss of a least-squares GAN (Mao et al. 2017, equation 2).
+
+    With b - c = 1 and b - a = 2, generator and best discriminator minimise a Pearson χ² divergence; with a = 0 and
+    b = c = 1, the defaults, a generated image is to look real. Both perform alike according to the paper.
+
+    Args:
+        fake: the discriminator's outputs for generated images, ``(B,)`` or ``(B, 1)``.
+        c: what the generator wants the discriminator to say.
+
+    Returns:
+        The shape of ``fake``.
+    """
+    return 0.5 * (fake - c).square()

@@ -1,8 +1,22 @@
 """Models: networks, losses and ``update(batch)``, one module a chapter."""
 
 from .adversarial_vae import AdversarialVAE, ResidualTCVAE
-from .base import LatentModel, load
+from .base import CodePart, LatentModel, load
+from .gan import GAN
+from .infogan import HSICInfoGAN, InfoGAN
 from .tc_vae import BetaTCVAE
 from .vae import VAE, BetaVAE
 
-__all__ = ["VAE", "AdversarialVAE", "BetaTCVAE", "BetaVAE", "LatentModel", "ResidualTCVAE", "load"]
+__all__ = [
+    "GAN",
+    "VAE",
+    "AdversarialVAE",
+    "BetaTCVAE",
+    "BetaVAE",
+    "CodePart",
+    "HSICInfoGAN",
+    "InfoGAN",
+    "LatentModel",
+    "ResidualTCVAE",
+    "load",
+]

@@ -1,12 +1,14 @@
-"""What every model is: networks, optimisers, one iteration of its paper's algorithm, and two ways into its space."""
+"""What every model is: networks, optimisers, one iteration of its paper's algorithm, and a code that it draws from."""
 
 from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..files import read_tensors, save_tensors
@@ -15,11 +17,49 @@ FORMAT = "medlatent.model"
 VERSION = 1
 
 
+@dataclass(frozen=True)
+class CodePart:
+    """Dimensions of a code that belong together: what they are called, where they stand, what they are drawn from.
+
+    Attributes:
+        name: ``"z"``, ``"category"``, …
+        start: the first dimension.
+        stop: the one after the last.
+        prior: ``"normal"``, the standard one; ``"uniform"`` between ``low`` and ``high``; or ``"category"``, one-hot,
+            all equally probable. Dimensions are independent, but for those of a category.
+        low: of the uniform prior.
+        high: of the uniform prior.
+    """
+
+    name: str
+    start: int
+    stop: int
+    prior: str = "normal"
+    low: float = 0.0
+    high: float = 1.0
+
+    @property
+    def slice(self) -> slice:
+        """Where it stands: ``codes[:, part.slice]``."""
+        return slice(self.start, self.stop)
+
+    def sample(self, n: int, generator: torch.Generator | None = None, device: torch.device | None = None) -> Tensor:
+        """``(n, stop - start)`` from the prior, on ``device``."""
+        size = self.stop - self.start
+        if self.prior == "category":
+            return F.one_hot(torch.randint(size, (n,), generator=generator, device=device), size).float()
+        if self.prior == "uniform":
+            return self.low + (self.high - self.low) * torch.rand(n, size, generator=generator, device=device)
+        return torch.randn(n, size, generator=generator, device=device)
+
+
 class LatentModel(nn.Module):
     """The protocol that the training loop, the metrics and the explorers rely on.
 
     A subclass builds its networks and optimisers in its constructor, whose defaults are the paper's values, and passes
-    the constructor's arguments on as ``config``: from its class name and ``config`` a saved model is built again.
+    the constructor's arguments on as ``config``: from its class name and ``config`` a saved model is built again. Every
+    model draws codes and decodes them. One that infers codes, too, has ``encode(images)``, which returns the mean and
+    log-variance of the posterior, ``(B, D)`` each; a GAN has no such method, and ``hasattr(model, "encode")`` tells.
 
     Attributes:
         latent_dim: the dimension D of the code.
@@ -38,7 +78,8 @@ class LatentModel(nn.Module):
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
-        LatentModel.registry[cls.__name__] = cls
+        if not cls.__name__.startswith("_"):  # what several models share is none itself
+            LatentModel.registry[cls.__name__] = cls
 
     def prepare(self, images: int) -> None:
         """Told before training on how many images; a model whose loss depends on that number takes it from here."""
@@ -51,13 +92,25 @@ class LatentModel(nn.Module):
         """
         raise NotImplementedError
 
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean and log-variance, ``(B, D)`` each, of the posterior of images ``(B, C, H, W)`` in [0, 1]."""
-        raise NotImplementedError
-
     def decode(self, z: Tensor) -> Tensor:
         """The images ``(B, C, H, W)`` in [0, 1] of codes ``(B, D)``."""
         raise NotImplementedError
+
+    @property
+    def code_layout(self) -> tuple[CodePart, ...]:
+        """The parts of the code in their order, without gaps; by default one, ``z``, of the standard normal prior."""
+        return (CodePart("z", 0, self.latent_dim),)
+
+    def sample_codes(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Codes ``(n, D)`` from the prior that ``code_layout`` describes, on the model's device.
+
+        Args:
+            n: how many.
+            generator: of the random numbers, by default PyTorch's global one. The numbers are drawn on its device: one
+                on the CPU gives the same codes to a model on any device.
+        """
+        device = self.device if generator is None else generator.device
+        return torch.cat([part.sample(n, generator, device) for part in self.code_layout], 1).to(self.device)
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """The model's optimisers by the name of their attribute."""

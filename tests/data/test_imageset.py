@@ -160,6 +160,8 @@ class TestParts:
         assert {name: len(part) for name, part in parts.items()} == {"train": 9, "validation": 3, "test": 2}
         np.testing.assert_array_equal(np.concatenate([p.images for p in parts.values()]), images.images)
         assert parts["test"].table["text"].tolist() == TEXTS[12:]
+        both = images.split("test", "train")
+        np.testing.assert_array_equal(both.images, images.images[[*range(9), 12, 13]])
         with pytest.raises(DataError, match="unknown split 'dev': the splits are train, validation, test"):
             images.split("dev")
         with pytest.raises(DataError, match="small set: no image lies in the split 'test'"):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medlatent.data import Card, DataError, ImageSet, open_images, packed_folder
+from medlatent.data import Card, DataError, ImageSet, at_hand, open_images, packed_folder
 from medlatent.data.sources import CARRIED, PHANTOMS, REAL
 
 CARD = Card("packed", "computed here", "CC0-1.0", "nobody", "none")
@@ -42,6 +42,15 @@ def test_phantoms(source):
 def test_at_least_one_image_is_asked_for(source, n):
     with pytest.raises(DataError, match=f"n: at least one image is needed, got {n}"):
         open_images(source, n)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("phantoms.lesion", True), ("mnist.digits", True), ("ham10000", True), ("mnist", False), ("nowhere", False)],
+)
+def test_what_is_at_hand(source, expected, packed):
+    assert at_hand(source) is expected
+    assert at_hand(str(packed))
 
 
 class TestPacked:

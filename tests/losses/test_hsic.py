@@ -1,6 +1,7 @@
 """HSIC against double loops, permutations, exact independence, and the mistakes that are made with it."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -149,6 +150,36 @@ def test_the_gradient_is_finite_where_two_images_are_equal():
     x = torch.zeros(4, 3, requires_grad=True)
     hsic(gaussian_kernel(x, 1.0), gaussian_kernel(torch.randn(4, 2), 1.0)).backward()
     assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("sigma", ["median", 1, 2, 5, 10])
+def test_the_values_of_the_hsic_bottleneck(root, sigma):
+    """As its own code computes them on one batch of images and codes.
+
+    In float32, as there: rounding moves the plain and the normalised form by up to 3e-4 of their size, the normalised
+    operators, which all but invert singular matrices, by up to 4e-3.
+    """
+    folder = root.parent / "shared" / "reference"
+    if not (folder / "losses.npz").is_file():
+        pytest.skip("the reference values do not lie beside this checkout")
+    arrays, values = np.load(folder / "losses.npz"), json.loads((folder / "losses.json").read_text())
+    kernels = []
+    for name, key in (("img", "img"), ("codes12", "codes")):
+        x = torch.from_numpy(arrays[name])
+        if sigma == "median":
+            # Among the distances there are those of each row to its copy; the median of their squares, no root of it,
+            # is sigma; and nothing is divided by the dimension. Of the two values in the middle we take the lower.
+            width = median_squared_distance(torch.cat([x, x]))
+            assert width.item() == pytest.approx(values["hsic_sigma_estimation"][key], rel=1e-4)
+            kernels.append(gaussian_kernel(x, width))
+        else:
+            kernels.append(gaussian_kernel(x, sigma, scale_by_dimension=True))
+    for ours, theirs, tolerance in (
+        ("mean", "regular", 1e-3),
+        ("cka", "normalized", 1e-3),
+        ("cca", "normalized_cca", 1e-2),
+    ):
+        assert hsic(*kernels, ours).item() == pytest.approx(values[f"hsic_{theirs}_sigma_{sigma}"], rel=tolerance)
 
 
 def test_arguments():

@@ -294,7 +294,7 @@ class TestDisk:
             ({"format": None}, "of the format None, expected 'medlatent.model'"),
             ({"format": "medlatent.checkpoint"}, "of the format 'medlatent.checkpoint'"),
             ({"version": "2"}, "has version 2 of medlatent.model, this medlatent reads version 1"),
-            ({"model": '"GAN"'}, "holds a model 'GAN', which is none of VAE, BetaVAE"),
+            ({"model": '"Diffusion"'}, "holds a model 'Diffusion', which is none of VAE, BetaVAE"),
             ({"model": None}, "holds a model None"),
             ({"model": "half {"}, "damaged: its header"),
             ({"config": '{"latent_dim": 4, "size": 16}'}, "the weights do not fit VAE"),

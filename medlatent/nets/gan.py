@@ -1,0 +1,219 @@
+"""Generators and discriminators: the networks of InfoGAN (Chen et al. 2016) and of the DCGAN (Radford et al. 2016).
+
+All weights of convolutions and linear layers are drawn from N(0, 0.02), the scales of batch normalisation from N(1,
+0.02), and biases are 0. A layer before batch normalisation has no bias, which the next would take away again. A
+generator returns logits, whose sigmoid is the image. A discriminator is a trunk, which gives features ``(B, F)``, and a
+head, which makes one logit of them, so that other heads may read the same features.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+DEVIATION = 0.02  # of the initial weights
+
+
+def initialise(network: nn.Module) -> None:
+    """Draws all weights anew: N(0, 0.02), scales of batch normalisation N(1, 0.02), biases 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, DEVIATION)
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, DEVIATION)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class Discriminator(nn.Module):
+    """A trunk and the head that says whether an image is real.
+
+    Args:
+        trunk: images ``(B, channels, size, size)`` to features ``(B, F)``.
+        features: F.
+    """
+
+    def __init__(self, trunk: nn.Module, features: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = nn.Linear(features, 1)
+        self.features = features
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits ``(B, 1)`` of images ``(B, channels, size, size)``."""
+        return self.head(self.trunk(images))
+
+
+def _quarter(size: int) -> int:
+    if size < 8 or size % 4:
+        raise ValueError(f"size: two halvings need a multiple of 4 pixels, at least 8, got {size}")
+    return size // 4
+
+
+class InfoGANGenerator(nn.Sequential):
+    """Codes ``(B, code_dim)`` to the logits of images ``(B, channels, size, size)``, as InfoGAN draws digits.
+
+    A linear layer to 16 ``width`` values, a transposed convolution to 2 ``width`` maps of a quarter of the image's
+    side, and two that double it, to ``width`` maps and to the image; batch normalisation and ReLU between them. At the
+    defaults 74 → 1024 → 128 → 64 → 1 with 6 632 833 parameters.
+
+    Args:
+        code_dim: the dimension of the code, noise included.
+        channels: image channels.
+        size: the side of the image in pixels, a multiple of 4.
+        width: 64 in InfoGAN.
+
+    Raises:
+        ValueError: ``size`` is no multiple of 4, or below 8.
+    """
+
+    def __init__(self, code_dim: int = 74, channels: int = 1, size: int = 28, width: int = 64) -> None:
+        side = _quarter(size)
+        super().__init__(
+            nn.Linear(code_dim, 16 * width, bias=False),
+            nn.Unflatten(1, (16 * width, 1, 1)),
+            nn.BatchNorm2d(16 * width),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(16 * width, 2 * width, side, bias=False),
+            nn.BatchNorm2d(2 * width),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1),
+        )
+        initialise(self)
+
+
+class InfoGANDiscriminator(Discriminator):
+    """The trunk and the head of InfoGAN's discriminator; Q reads the same trunk, see :class:`CodeReader`.
+
+    Two convolutions that halve the image, to ``width`` and 2 ``width`` maps, and one over all that is left, to 16
+    ``width`` features; batch normalisation after all but the first, LeakyReLU of slope 0.1. At the defaults
+    1 → 64 → 128 → 1024 → 1 with 6 558 017 parameters.
+
+    Args:
+        channels: image channels.
+        size: the side of the image in pixels, a multiple of 4.
+        width: 64 in InfoGAN.
+
+    Raises:
+        ValueError: ``size`` is no multiple of 4, or below 8.
+    """
+
+    def __init__(self, channels: int = 1, size: int = 28, width: int = 64) -> None:
+        trunk = nn.Sequential(
+            nn.Conv2d(channels, width, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.1, inplace=True),
+            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(2 * width),
+            nn.LeakyReLU(0.1, inplace=True),
+            nn.Conv2d(2 * width, 16 * width, _quarter(size), bias=False),
+            nn.BatchNorm2d(16 * width),
+            nn.LeakyReLU(0.1, inplace=True),
+            nn.Flatten(),
+        )
+        super().__init__(trunk, 16 * width)
+
+
+class CodeReader(nn.Module):
+    """InfoGAN's Q head: from the trunk's features to the distribution of the code.
+
+    A linear layer to 2 ``width`` units with batch normalisation and LeakyReLU of slope 0.1, then one each to the logits
+    of the category and to mean and log-variance of the continuous codes. At the defaults 133 134 parameters.
+
+    Args:
+        features: of the trunk.
+        categories: K, the number of categories; 0 for none.
+        continuous: the number of continuous codes; 0 for none.
+        width: 64 in InfoGAN.
+    """
+
+    def __init__(self, features: int = 1024, categories: int = 10, continuous: int = 2, width: int = 64) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(
+            nn.Linear(features, 2 * width, bias=False), nn.BatchNorm1d(2 * width), nn.LeakyReLU(0.1, inplace=True)
+        )
+        self.outputs = nn.Linear(2 * width, categories + 2 * continuous)
+        self.sizes = (categories, continuous, continuous)
+        initialise(self)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features ``(B, F)`` to the category's logits ``(B, K)`` and the codes' means and log-variances ``(B, L)``."""
+        return self.outputs(self.hidden(features)).split(self.sizes, 1)
+
+
+def _halvings(size: int) -> int:
+    """How often the side must be halved until 4 to 7 pixels are left."""
+    side, halvings = size, 0
+    while side >= 8 and side % 2 == 0:
+        side, halvings = side // 2, halvings + 1
+    if not halvings or not 4 <= side <= 7:
+        raise ValueError(f"size: halving must lead to 4, 5, 6 or 7 pixels, as that of 28, 32 or 64 does, got {size}")
+    return halvings
+
+
+class DCGANGenerator(nn.Sequential):
+    """Codes ``(B, latent_dim)`` to the logits of images ``(B, channels, size, size)``, as the DCGAN draws them.
+
+    A linear layer to maps of 4 to 7 pixels' side, then transposed convolutions, 4×4 of stride 2, that double the side
+    and halve the number of maps, the last but one of which are ``width``; batch normalisation and ReLU between them. At
+    64 pixels that is 8w → 4w → 2w → w → image, at 28 pixels (from 7) 2w → w → image.
+
+    Args:
+        latent_dim: the dimension of the code.
+        channels: image channels.
+        size: the side of the image in pixels: 28, 32, 64, or another that halving leads to 4, 5, 6 or 7.
+        width: 128 in Radford et al. (2016).
+
+    Raises:
+        ValueError: ``size`` is no such number.
+    """
+
+    def __init__(self, latent_dim: int = 64, channels: int = 3, size: int = 64, width: int = 32) -> None:
+        halvings = _halvings(size)
+        side, maps = size >> halvings, width << (halvings - 1)
+        layers: list[nn.Module] = [
+            nn.Linear(latent_dim, maps * side * side, bias=False),
+            nn.Unflatten(1, (maps, side, side)),
+        ]
+        for _ in range(halvings - 1):
+            layers += [
+                nn.BatchNorm2d(maps),
+                nn.ReLU(inplace=True),
+                nn.ConvTranspose2d(maps, maps // 2, 4, stride=2, padding=1, bias=False),
+            ]
+            maps //= 2
+        layers += [nn.BatchNorm2d(maps), nn.ReLU(inplace=True)]
+        super().__init__(*layers, nn.ConvTranspose2d(maps, channels, 4, stride=2, padding=1))
+        initialise(self)
+
+
+class DCGANDiscriminator(Discriminator):
+    """The DCGAN's discriminator: convolutions, 4×4 of stride 2, until 4 to 7 pixels' side are left, and a linear head.
+
+    The generator's mirror, with LeakyReLU of slope 0.2 and batch normalisation after all but the first.
+
+    Args:
+        channels: image channels.
+        size: the side of the image in pixels, see :class:`DCGANGenerator`.
+        width: maps after the first convolution; they double with each.
+
+    Raises:
+        ValueError: ``size`` is no such number.
+    """
+
+    def __init__(self, channels: int = 3, size: int = 64, width: int = 32) -> None:
+        halvings = _halvings(size)
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
+        maps = width
+        for _ in range(halvings - 1):
+            layers += [
+                nn.Conv2d(maps, 2 * maps, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(2 * maps),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+            maps *= 2
+        super().__init__(nn.Sequential(*layers, nn.Flatten()), maps * (size >> halvings) ** 2)

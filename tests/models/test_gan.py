@@ -1,0 +1,336 @@
+"""GANs: one update against a plain loop, who learns from what, codes, noise, saving and resuming."""
+
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from medlatent.losses import gaussian_kernel, hsic
+from medlatent.models import GAN, VAE, HSICInfoGAN, InfoGAN, LatentModel, load
+from medlatent.training import train
+
+B = 6
+SMALL = {
+    GAN: {"latent_dim": 3, "channels": 1, "size": 8, "width": 4},
+    InfoGAN: {"noise_dim": 3, "categories": 3, "size": 8, "width": 2},
+    HSICInfoGAN: {"noise_dim": 3, "categories": 3, "size": 8, "width": 2},
+}
+SYSTEMS = tuple(SMALL)
+NOISY = {"noise": 0.3, "noise_steps": 4}
+
+
+def build(system=GAN, seed: int = 0, **options) -> LatentModel:
+    torch.manual_seed(seed)
+    return system(**SMALL[system] | options)
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(B, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def run(model: LatentModel, images: torch.Tensor, steps: int, **options):
+    options = {"batch_size": 3, "precision": "float32", **options}
+    return train(model, images, steps, device="cpu", progress=False, **options)
+
+
+def judges(model) -> list[torch.nn.Parameter]:
+    return [*model.discriminator.parameters(), *(model.reader.parameters() if isinstance(model, InfoGAN) else ())]
+
+
+def descend(parameters, loss, rate=0.1) -> None:
+    """A step of plain gradient descent, in place."""
+    gradients = torch.autograd.grad(loss, parameters)
+    with torch.no_grad():
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter -= rate * gradient
+
+
+def by_hand(model, images) -> dict[str, float]:
+    """One update as the equations have it, with probabilities for logits, by plain gradient descent."""
+    c, trunk, head = model.config, model.discriminator.trunk, model.discriminator.head
+    parts = []
+    if "categories" in c:
+        parts.append(F.one_hot(torch.randint(3, (B,)), 3).float())
+        low, high = c["code_range"]
+        parts += [low + (high - low) * torch.rand(B, 1) for _ in range(2)]
+    code = torch.cat([*parts, torch.randn(B, 3)], 1)
+    fake = torch.sigmoid(model.generator(code))
+    left = 1 - model.updates.item() / c["noise_steps"] if c["noise"] else 0
+    target = 1 - c["smoothing"]
+
+    def seen(x):
+        return x + c["noise"] * left * torch.randn_like(x) if c["noise"] else x
+
+    def reading(features):
+        category, mean, logvar = model.reader(features)
+        density = torch.distributions.Normal(mean, (0.5 * logvar).exp())
+        return F.cross_entropy(category, code[:, :3].argmax(1)), -density.log_prob(code[:, 3:5]).sum(1).mean()
+
+    real, features = head(trunk(seen(images))), trunk(seen(fake.detach()))
+    if c["loss"] == "least_squares":
+        discriminator = 0.5 * ((real - target) ** 2 + head(features) ** 2).mean()
+    else:
+        d, e = torch.sigmoid(real), torch.sigmoid(head(features))
+        discriminator = -(target * d.log() + (1 - target) * (1 - d).log() + (1 - e).log()).mean()
+    total = discriminator
+    if isinstance(model, InfoGAN):
+        category, continuous = reading(features)
+        total = total + c["category_weight"] * category + c["continuous_weight"] * continuous
+    descend(judges(model), total)
+
+    features = trunk(seen(fake))
+    output = head(features)
+    adversarial = {
+        "non_saturating": lambda: -torch.sigmoid(output).log(),
+        "minimax": lambda: (1 - torch.sigmoid(output)).log(),
+        "least_squares": lambda: 0.5 * (output - 1) ** 2,
+    }[c["loss"]]().mean()
+    named = {"loss": adversarial, "adversarial": adversarial, "discriminator": discriminator}
+    if isinstance(model, InfoGAN):
+        named["category"], named["continuous"] = reading(features)
+        named["loss"] = (
+            adversarial + c["category_weight"] * named["category"] + c["continuous_weight"] * named["continuous"]
+        )
+    if isinstance(model, HSICInfoGAN):
+        kernels = [gaussian_kernel(x, c["sigma"], c["scale_by_dimension"]) for x in (fake, code[:, :5])]
+        named["hsic"] = hsic(*kernels, c["normalisation"])
+        named["loss"] = adversarial - c["hsic_weight"] * named["hsic"]
+    descend([*model.generator.parameters()], named["loss"])
+    return {name: value.item() for name, value in named.items()}
+
+
+@pytest.mark.parametrize(
+    ("system", "options"),
+    [
+        (GAN, {}),
+        (GAN, {"loss": "minimax", "smoothing": 0.1}),
+        (GAN, {"loss": "least_squares", "smoothing": 0.2}),
+        (GAN, NOISY),
+        (InfoGAN, {"code_range": (-1, 1)}),
+        (InfoGAN, {"category_weight": 3.0, "continuous_weight": 2.0, "loss": "least_squares", **NOISY}),
+        (HSICInfoGAN, {"hsic_weight": 50.0, "sigma": 2.0}),
+        (HSICInfoGAN, {"hsic_weight": 2.0, "normalisation": "cca", "scale_by_dimension": True, **NOISY}),
+    ],
+)
+def test_one_update_against_a_plain_loop(images, system, options):
+    """Terms, weights and the running statistics of batch normalisation: their order says which pass saw what."""
+    model = build(system, **options).train()
+    model.updates += 1
+    twin = copy.deepcopy(model)
+    model.generator_optimiser = torch.optim.SGD(model.generator.parameters(), lr=0.1)
+    model.discriminator_optimiser = torch.optim.SGD(judges(model), lr=0.1)
+    torch.manual_seed(7)
+    found = model.update(images)
+    torch.manual_seed(7)
+    expected = by_hand(twin, images)
+
+    assert next(iter(found)) == "loss"
+    assert {name: term.item() for name, term in found.items()} == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert not any(term.requires_grad for term in found.values())
+    assert model.updates == 2
+    twin.updates += 1
+    for name, value in twin.state_dict().items():
+        assert torch.allclose(model.state_dict()[name], value, rtol=1e-3, atol=1e-5), name
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_each_step_trains_its_own_networks(images, system):
+    for still, moving in (("generator", {"discriminator", "reader"}), ("discriminator", {"generator"})):
+        model = build(system).train()
+        for group in getattr(model, f"{still}_optimiser").param_groups:
+            group["lr"] = 0.0
+        before = {name: p.clone() for name, p in model.named_parameters()}
+        model.update(images)
+        moved = {name.split(".")[0] for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+        assert moved == moving & {name.split(".")[0] for name in before}
+        assert all(p.requires_grad for p in model.parameters())
+    owned = [id(p) for o in model.optimisers().values() for group in o.param_groups for p in group["params"]]
+    assert sorted(owned) == sorted(id(p) for p in model.parameters())
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_what_an_update_moves_of_running_statistics(images, system):
+    model = build(system).train()
+    model.update(images)
+    counts = {name: int(v) for name, v in model.state_dict().items() if "num_batches" in name}
+    expected = {"generator": 1, "discriminator": 3, "reader": 2}
+    assert counts
+    assert counts == {name: expected[name.split(".")[0]] for name in counts}
+
+
+def test_the_defaults_are_the_paper_s():
+    for system in (InfoGAN, HSICInfoGAN):
+        model = system()
+        assert (model.latent_dim, model.config["noise_dim"], model.config["code_range"]) == (74, 62, [0.0, 1.0])
+        assert [(p.name, p.start, p.stop, p.prior) for p in model.code_layout] == [
+            ("category", 0, 10, "category"),
+            ("c1", 10, 11, "uniform"),
+            ("c2", 11, 12, "uniform"),
+            ("z", 12, 74, "normal"),
+        ]
+        assert model.generator_optimiser.defaults["lr"] == 1e-3
+        assert model.discriminator_optimiser.defaults["lr"] == 2e-4
+        assert (model.config["channels"], model.config["size"], model.config["loss"]) == (1, 28, "non_saturating")
+        assert model.code_entropy == {"category": pytest.approx(math.log(10)), "continuous": 0.0}
+    assert model.config["normalisation"] == "unbiased_scale"  # equation 5 as printed
+    assert model.config["scale_by_dimension"] is False
+    assert model.weights["hsic"] == -model.config["hsic_weight"] < 0
+    assert build(InfoGAN, code_range=(-1, 1)).code_entropy["continuous"] == pytest.approx(2 * math.log(2))
+
+
+class TestCodes:
+    @pytest.mark.parametrize("system", SYSTEMS)
+    def test_are_what_the_layout_says(self, system):
+        model = build(system, **({"code_range": (-1, 3)} if system is not GAN else {}))
+        codes = model.sample_codes(4000, torch.Generator().manual_seed(0))
+        assert codes.shape == (4000, model.latent_dim)
+        edge = 0
+        for part in model.code_layout:
+            assert part.start == edge
+            edge, values = part.stop, codes[:, part.slice]
+            if part.prior == "category":
+                assert torch.equal(values.sum(1), torch.ones(4000))
+                assert set(values.unique().tolist()) == {0.0, 1.0}
+                assert values.mean(0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
+            elif part.prior == "uniform":
+                assert -1 <= values.min() < -0.9
+                assert 2.9 < values.max() < 3
+                assert values.mean().item() == pytest.approx(1, abs=0.07)
+            else:
+                assert values.mean().item() == pytest.approx(0, abs=0.05)
+                assert values.std().item() == pytest.approx(1, abs=0.05)
+        assert edge == model.latent_dim
+        assert torch.equal(codes, model.sample_codes(4000, torch.Generator().manual_seed(0)))
+        assert not torch.equal(codes, model.sample_codes(4000))
+
+    def test_of_any_model(self):
+        model = VAE(latent_dim=3, size=16)
+        assert [(p.name, p.slice) for p in model.code_layout] == [("z", slice(0, 3))]
+        torch.manual_seed(1)
+        codes = model.sample_codes(5)
+        torch.manual_seed(1)
+        assert torch.equal(codes, torch.randn(5, 3))
+
+    @pytest.mark.parametrize(
+        ("options", "names"),
+        [
+            ({"categories": 0, "continuous": 1}, ["c1", "z"]),
+            ({"continuous": 0}, ["category", "z"]),
+            ({"noise_dim": 0}, ["category", "c1", "c2"]),
+        ],
+    )
+    def test_parts_may_be_absent(self, images, options, names):
+        for system in (InfoGAN, HSICInfoGAN):
+            model = build(system, **options).train()
+            assert [part.name for part in model.code_layout] == names
+            terms = model.update(images)
+            assert all(term.isfinite() for term in terms.values())
+            if system is InfoGAN:
+                assert set(terms) - {"loss", "adversarial", "discriminator"} == set(model.code_entropy)
+
+    def test_a_gan_has_no_encoder(self):
+        assert not any(hasattr(build(system), "encode") for system in SYSTEMS)
+        assert hasattr(VAE(latent_dim=3, size=16), "encode")
+
+
+def test_instance_noise_falls_to_nothing(images):
+    model = build(noise=0.5, noise_steps=4)
+    deviations = []
+    for _ in range(6):
+        deviations.append((model.blur(torch.zeros(1, 1, 100, 100))).std().item())
+        model.updates += 1
+    assert deviations == pytest.approx([0.5, 0.375, 0.25, 0.125, 0, 0], rel=0.05)
+    assert build().blur(images) is images
+
+
+def test_the_reader_learns_the_code_and_the_generator_to_show_it():
+    images = torch.rand(64, 1, 8, 8)
+    model = build(InfoGAN, width=4, discriminator_rate=2e-3, generator_rate=2e-3)
+    history = run(model, images, 120, batch_size=32)
+    assert history["category"][:5].mean() > 0.8 * math.log(3)
+    assert history["category"][-5:].mean() < 0.5 * math.log(3)
+
+
+@pytest.mark.parametrize("options", [{"sigma": None, "normalisation": "cka"}, {"sigma": 2.0, "hsic_weight": 1000.0}])
+def test_hsic_rises(options):
+    images = torch.rand(64, 1, 8, 8)
+    model = build(HSICInfoGAN, width=4, **{"hsic_weight": 20.0, **options})
+    history = run(model, images, 60, batch_size=32)
+    assert history["hsic"][-5:].mean() > 1.2 * history["hsic"][:5].mean()
+
+
+def test_the_median_heuristic_gives_the_median_pair_the_same_similarity():
+    x = torch.rand(9, 1, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    for scaled in (False, True):
+        kernel = build(HSICInfoGAN, sigma=None, scale_by_dimension=scaled).kernel(x)
+        above = kernel[torch.ones(9, 9).triu(1).bool()]
+        assert above.sort(descending=True).values[17].item() == pytest.approx(math.exp(-0.5), rel=1e-4)  # of 36
+    assert build(HSICInfoGAN, sigma=None).kernel(torch.zeros(3, 2)).tolist() == [[1.0] * 3] * 3
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_saved_and_loaded_it_is_the_same(system, images, tmp_path):
+    model = build(system).train()
+    model.update(images)
+    again = load(model.save(tmp_path / "model.safetensors"))
+    model.eval()
+    assert type(again) is system
+    assert again.config == model.config
+    codes = model.sample_codes(4)
+    with torch.inference_mode():
+        assert torch.equal(again.decode(codes), model.decode(codes))
+        assert 0 <= model.decode(codes).min() <= model.decode(codes).max() <= 1
+    assert again.code_layout == model.code_layout
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_resumed_it_goes_on_as_if_never_stopped(system, images, tmp_path):
+    whole, halves = build(system, **NOISY), build(system, **NOISY)
+    run(whole, images, 4)
+    run(halves, images, 2, checkpoint=tmp_path / "c.safetensors")
+    halves = build(system, seed=9, **NOISY)
+    run(halves, images, 4, checkpoint=tmp_path / "c.safetensors")
+    for (name, a), b in zip(whole.state_dict().items(), halves.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_in_bfloat16_weights_and_terms_stay_in_float32(system, images):
+    model = build(system)
+    history = run(model, images, 2, precision="bfloat16")
+    assert all(math.isfinite(value) for value in history.mean().values())
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    with torch.inference_mode():
+        assert model.decode(model.sample_codes(2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("system", "options", "message"),
+    [
+        (GAN, {"latent_dim": 0}, "latent_dim must be at least 1, got 0"),
+        (GAN, {"loss": "hinge"}, "loss 'hinge' is unknown: use one of non_saturating, minimax, least_squares"),
+        (GAN, {"smoothing": 1.0}, r"smoothing must be in \[0, 1\), got 1"),
+        (GAN, {"noise": -0.1}, "noise must not be negative, got -0.1"),
+        (GAN, {"noise": 0.1}, "noise_steps: in how many updates"),
+        (InfoGAN, {"categories": 1}, "expected 2 categories or more"),
+        (InfoGAN, {"categories": 0, "continuous": 0}, "expected 2 categories or more"),
+        (InfoGAN, {"continuous": -1}, "must not be negative"),
+        (InfoGAN, {"code_range": (1, 0)}, "code_range must rise, got 1 to 0"),
+        (InfoGAN, {"code_range": 3}, "code_range: expected two numbers, got 3"),
+        (InfoGAN, {"category_weight": -1}, "category_weight must not be negative, got -1"),
+        (HSICInfoGAN, {"hsic_weight": -1}, "hsic_weight must not be negative, got -1"),
+        (HSICInfoGAN, {"sigma": 0}, "sigma must be positive, or None"),
+        (HSICInfoGAN, {"normalisation": "biased"}, "normalisation 'biased' is unknown: use one of unbiased_scale"),
+    ],
+)
+def test_arguments(system, options, message):
+    with pytest.raises(ValueError, match=message):
+        build(system, **options)
+
+
+def test_what_several_models_share_is_no_model_of_its_own():
+    assert {"GAN", "InfoGAN", "HSICInfoGAN"} < set(LatentModel.registry)
+    assert not any(name.startswith("_") for name in LatentModel.registry)
