@@ -134,6 +134,58 @@ explorer
 # With a kernel, `explorer.code` is the code that the reader sees. Set it, and the picture follows:
 # `explorer.code = codes[5].tolist()`.
 #
+# ## With categories
+#
+# The code of a generator such as InfoGAN has a structure: a one-hot category, two continuous codes, and noise. Say which dimensions
+# are which, and the explorer has a view for them. (A model of this course with a `code_layout`, such as
+# {py:class}`~medlatent.models.InfoGAN`, says so itself.) The decoder below has such a code, too, and needs no training. The category
+# picks a digit and stands for its mean image. Two numbers move it along the first two principal components of this digit, the
+# noise along the next eight, all in standard deviations.
+
+
+# %%
+class ClassPCA(nn.Module):
+    """Principal components within each class, behind a one-hot category."""
+
+    def __init__(self, images, classes, components):
+        super().__init__()
+        self.classes, self.components = int(classes.max()) + 1, components
+        self.latent_dim = self.classes + components
+        self.shape = images.shape[1:]
+        fits = [
+            PCA(images[classes == k], components) for k in range(self.classes)
+        ]
+        self.means = nn.Parameter(torch.stack([fit.mean for fit in fits]))
+        # A row for each component of each class; components outside.
+        directions = torch.stack([fit.to_pixels for fit in fits], 1)
+        self.directions = nn.Parameter(directions.flatten(0, 1))
+
+    def decode(self, codes):
+        category, scores = codes.split([self.classes, self.components], 1)
+        repeated = torch.cat([category] * self.components, 1)
+        repeated = repeated.unflatten(1, (self.components, self.classes))
+        along = (repeated * scores[:, :, None]).flatten(1)
+        pixels = category @ self.means + along @ self.directions
+        return pixels.clamp(0, 1).unflatten(1, self.shape)
+
+
+class_pca = ClassPCA(
+    training.batch(range(len(training))),
+    torch.as_tensor(training.table["digit"].astype(int)),
+    components=10,
+)
+Explorer(
+    class_pca,
+    category=range(10),
+    pad=(10, 11),
+    pad_limits=(-2, 2),
+    title="Principal components within each digit",
+)
+
+# %% [markdown]
+# *New noise* draws the noise anew and leaves category and pad alone. What slants one digit may widen another, since each
+# digit has components of its own: that a code means the same in every category is what a generator has to be trained for.
+#
 # ## What can travel
 #
 # The module is followed by `torch.export`, so its classes do not matter, only what they compute. These operations of PyTorch

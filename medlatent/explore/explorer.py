@@ -1,4 +1,4 @@
-"""One live object for every chapter: sliders, a map and a walk over a latent space, decoded where the reader is.
+"""One live object for every chapter: views of a latent space, decoded where the reader is.
 
 The decoder, and the encoder where there are images to encode, travel with the widget and run in the browser: with a
 kernel it is an ordinary Jupyter widget, on the published page it works without one.
@@ -17,15 +17,17 @@ import anywidget
 import numpy as np
 import torch
 import traitlets
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ..metrics import information
-from .figures import picture_bundle, traversal
+from .figures import image_table, picture_bundle, traversal
 from .network import Network, evaluating, trace
 
 WEB = Path(__file__).parent / "web"
-SCRIPTS = ("network.js", "traverse.js", "map.js", "walk.js", "explorer.js")
-VIEWS = ("traverse", "map", "walk")
+SCRIPTS = ("network.js", "traverse.js", "map.js", "walk.js", "codes.js", "explorer.js")
+VIEWS = ("codes", "traverse", "map", "walk")
+NEEDS = {"codes": "a category or a pad", "map": "posteriors and two dimensions"}
 POINTS = 400  # of the map
 ROUNDING = 1e-3  # by which intensities may lie outside [0, 1]
 PROBES = 64  # codes on which the rounded weights are compared with the model
@@ -41,28 +43,36 @@ class Explorer(anywidget.AnyWidget):
     """Looks into the latent space of a model, in a notebook and on a page without a kernel.
 
     The views: *traverse*, a slider for each dimension; *map*, the codes of many images over two of the dimensions;
-    *walk*, several dimensions in turn. ``explorer.code`` is the present code: the sliders follow it, and it follows
-    them.
+    *walk*, several dimensions in turn; *codes*, for a code with a structure such as InfoGAN's, the category as a choice
+    of pictures and two continuous codes as a point in a square. ``explorer.code`` is the present code: the views follow
+    it, and it follows them.
 
     Args:
         model: a :class:`~medlatent.models.LatentModel`, or any ``torch.nn.Module`` that makes images ``(B, C, H, W)``
             in [0, 1], C 1 or 3, of codes ``(B, latent_dim)``. A ``decode`` and an ``encode`` are used where the model
             has them; of several results of ``encode`` the first, the mean, is the code.
         latent_dim: the dimension D of the code; by default the model's own ``latent_dim``.
-        code: where it starts, ``(D,)``; by default the centre of the prior, 0.
+        code: where it starts, ``(D,)``; by default the centre of the prior: 0, the first category, the pad's centre.
         posteriors: the means and log-variances, ``(N, D)`` each, of many images. The dimensions are then in the order
             of their information, which is stated, and the means of the first 400 are the points of the map. For a model
             without posteriors, their codes alone, ``(N, D)``.
         labels: for the map's colours, by name: N numbers, or N class names.
         images: a strip of images to encode, ``(M, C, H, W)`` in [0, 1]; sixteen are a good number. Needs ``encode``.
         image_names: what each of them is called; by default "image 1" and so on.
-        names: of all D dimensions; by default z0, z1, …
-        dimensions: which have a slider, in this order; by default the eight most informative, or the first eight.
+        names: of all D dimensions; by default z0, z1, …, and c1, c2, … of those with a uniform prior.
+        dimensions: which have a slider, in this order; by default the eight most informative, or the first eight, where
+            those with a uniform prior come before the noise.
         limits: of the sliders, in standard deviations of the prior.
         walk: pairs (dimension, value): from ``code`` on, one dimension after the other goes to a value and stays there.
-            By default the first four dimensions, each up to 2, down to -2 and back.
-        views: which of the views, in this order; by default all that the arguments allow.
+            By default the first four dimensions, each up to 2, down to -2 and back; a uniform one goes to its limits.
+        views: which of the views, in this order; by default all that the arguments allow, *codes* first.
         title: above the picture.
+        category: the dimensions of a one-hot category, two or more: exactly one of them is 1, the others are 0. By
+            default the first category of the model's ``code_layout``, where it has one.
+        category_names: what each of them is called; by default 0, 1, …
+        pad: two dimensions with continuous codes, across and up. By default the first two whose prior is uniform by the
+            model's ``code_layout``. What has neither a category nor a uniform prior is noise, drawn from N(0, 1).
+        pad_limits: of both, in units of the code; by default those of ``code_layout``, or -1 and 1.
 
     Raises:
         ValueError: an argument does not fit the model; or the model computes something that cannot run in a browser,
@@ -80,7 +90,7 @@ class Explorer(anywidget.AnyWidget):
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     nats = traitlets.List(traitlets.CFloat()).tag(sync=True)
     order = traitlets.List(traitlets.Int()).tag(sync=True)
-    limits = traitlets.List(traitlets.CFloat()).tag(sync=True)
+    limits = traitlets.List(traitlets.List(traitlets.CFloat())).tag(sync=True)  # of every dimension
     images = traitlets.Bytes().tag(sync=True)
     image_shape = traitlets.List(traitlets.Int()).tag(sync=True)
     image_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -91,6 +101,10 @@ class Explorer(anywidget.AnyWidget):
     views = traitlets.List(traitlets.Unicode()).tag(sync=True)
     error = traitlets.Float().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
+    category = traitlets.List(traitlets.Int()).tag(sync=True)
+    category_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    pad = traitlets.List(traitlets.Int()).tag(sync=True)
+    noise = traitlets.List(traitlets.Int()).tag(sync=True)  # the dimensions whose prior is N(0, 1)
 
     def __init__(
         self,
@@ -107,18 +121,38 @@ class Explorer(anywidget.AnyWidget):
         walk: Sequence[tuple[int, float]] | None = None,
         views: Sequence[str] | None = None,
         title: str = "",
+        category: Sequence[int] | None = None,
+        category_names: Sequence[str] | None = None,
+        pad: tuple[int, int] | None = None,
+        pad_limits: tuple[float, float] | None = None,
     ) -> None:
         width = getattr(model, "latent_dim", None) if latent_dim is None else latent_dim
         if not isinstance(width, int) or isinstance(width, bool) or width < 1:
             raise ValueError(f"latent_dim: the model says {width!r}; pass the dimension of its code")
-        start = np.zeros(width) if code is None else np.asarray(_plain(code), dtype=float)
+        category, pad, uniform = _structure(model, width, category, pad, pad_limits)
+        noise = [d for d in range(width) if d not in (*category, *uniform)]
+        category_names = [str(k) for k in range(len(category))] if category_names is None else list(category_names)
+        if len(category_names) != len(category):
+            raise ValueError(f"category_names: {len(category_names)} for {len(category)} dimensions of a category")
+        ends = dict.fromkeys(range(width), _interval("limits", limits)) | dict.fromkeys(category, (0.0, 1.0)) | uniform
+        limits = [list(ends[d]) for d in range(width)]
+        if code is None:
+            start = np.zeros(width)
+            start[category[:1]], start[list(uniform)] = 1, [(low + high) / 2 for low, high in uniform.values()]
+        else:
+            start = np.asarray(_plain(code), dtype=float)
         if start.shape != (width,) or not np.isfinite(start).all():
             raise ValueError(f"code: expected {width} finite numbers, got {start.tolist()}")
-        names = [f"z{d}" for d in range(width)] if names is None else list(names)
+        if category and sorted(start[category]) != [0] * (len(category) - 1) + [1]:
+            chosen = start[category].tolist()
+            raise ValueError(f"code: of the category's dimensions one must be 1 and the others 0, got {chosen}")
+        if names is None:
+            named = {d: f"category {name}" for d, name in zip(category, category_names, strict=True)}
+            named |= {d: f"c{i + 1}" for i, d in enumerate(uniform)}
+            names = [named.get(d, f"z{d}") for d in range(width)]
+        names = list(names)
         if len(names) != width:
             raise ValueError(f"names: {len(names)} for {width} dimensions")
-        if len(limits) != 2 or not (math.isfinite(limits[0]) and math.isfinite(limits[1]) and limits[0] < limits[1]):
-            raise ValueError(f"limits: expected two finite numbers, the smaller one first, got {limits}")
 
         nats, points = [], np.zeros((0, width), np.float32)
         given = [] if posteriors is None else posteriors if isinstance(posteriors, tuple | list) else [posteriors]
@@ -134,25 +168,24 @@ class Explorer(anywidget.AnyWidget):
             nats = information(*given).per_dimension.tolist()
         colours = [_colouring(name, values, len(given[0]) if given else 0) for name, values in (labels or {}).items()]
         if dimensions is None:
-            dimensions = np.argsort(-np.asarray(nats), kind="stable")[:8] if nats else range(min(8, width))
-        order = [int(d) for d in dimensions]
+            dimensions = (np.argsort(-np.asarray(nats), kind="stable") if nats else [*uniform, *noise] or category)[:8]
+        order = _distinct("dimensions", dimensions, width)
         if not order:
             raise ValueError("dimensions: name at least one that gets a slider")
-        if repeated := [d for d in order if order.count(d) > 1]:
-            raise ValueError(f"dimensions: {repeated[0]} is named more than once")
         if wrong := [step for step in walk or [] if len(step) != 2 or not math.isfinite(step[1])]:
             raise ValueError(f"walk: expected pairs of a dimension and a finite value, got {wrong[0]}")
-        for name, chosen in (("dimensions", order), ("walk", [d for d, _ in walk or []])):
-            if wrong := [d for d in chosen if not 0 <= d < width]:
-                raise ValueError(f"{name}: there is no dimension {wrong[0]}, the code has {width}")
+        if wrong := [d for d, _ in walk or [] if not 0 <= d < width]:
+            raise ValueError(f"walk: there is no dimension {wrong[0]}, the code has {width}")
         if walk is None:
-            walk = [step for d in order[:4] for step in ((d, 2.0), (d, -2.0), (d, float(start[d])))]
+            turns = {d: (-2.0, 2.0) if d in noise else limits[d] for d in order[:4]}
+            walk = [step for d, (low, high) in turns.items() for step in ((d, high), (d, low), (d, start[d]))]
         if not walk:
             raise ValueError("walk: name at least one (dimension, value); for no walk, pass views")
-        possible = [view for view in VIEWS if view != "map" or (len(points) and width > 1)]
+        allowed = {"codes": category or pad, "map": len(points) and width > 1}
+        possible = [view for view in VIEWS if allowed.get(view, True)]
         views = possible if views is None else list(views)
         if wrong := [view for view in views if view not in possible]:
-            why = "; it needs posteriors and two dimensions" if wrong[0] == "map" else ""
+            why = f"; it needs {NEEDS[wrong[0]]}" if wrong[0] in NEEDS else ""
             raise ValueError(f"views: {wrong[0]!r} is none of {', '.join(possible)}{why}")
         if not views:
             raise ValueError(f"views: name at least one of {', '.join(possible)}")
@@ -170,8 +203,8 @@ class Explorer(anywidget.AnyWidget):
             if len(shape) != 3 or shape[0] not in (1, 3):
                 raise ValueError(f"model: makes {shape} of a code; an explorer needs images (1 or 3, H, W)")
             strip, encoder = self._strip(model, images, shape, width)
-            probes = points[:PROBES] if len(points) else np.zeros((0, width))
-            error = _rounding_error(decode, decoder, torch.from_numpy(probes).float(), width)
+            probes = torch.from_numpy(points[:PROBES]) if len(points) else _draws(width, category, uniform)
+            error = _rounding_error(decode, decoder, probes.float())
         image_names = [f"image {i + 1}" for i in range(len(strip))] if image_names is None else list(image_names)
         if len(image_names) != len(strip):
             raise ValueError(f"image_names: {len(image_names)} for {len(strip)} images")
@@ -186,7 +219,7 @@ class Explorer(anywidget.AnyWidget):
             names=names,
             nats=nats,
             order=order,
-            limits=[float(limit) for limit in limits],
+            limits=limits,
             images=strip.tobytes(),
             image_shape=list(strip.shape),
             image_names=image_names,
@@ -197,6 +230,10 @@ class Explorer(anywidget.AnyWidget):
             views=views,
             error=error,
             title=title,
+            category=category,
+            category_names=category_names,
+            pad=pad,
+            noise=noise,
         )
 
     @staticmethod
@@ -237,16 +274,36 @@ class Explorer(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**options)
         live = bundle[0] if isinstance(bundle, tuple) else bundle
         with _single_precision(self._model):
-            still = traversal(
-                _Decoder(_decoding(self._model), len(self.names)),
-                torch.tensor(self.start),
-                self._posteriors,
-                self.order[:6],
-                tuple(self.limits),
-                names=self.names,
-            )
-        picture, metadata = picture_bundle(still)
+            picture, metadata = picture_bundle(self._still())
         return {**picture, **(live or {}), "text/plain": repr(self)}, metadata
+
+    def _still(self) -> Figure:
+        """A traversal; of a code with a structure, a table: the category over the first other dimension, or two."""
+        model, start = _Decoder(_decoding(self._model), len(self.names)), torch.tensor(self.start)
+        if len(self.noise) == len(self.names):
+            order, limits = self.order[:6], tuple(self.limits[0])
+            return traversal(model, start, self._posteriors, order, limits, names=self.names)
+        # An axis is a list of labels, each with the values that it gives to dimensions.
+        still = [("", {})]
+        kinds = zip(self.category_names, np.eye(len(self.category)), strict=True)
+        choices = [(f"category {name}", dict(zip(self.category, row, strict=True))) for name, row in kinds]
+        others = [d for d in self.pad or self.order if d not in self.category]
+        paths = []
+        for d, steps in zip(others, (11, 7), strict=False):
+            values = np.linspace(*self.limits[d], steps)
+            paths.append([(f"{self.names[d]} {f'{v:+.2g}' if abs(v) > 1e-6 else 0}", {d: v}) for v in values])
+        columns, *paths = paths or [still]
+        rows = next(axis for axis in (choices, *paths, still) if axis)
+        codes = start.repeat(len(rows), len(columns), 1)
+        for r, (_, row) in enumerate(rows):
+            for c, (_, column) in enumerate(columns):
+                for d, value in (row | column).items():
+                    codes[r, c, d] = value
+        with torch.inference_mode():
+            images = model.decode(codes.flatten(0, 1).to(model.device)).cpu().unflatten(0, codes.shape[:2])
+        labels = {"rows": [label for label, _ in rows], "columns": [label for label, _ in columns]}
+        said = "; ".join(f"{axis} for {', '.join(words)}" for axis, words in labels.items() if any(words))
+        return image_table(images, *labels.values(), alt=f"A traversal: {said}.")
 
 
 # traitlets gives its classes a constructor of anything; help and the reference shall show this one.
@@ -295,10 +352,64 @@ def _single_precision(model: nn.Module) -> Iterator[None]:
             model.precision = precision
 
 
-def _rounding_error(decode: nn.Module, network: Network, codes: Tensor, width: int) -> float:
+def _distinct(name: str, dimensions: Sequence[int], width: int) -> list[int]:
+    """The dimensions that an argument names, each of which must be there, once."""
+    found = [int(d) for d in dimensions]
+    if wrong := [d for d in found if not 0 <= d < width]:
+        raise ValueError(f"{name}: there is no dimension {wrong[0]}, the code has {width}")
+    if repeated := [d for d in found if found.count(d) > 1]:
+        raise ValueError(f"{name}: {repeated[0]} is named more than once")
+    return found
+
+
+def _interval(name: str, ends: tuple[float, float]) -> tuple[float, float]:
+    """The two ends that an argument names, the smaller one first."""
+    if len(ends) != 2 or not (math.isfinite(ends[0]) and math.isfinite(ends[1]) and ends[0] < ends[1]):
+        raise ValueError(f"{name}: expected two finite numbers, the smaller one first, got {ends}")
+    return float(ends[0]), float(ends[1])
+
+
+def _structure(
+    model: nn.Module,
+    width: int,
+    category: Sequence[int] | None,
+    pad: Sequence[int] | None,
+    pad_limits: tuple[float, float] | None,
+) -> tuple[list[int], list[int], dict[int, tuple[float, float]]]:
+    """The category's dimensions, the pad's, and the ends of all that are uniform; what is not said the model says."""
+    layout = [part for part in getattr(model, "code_layout", ()) if part.stop <= width]
+    if category is None:
+        category = next((range(part.start, part.stop) for part in layout if part.prior == "category"), [])
+    elif len(category) < 2:
+        raise ValueError(f"category: expected two dimensions or more, got {list(category)}")
+    uniform = {
+        d: (part.low, part.high) for part in layout if part.prior == "uniform" for d in range(part.start, part.stop)
+    }
+    if pad is None:
+        pad = list(uniform)[:2] if len(uniform) > 1 else []
+    elif len(pad) != 2:
+        raise ValueError(f"pad: expected two dimensions, got {list(pad)}")
+    category, pad = _distinct("category", category, width), _distinct("pad", pad, width)
+    if shared := [d for d in pad if d in category]:
+        raise ValueError(f"pad: dimension {shared[0]} belongs to the category")
+    if pad_limits is not None:
+        uniform |= dict.fromkeys(pad, _interval("pad_limits", pad_limits))
+    return category, pad, uniform | {d: (-1.0, 1.0) for d in pad if d not in uniform}
+
+
+def _draws(width: int, category: list[int], uniform: dict[int, tuple[float, float]]) -> Tensor:
+    """Codes from the prior: noise from N(0, 1), every category in turn, points all over the uniform dimensions."""
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randn(PROBES, width, generator=generator)
+    if category:
+        codes[:, category] = torch.eye(len(category))[torch.arange(PROBES) % len(category)]
+    for d, ends in uniform.items():
+        codes[:, d].uniform_(*ends, generator=generator)
+    return codes
+
+
+def _rounding_error(decode: nn.Module, network: Network, codes: Tensor) -> float:
     """The largest difference of a pixel between the model and the network with rounded weights."""
-    if not len(codes):
-        codes = torch.randn(PROBES, width, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         images = decode(codes.to(_device(decode)))
         images = images[0] if isinstance(images, tuple) else images

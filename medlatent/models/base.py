@@ -40,7 +40,7 @@ class CodePart:
 
     @property
     def slice(self) -> slice:
-        """Where it stands: ``codes[:, part.slice]``."""
+        """Its dimensions, as in ``codes[:, part.slice]``."""
         return slice(self.start, self.stop)
 
     def sample(self, n: int, generator: torch.Generator | None = None, device: torch.device | None = None) -> Tensor:

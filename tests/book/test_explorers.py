@@ -14,8 +14,12 @@ import pytest
 import torch
 from bs4 import BeautifulSoup
 from generate import toc_notebooks
+from ipywidgets.embed import embed_data
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
+from torch import nn
+from widgets import without_assets
 
-from medlatent.explore import Network, trace
+from medlatent.explore import Explorer, Network, trace
 from medlatent.explore.explorer import _Function
 from medlatent.results import Record
 
@@ -26,9 +30,18 @@ STATE = "script[type='application/vnd.jupyter.widget-state+json']"
 
 pytestmark = [pytest.mark.built, pytest.mark.browser, pytest.mark.timeout(180)]
 
+PATIENCE = 60_000  # ms; a machine may have much else to do
+
 PIXELS = """canvas => ({
   width: canvas.width, height: canvas.height,
   data: Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data),
+})"""
+
+STATE_OF = """root => ({
+  frames: root.dataset.frames,
+  status: root.querySelector("[role=status]")?.textContent,
+  failure: root.querySelector(".failure")?.textContent,
+  page: document.visibilityState,
 })"""
 
 TOO_WIDE = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth + 1"""
@@ -120,9 +133,28 @@ def wake(page, index=0):
     boxes = page.locator(".cell_output:has(.live-widget)")
     boxes.nth(index).scroll_into_view_if_needed()
     box = boxes.nth(index).locator(".medlatent-explorer")
-    box.wait_for(timeout=30_000)
-    boxes.nth(index).locator(".medlatent-explorer[data-ready=true]").wait_for(timeout=30_000)
+    box.wait_for(timeout=PATIENCE)
+    wait(page, box, "root => root.dataset.ready === 'true'")
+    # Formulas and fonts that come late move what is below them, also from under a pointer that is about to click.
+    page.evaluate("async () => { await window.MathJax?.startup?.promise; await document.fonts.ready; }")
     return box
+
+
+def wait(page, box, condition: str, value=None):
+    """Waits until ``condition(root, value)``, in JavaScript, holds for an explorer; if it never does, says how it is.
+
+    It asks by a timer: animation frames may be what is missing.
+    """
+    try:
+        page.wait_for_function(
+            f"([root, value]) => ({condition})(root, value)",
+            arg=[box.element_handle(), value],
+            polling=50,
+            timeout=PATIENCE,
+        )
+    except PlaywrightTimeoutError:
+        state = box.evaluate(STATE_OF)
+        pytest.fail(f"never came, with {value}: {condition}; it has {state}; problems: {page.problems}")
 
 
 def picture(box) -> np.ndarray:
@@ -131,11 +163,14 @@ def picture(box) -> np.ndarray:
 
 
 def settle(page, box, frames: int):
-    """Waits until the picture has been drawn anew since ``frames``."""
-    page.wait_for_function(
-        "([root, frames]) => Number(root.dataset.frames) > frames", arg=[box.element_handle(), frames]
+    """Waits until the picture has been drawn anew since ``frames``, and for what else is on its way."""
+    wait(page, box, "(root, frames) => Number(root.dataset.frames) > frames", frames)
+    page.evaluate(
+        """() => new Promise(done => {
+          requestAnimationFrame(() => requestAnimationFrame(done));
+          setTimeout(done, 5000);
+        })"""
     )
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def frames(box) -> int:
@@ -174,7 +209,7 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
         page.wait_for_timeout(100)
         code = torch.tensor(state["start"], dtype=torch.float32)
         code[dimension] = float(slider.input_value())
-        assert abs(code[dimension] - state["start"][dimension]) > 1
+        assert abs(code[dimension] - state["start"][dimension]) > 0.9
         found = picture(box).astype(float)
         assert np.abs(found - before).max() > 2
         assert np.abs(found - levels(network(state, "decoder").run(code[None])[0][0])).max() <= 0.51
@@ -450,16 +485,7 @@ def test_ten_explorers_on_one_page_stay_responsive(open_page, html, tmp_path):
     soup = BeautifulSoup((html / "notebooks/00_start.html").read_text(), "html.parser")
     saved = json.loads(soup.select_one(STATE).string)
     (name, entry), *_ = saved["state"].items()
-    copies = {f"{name[:-2]}{i:02}": entry for i in range(10)}
-    views = "".join(
-        f'<div class="cell_output"><script type="{json_type("view")}">{json.dumps({"model_id": copy})}</script></div>'
-        for copy in copies
-    )
-    (tmp_path / "ten.html").write_text(
-        f"<!doctype html><meta charset=utf-8><title>Ten</title>{views}"
-        f'<script type="{json_type("state")}">{json.dumps({"state": copies})}</script>'
-        '<script src="_static/widget_host.js"></script>'
-    )
+    (tmp_path / "ten.html").write_text(page_of({f"{name[:-2]}{i:02}": entry for i in range(10)}))
     (tmp_path / "_static").symlink_to(html / "_static")
 
     class Quiet(SimpleHTTPRequestHandler):
@@ -484,8 +510,19 @@ def test_ten_explorers_on_one_page_stay_responsive(open_page, html, tmp_path):
         server.shutdown()
 
 
-def json_type(kind: str) -> str:
-    return f"application/vnd.jupyter.widget-{kind}+json"
+def page_of(entries: dict[str, dict]) -> str:
+    """A page of nothing but explorers, by their ids."""
+    kind = "application/vnd.jupyter.widget-{}+json"
+    views = "".join(
+        f'<div class="cell_output"><script type="{kind.format("view")}">{json.dumps({"model_id": id})}</script></div>'
+        for id in entries
+    )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Explorers</title>'
+        f'<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">{views}'
+        f'<script type="{kind.format("state")}">{json.dumps({"state": entries})}</script>'
+        '<script src="_static/widget_host.js"></script>'
+    )
 
 
 def test_a_widget_that_cannot_start_says_so_and_keeps_its_still(open_page, site):
@@ -497,3 +534,354 @@ def test_a_widget_that_cannot_start_says_so_and_keeps_its_still(open_page, site)
     cell.scroll_into_view_if_needed()
     cell.get_by_text("could not be started").wait_for(timeout=20_000)
     assert cell.locator("img:visible").count() == 1
+
+
+# ---------------------------------------------------------------------------------- a code with a structure: codes
+
+KINDS, PAD = (5, 2, 0, 3), (1, 6)  # of the dimensions below; 4, 7 and 8 are noise
+RADIO = "input[type=radio]"
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    """An untrained generator of categories, two codes and noise: its explorer, and a page that shows it."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(9, 32), nn.Tanh(), nn.Linear(32, 3 * 12 * 12), nn.Sigmoid(), nn.Unflatten(1, (3, 12, 12))]
+    names = ["nevus", "melanoma", "squamous cell carcinoma", "none"]
+    explorer = Explorer(nn.Sequential(*layers), latent_dim=9, category=KINDS, category_names=names, pad=PAD)
+    yield explorer, published(explorer, tmp_path_factory.mktemp("codes"))
+    explorer.close()
+
+
+def published(explorer: Explorer, folder: Path) -> str:
+    """The address of a page that shows an explorer."""
+    states = embed_data([explorer], drop_defaults=False)["manager_state"]["state"]
+    entries = {explorer.model_id: without_assets(states[explorer.model_id], folder / "_static")}
+    (folder / "explorer.html").write_text(page_of(entries))
+    (folder / "_static/widget_host.js").write_text((ROOT / "book/_static/widget_host.js").read_text())
+    return (folder / "explorer.html").as_uri()
+
+
+@pytest.fixture
+def codes(open_page, generator):
+    page = open_page(generator[1], viewport={"width": 1000, "height": 900})
+    return page, wake(page), generator[0]
+
+
+def decoded(explorer, code) -> np.ndarray:
+    spec = explorer.networks["decoder"]
+    weights = np.frombuffer(explorer.decoder_weights, "<f2")
+    network = Network(spec["inputs"], spec["outputs"], spec["shapes"], spec["steps"], weights)
+    return levels(network.run(torch.as_tensor(code).float()[None])[0][0])
+
+
+def with_values(explorer, kind: int, *pad: float) -> np.ndarray:
+    """The start in another category and elsewhere on the pad."""
+    code = np.array(explorer.start)
+    code[list(KINDS)] = np.eye(len(KINDS))[kind]
+    code[list(PAD)] = pad
+    return code
+
+
+def at_rest(page, box):
+    """Waits until the pictures of the categories fit the code again."""
+    wait(page, box, "root => !root.querySelector('.stale')")
+
+
+def test_a_category_by_keyboard(codes):
+    page, box, explorer = codes
+    radios = box.get_by_role("radiogroup", name="Category").get_by_role("radio")
+    assert [radio.is_checked() for radio in radios.all()] == [True, False, False, False]
+    assert box.get_by_role("radio", name="squamous cell carcinoma").get_attribute("data-category") == "2"
+    at_rest(page, box)
+    height = box.bounding_box()["height"]
+    radios.first.focus()
+    for key, chosen in (("ArrowRight", 1), ("ArrowDown", 2), ("ArrowLeft", 1), ("ArrowRight", 2)):
+        count = frames(box)
+        page.keyboard.press(key)
+        settle(page, box, count)
+        assert [radio.is_checked() for radio in radios.all()] == [k == chosen for k in range(4)]
+        assert np.abs(picture(box) - decoded(explorer, with_values(explorer, chosen, 0, 0))).max() <= 0.51
+    assert page.evaluate("() => document.activeElement.dataset.category") == "2"
+    assert box.bounding_box()["height"] == height
+    assert page.problems == []
+
+
+def test_the_pictures_of_the_categories_follow(codes):
+    page, box, explorer = codes
+    tiles = box.locator(".categories canvas")
+
+    def shown() -> list[np.ndarray]:
+        at_rest(page, box)
+        found = [tile.evaluate(PIXELS) for tile in tiles.all()]
+        return [np.array(f["data"]).reshape(f["height"], f["width"], 4)[..., :3] for f in found]
+
+    for k, tile in enumerate(shown()):
+        assert np.abs(tile - decoded(explorer, with_values(explorer, k, 0, 0))).max() <= 0.51
+    count = frames(box)
+    box.get_by_label("c2", exact=True).focus()
+    page.keyboard.press("PageUp")
+    settle(page, box, count)
+    for k, tile in enumerate(shown()):
+        assert np.abs(tile - decoded(explorer, with_values(explorer, k, 0, 0.5))).max() <= 0.51
+    # A category that is chosen changes none of them.
+    count = frames(box)
+    box.locator(".categories .tile").nth(3).click()
+    settle(page, box, count)
+    assert box.locator(RADIO).nth(3).is_checked()
+    assert not box.locator(".stale").count()
+
+
+def test_a_code_of_nothing_but_a_category(open_page, tmp_path):
+    torch.manual_seed(0)
+    decoder = nn.Sequential(nn.Linear(3, 48), nn.Sigmoid(), nn.Unflatten(1, (3, 4, 4)))
+    explorer = Explorer(decoder, latent_dim=3, category=range(3))
+    page = open_page(published(explorer, tmp_path))
+    box = wake(page)
+    at_rest(page, box)
+    assert not box.get_by_role("button", name="New noise").count()
+    for k, tile in enumerate(box.locator(".categories canvas").all()):
+        pixels = np.array(tile.evaluate(PIXELS)["data"]).reshape(4, 4, 4)[..., :3]
+        assert np.abs(pixels - decoded(explorer, np.eye(3)[k])).max() <= 0.51
+    explorer.close()
+
+
+def test_the_pad(codes):
+    page, box, explorer = codes
+    pad = box.locator(".pad")
+    sliders = [box.locator(f"input[type=range][data-dimension='{d}']") for d in PAD]
+
+    def values() -> list[float]:
+        return [round(float(slider.input_value()), 2) for slider in sliders]
+
+    area = pad.bounding_box()
+    count = frames(box)
+    page.mouse.move(area["x"] + 0.1 * area["width"], area["y"] + 0.5 * area["height"])
+    page.mouse.down()
+    page.mouse.move(area["x"] + 0.75 * area["width"], area["y"] + 0.4 * area["height"], steps=5)
+    settle(page, box, count)
+    assert values() == pytest.approx([0.5, 0.2], abs=0.02)
+    count = frames(box)
+    page.mouse.move(area["x"] + 2 * area["width"], area["y"] - 30)  # held fast, and inside
+    settle(page, box, count)
+    page.mouse.up()
+    assert values() == [1, 1]
+    assert np.abs(picture(box) - decoded(explorer, with_values(explorer, 0, 1, 1))).max() <= 0.51
+    page.mouse.move(area["x"] + 20, area["y"] + 20)
+    pad.focus()
+    for key, expected in (
+        ("ArrowLeft", [0.9, 1]),
+        ("ArrowDown", [0.9, 0.9]),
+        ("ArrowRight", [1, 0.9]),
+        ("ArrowRight", [1, 0.9]),
+        ("ArrowUp", [1, 1]),
+        ("Delete", [0, 0]),
+    ):
+        count = frames(box)
+        page.keyboard.press(key)
+        settle(page, box, count)
+        assert values() == expected
+    assert box.locator("[role=status]").inner_text() == "c1 0.00, c2 0.00"
+    count = frames(box)
+    sliders[0].focus()
+    page.keyboard.press("PageDown")
+    settle(page, box, count)
+    assert sliders[0].get_attribute("aria-valuetext") == "−0.50"
+    place, point = pad.bounding_box(), box.locator(".pad .point").bounding_box()
+    assert point["x"] + point["width"] / 2 == pytest.approx(place["x"] + 0.25 * place["width"], abs=1)
+    assert point["y"] + point["height"] / 2 == pytest.approx(place["y"] + 0.5 * place["height"], abs=1)
+    assert page.problems == []
+
+
+def test_new_noise_is_noise_alone_and_the_same_again(codes, open_page, generator):
+    page, box, explorer = codes
+    still = [*KINDS, *PAD]
+
+    def draws(page, box) -> list[np.ndarray]:
+        found = []
+        for number in (1, 2):
+            count = frames(box)
+            box.get_by_role("button", name="New noise", exact=True).click()
+            settle(page, box, count)
+            assert f"Draw {number} of the noise" in box.locator("[role=status]").inner_text()
+            found.append(picture(box))
+        return found
+
+    first = picture(box)
+    one, two = draws(page, box)
+    assert (one != first).any()
+    assert (one != two).any()
+    assert box.locator(RADIO).first.is_checked()
+    assert [float(box.locator(f"input[data-dimension='{d}']").input_value()) for d in PAD] == [0, 0]
+    box.get_by_role("tab", name="Traverse").click()
+    noise = [float(box.locator(f"input[data-dimension='{d}']").input_value()) for d in explorer.noise]
+    code = np.array(explorer.start)
+    code[explorer.noise] = noise
+    assert np.abs(picture(box) - decoded(explorer, code)).max() <= 0.51
+    assert len({round(z, 3) for z in noise}) == len(noise) == 9 - len(still)
+    count = frames(box)
+    box.get_by_role("button", name="Reset", exact=True).click()
+    settle(page, box, count)
+    assert (picture(box) == first).all()
+    other = open_page(generator[1])
+    for before, again in zip((one, two), draws(other, wake(other)), strict=True):
+        assert (before == again).all()
+
+
+def test_the_draws_are_standard_normal(open_page, generator):
+    page = open_page("about:blank")
+    numbers = page.evaluate(
+        """async (script) => {
+          const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+          const draw = (await import(url)).normalDraws();
+          return Array.from({ length: 20000 }, draw);
+        }""",
+        generator[0]._esm + "\nexport { normalDraws };",
+    )
+    numbers = np.array(numbers)
+    assert abs(numbers.mean()) < 0.03
+    assert abs(numbers.std() - 1) < 0.03
+    assert abs((np.abs(numbers) < 1).mean() - 0.6827) < 0.015
+    assert np.abs(np.corrcoef(numbers[:-1], numbers[1:])[0, 1]) < 0.03
+
+
+def test_the_views_share_a_code(codes):
+    page, box, explorer = codes
+    count = frames(box)
+    box.get_by_label("c1", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    settle(page, box, count)
+    box.get_by_role("tab", name="Traverse").click()
+    assert float(box.get_by_label("c1", exact=True).input_value()) == pytest.approx(0.1)
+    assert not box.locator(".gauge:visible").count()
+    # Half of one category, which only a slider can make: none is chosen, until one is.
+    box.get_by_role("button", name="All dimensions").click()
+    slider = box.get_by_label("category nevus", exact=True)
+    slider.focus()
+    count = frames(box)
+    page.keyboard.press("PageDown")
+    settle(page, box, count)
+    box.get_by_role("tab", name="Codes").click()
+    group = box.get_by_role("radiogroup")
+    wait(page, box, "root => root.querySelector('.codes .words').textContent.includes('none')")
+    assert not group.locator(":checked").count()
+    count = frames(box)
+    group.locator(".tile").nth(1).click()
+    settle(page, box, count)
+    assert np.abs(picture(box) - decoded(explorer, with_values(explorer, 1, 0.1, 0))).max() <= 0.51
+
+
+# What a widget's script knows of a model that has a kernel; here the test says when the kernel answers.
+KERNEL = """async ([state, buffers]) => {
+  for (const [name, text] of Object.entries(buffers)) {
+    state[name] = new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  }
+  const listeners = [];
+  window.kernel = {
+    sent: [],
+    get: (name) => state[name],
+    set(name, value) {
+      state[name] = value;
+      for (const listener of listeners) listener();
+    },
+    on: (name, listener) => listeners.push(listener),
+    save_changes() { this.sent.push(state.code); },
+  };
+  const url = URL.createObjectURL(new Blob([state._esm], { type: "text/javascript" }));
+  (await import(url)).default.render({ model: window.kernel, el: document.body });
+}"""
+
+
+def test_what_a_kernel_answers_to_an_older_move_takes_no_newer_one_back(open_page, generator):
+    explorer, _ = generator
+    page = open_page("about:blank")
+    state = explorer.get_state()
+    buffers = {name: base64.b64encode(state.pop(name)).decode() for name, v in [*state.items()] if type(v) is bytes}
+    page.evaluate(KERNEL, [state, buffers])
+    box = page.locator(".medlatent-explorer")
+    wait(page, box, "root => root.dataset.ready === 'true'")
+    count = frames(box)
+    kept = page.evaluate(
+        """async ([dimension]) => {
+          const { kernel } = window;
+          const slider = document.querySelector(`input[data-dimension='${dimension}']`);
+          const move = (value) => {
+            slider.value = value;
+            slider.dispatchEvent(new Event("input"));
+          };
+          move(0.25);
+          while (!kernel.sent.length) await new Promise((done) => { setTimeout(done, 20); });
+          move(0.5); // which is sent in a tenth of a second
+          kernel.set("code", kernel.sent[0]);
+          return kernel.get("code")[dimension];
+        }""",
+        PAD,
+    )
+    assert kept == 0.5
+    settle(page, box, count)
+    assert np.abs(picture(box) - decoded(explorer, with_values(explorer, 0, 0.5, 0))).max() <= 0.51
+    wait(page, box, "() => window.kernel.sent.length === 2")
+    assert page.evaluate("window.kernel.sent.map(code => code[1])") == [0.25, 0.5]
+    # Nothing is unsent now: what comes is Python's, and is followed.
+    count = frames(box)
+    page.evaluate("code => window.kernel.set('code', code)", with_values(explorer, 2, -1, 1).tolist())
+    settle(page, box, count)
+    assert np.abs(picture(box) - decoded(explorer, with_values(explorer, 2, -1, 1))).max() <= 0.51
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_codes_on_a_phone(open_page, generator, scheme):
+    size = {"width": 360, "height": 740}
+    page = open_page(generator[1], viewport=size, has_touch=True, is_mobile=True, color_scheme=scheme)
+    box = wake(page)
+    height = box.bounding_box()["height"]
+    at_rest(page, box)
+    assert box.bounding_box()["height"] == height  # the pictures had their place before they came
+    assert page.evaluate(TOO_WIDE)
+    pad = box.locator(".pad")
+    pad.scroll_into_view_if_needed()
+    area, count = pad.bounding_box(), frames(box)
+    pad.tap(position={"x": 0.25 * area["width"], "y": 0.25 * area["height"]})
+    settle(page, box, count)
+    assert [float(box.get_by_label(name, exact=True).input_value()) for name in ("c1", "c2")] == [-0.5, 0.5]
+    tile = box.locator(".categories .tile").nth(2)
+    tile.scroll_into_view_if_needed()
+    count = frames(box)
+    tile.tap()
+    settle(page, box, count)
+    assert box.locator(RADIO).nth(2).is_checked()
+    small = box.evaluate(
+        """root => [...root.querySelectorAll("button, input, .tile")].filter(e => e.checkVisibility())
+          .map(e => e.getBoundingClientRect().height).filter(h => h < 31.5)"""
+    )
+    assert small == []
+    outside = box.evaluate(
+        """root => [...root.querySelectorAll("*")].filter(e => e.checkVisibility())
+          .filter(e => e.getBoundingClientRect().right > root.getBoundingClientRect().right + 0.5)
+          .map(e => e.outerHTML.slice(0, 100))"""
+    )
+    assert outside == []
+    assert page.problems == []
+
+
+def test_two_hundred_moves_of_the_pad_leave_no_memory_behind(codes):
+    page, box, _ = codes
+    session = page.context.new_cdp_session(page)
+
+    def used() -> float:
+        session.send("HeapProfiler.collectGarbage")
+        return session.send("Runtime.getHeapUsage")["usedSize"]
+
+    box.locator(".pad").focus()
+
+    def move(times):
+        for i in range(times):
+            page.keyboard.press(["ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"][i // 5 % 4])
+        at_rest(page, box)
+
+    move(40)
+    before, count = used(), frames(box)
+    move(200)
+    assert frames(box) > count
+    assert used() - before < 500_000

@@ -11,7 +11,7 @@ import traitlets
 from torch import nn
 
 from medlatent.explore import Explorer
-from medlatent.models import VAE, AdversarialVAE
+from medlatent.models import GAN, VAE, AdversarialVAE, InfoGAN
 from medlatent.results import find_record
 
 N, D = 30, 5
@@ -177,6 +177,117 @@ def test_networks_of_one_model_are_the_same(model):
     assert Explorer(model).networks["decoder"]["key"] == Explorer(model, title="again").networks["decoder"]["key"]
 
 
+def test_a_code_with_a_structure(model):
+    explorer = Explorer(model, category=(3, 1), category_names=["a", "b"], pad=(4, 0), pad_limits=(0, 1))
+    assert explorer.views == ["codes", "traverse", "walk"]
+    assert explorer.code == explorer.start == [0.5, 0.0, 0.0, 1.0, 0.5]
+    assert (explorer.category, explorer.pad, explorer.noise) == ([3, 1], [4, 0], [2])
+    assert explorer.category_names == ["a", "b"]
+    assert explorer.names == ["c2", "category b", "z2", "category a", "c1"]
+    assert explorer.limits == [[0, 1], [0, 1], [-3, 3], [0, 1], [0, 1]]
+    assert explorer.order == [4, 0, 2]
+    assert Explorer(model, category=range(D)).order == list(range(D))
+    assert explorer.walk[:4] == [[4, 1.0], [4, 0.0], [4, 0.5], [0, 1.0]]
+    explorer = Explorer(model, category=range(4), code=torch.tensor([0, 0, 1, 0, -2.5]), views=["walk", "codes"])
+    assert explorer.views == ["walk", "codes"]
+    assert explorer.start == [0, 0, 1, 0, -2.5]
+    assert explorer.category_names == ["0", "1", "2", "3"]
+    assert (explorer.pad, explorer.noise) == ([], [4])
+    assert Explorer(model).noise == list(range(D))
+
+
+def test_a_gan_has_neither_strip_nor_map():
+    gan = GAN(latent_dim=4, channels=1, size=28, width=4)
+    explorer = Explorer(gan)
+    assert explorer.views == ["traverse", "walk"]
+    assert explorer.noise == [0, 1, 2, 3]
+    assert list(explorer.networks) == ["decoder"]
+    with pytest.raises(ValueError, match="needs a method encode"):
+        Explorer(gan, images=torch.rand(1, 1, 28, 28))
+
+
+def infogan(**options):
+    return InfoGAN(size=8, width=4, **options)
+
+
+def test_a_model_says_itself_which_dimensions_are_which():
+    explorer = Explorer(infogan(noise_dim=5, categories=3, continuous=3, code_range=(0.0, 2.0)))
+    assert explorer.views == ["codes", "traverse", "walk"]
+    assert (explorer.category, explorer.pad, explorer.noise) == ([0, 1, 2], [3, 4], [6, 7, 8, 9, 10])
+    assert explorer.start == [1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0]
+    assert explorer.limits[2:7] == [[0, 1], [0, 2], [0, 2], [0, 2], [-3, 3]]
+    assert explorer.names[2:7] == ["category 2", "c1", "c2", "c3", "z6"]
+    assert explorer.order == [3, 4, 5, 6, 7, 8, 9, 10]
+
+
+def test_what_is_said_goes_before_what_the_model_says():
+    explorer = Explorer(
+        infogan(noise_dim=2, categories=3, continuous=3),
+        category_names=["a", "b", "c"],
+        pad=(5, 3),
+        pad_limits=(-1, 1),
+        code=[0, 0, 1, 0.5, 0.5, 0.5, 3, 3],
+    )
+    assert (explorer.category, explorer.pad, explorer.noise) == ([0, 1, 2], [5, 3], [6, 7])
+    assert explorer.names == ["category a", "category b", "category c", "c1", "c2", "c3", "z6", "z7"]
+    assert explorer.limits[3:6] == [[-1, 1], [0, 1], [-1, 1]]
+    assert explorer.start[-2:] == [3, 3]
+
+
+def test_a_model_whose_code_is_wider_than_said():
+    with pytest.raises(ValueError, match="cannot decode a code of latent_dim = 4 numbers"):
+        Explorer(infogan(noise_dim=2, categories=3, continuous=3), latent_dim=4)
+
+
+def test_one_continuous_code_makes_no_pad():
+    with_category = Explorer(infogan(noise_dim=1, categories=2, continuous=1))
+    assert with_category.views == ["codes", "traverse", "walk"]
+    assert (with_category.pad, with_category.noise) == ([], [3])
+    assert "columns for c1 0, c1 +0.1" in with_category._repr_mimebundle_()[1]["image/png"]["alt"]
+    alone = Explorer(infogan(noise_dim=1, categories=0, continuous=1))
+    assert alone.views == ["traverse", "walk"]
+    assert "rows for z1 -3" in alone._repr_mimebundle_()[1]["image/png"]["alt"]
+
+
+def test_the_error_of_a_code_with_a_structure_is_measured_where_such_codes_are():
+    """With more than one category at once, or noise in its place, this decoder would leave [0, 1]."""
+
+    class Categories(nn.Module):
+        latent_dim = 5
+
+        def decode(self, codes):
+            category, rest = codes.split([3, 2], 1)
+            return (category @ torch.tensor([[0.2] * 2, [0.5] * 2, [0.8] * 2]) + 0.1 * rest).view(-1, 1, 1, 2)
+
+    assert Explorer(Categories(), category=range(3), pad=(3, 4)).error < 1e-3
+    with pytest.raises(ValueError, match="makes values from"):
+        Explorer(Categories())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shape", "words"),
+    [
+        ({"category": (0, 1), "pad": (2, 3)}, (2, 11), "rows for category 0, category 1; columns for c1 -1, c1 -0.8"),
+        ({"category": (0, 1, 2)}, (3, 11), "rows for category 0, category 1, category 2; columns for z3 -3, z3 -2.4"),
+        ({"category": range(5)}, (5, 1), "rows for category 0, category 1, category 2, category 3, category 4."),
+        ({"pad": (1, 2), "pad_limits": (0, 3)}, (7, 11), "rows for c2 0, c2 +0.5"),
+    ],
+)
+def test_the_still_of_a_code_with_a_structure_shows_it(model, monkeypatch, arguments, shape, words):
+    codes = []
+    decode = model.decode
+    explorer = Explorer(model, **arguments)
+    monkeypatch.setattr(model, "decode", lambda z: codes.append(z) or decode(z))
+    data, metadata = explorer._repr_mimebundle_()
+    assert "image/png" in data
+    assert metadata["image/png"]["alt"].startswith("A traversal: ")
+    assert words in metadata["image/png"]["alt"]
+    assert len(codes[0]) == math.prod(shape)
+    assert len(codes[0].unique(dim=0)) == math.prod(shape)
+    if "category" in arguments:
+        assert (codes[0][:, list(arguments["category"])].sort(1).values[:, -2:] == torch.tensor([0.0, 1.0])).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -188,6 +299,21 @@ def test_networks_of_one_model_are_the_same(model):
         ({"limits": (2, -2)}, "limits: expected two finite numbers, the smaller one first"),
         ({"limits": (-math.inf, 2)}, "limits: expected two finite numbers"),
         ({"limits": (1,)}, "limits: expected two finite numbers"),
+        ({"category": [1]}, "category: expected two dimensions or more, got [1]"),
+        ({"category": [1, 5]}, "category: there is no dimension 5, the code has 5"),
+        ({"category": [1, 1]}, "category: 1 is named more than once"),
+        ({"category": [1, 2], "category_names": ["a"]}, "category_names: 1 for 2 dimensions of a category"),
+        ({"category_names": ["a"]}, "category_names: 1 for 0 dimensions of a category"),
+        ({"category": [1, 2], "code": [0] * 5}, "code: of the category's dimensions one must be 1 and the others 0"),
+        ({"category": [1, 2], "code": [0, 1, 1, 0, 0]}, "and the others 0, got [1.0, 1.0]"),
+        ({"category": [1, 2], "code": [0, 0.4, 0.6, 0, 0]}, "and the others 0, got [0.4, 0.6]"),
+        ({"category": [1, 2], "code": [1, 0]}, "code: expected 5 finite numbers"),
+        ({"pad": [1]}, "pad: expected two dimensions, got [1]"),
+        ({"pad": [-1, 0]}, "pad: there is no dimension -1"),
+        ({"pad": [3, 3]}, "pad: 3 is named more than once"),
+        ({"pad": [3, 2], "category": [0, 2]}, "pad: dimension 2 belongs to the category"),
+        ({"pad": [3, 2], "pad_limits": (1, 1)}, "pad_limits: expected two finite numbers, the smaller one first"),
+        ({"views": ["codes"]}, "views: 'codes' is none of traverse, walk; it needs a category or a pad"),
         ({"dimensions": [0, 1, 0]}, "dimensions: 0 is named more than once"),
         ({"dimensions": [0, 5]}, "dimensions: there is no dimension 5"),
         ({"dimensions": []}, "dimensions: name at least one"),

@@ -9,9 +9,9 @@ const COLOURS = ["#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b
        update()        called after each picture while the view is selected: show explorer.code
    A view moves the code with explorer.move(dimension, value), explorer.load(code),
    explorer.encode(i) or explorer.animate(step). What is not part of its element (observers, timers)
-   it gives back in a function handed to explorer.disposals.push. At hand: slider, smallMultiples
-   and decodeWhenIdle (traverse.js), choice and button (below). */
-const VIEWS = { traverse: traverseView, map: mapView, walk: walkView };
+   it gives back in a function handed to explorer.disposals.push. At hand: slider, smallMultiples,
+   decodeAtRest and decodeWhenIdle (traverse.js), choice and button (below). */
+const VIEWS = { codes: codesView, traverse: traverseView, map: mapView, walk: walkView };
 
 class Explorer {
   constructor(model, el) {
@@ -31,7 +31,10 @@ class Explorer {
     this.shape = this.decoder.outputs[0];
     this.names = model.get("names");
     this.nats = model.get("nats");
-    this.limits = model.get("limits");
+    this.limits = model.get("limits"); // of every dimension
+    this.noise = model.get("noise"); // the dimensions whose prior is N(0, 1): mostly all
+    this.normal = normalDraws();
+    this.draws = 0;
     this.origin = Float64Array.from(model.get("start"));
     this.code = Float64Array.from(model.get("code"));
     this.input = new Float32Array(this.code.length);
@@ -207,9 +210,15 @@ class Explorer {
     }
   }
 
+  /** Draws anew what has the prior N(0, 1). */
   random() {
-    this.load(this.code.map(standardNormal));
-    this.say("A draw from the prior: every dimension changed.");
+    const code = this.code.slice();
+    for (const dimension of this.noise) code[dimension] = this.normal();
+    this.load(code);
+    this.draws += 1;
+    this.say(this.noise.length === code.length
+      ? `Draw ${this.draws} from the prior: every dimension changed.`
+      : `Draw ${this.draws} of the noise.`);
   }
 
   reset() {
@@ -279,10 +288,14 @@ function pictureColumn(explorer) {
     legend.hidden = !on;
     explorer.queue();
   }, { "aria-pressed": "false" });
+  const { noise, code } = explorer;
   const buttons = element("div", { class: "buttons" },
-    button("Reset", () => explorer.reset()), button("Random", () => explorer.random()),
+    button("Reset", () => explorer.reset()),
+    button(noise.length === code.length ? "Random" : "New noise", () => explorer.random(),
+      { hidden: !noise.length }),
     toggle, button("Copy PNG", async () => explorer.say(await copyPicture(canvas))));
-  const { element: prior, update: updateNorm } = normGauge(explorer.code.length);
+  const { element: prior, update: updateNorm } = normGauge(code.length);
+  prior.hidden = noise.length < code.length; // it judges by N(0, I)
   const speed = element("p", { class: "note" });
   const error = explorer.model.get("error");
   const precision = "16-bit weights"
@@ -326,10 +339,11 @@ function pictureColumn(explorer) {
   };
 }
 
-function describePicture({ code, home, names, image }, difference) {
+function describePicture({ code, home, names, noise, image }, difference) {
   const origin = image ? `reconstruction of ${image.name}` : "start";
   const moved = [...code.keys()].filter((i) => Math.abs(code[i] - home[i]) >= 0.005);
-  moved.sort((i, j) => Math.abs(code[j] - home[j]) - Math.abs(code[i] - home[i]));
+  moved.sort((i, j) => noise.includes(i) - noise.includes(j)
+    || Math.abs(code[j] - home[j]) - Math.abs(code[i] - home[i]));
   const values = moved.slice(0, 5).map((i) => `${names[i]} ${signed(code[i])}`).join(", ");
   const more = moved.length > 5 ? ` and ${moved.length - 5} more dimensions` : "";
   const what = difference ? `Difference to the ${origin}` : "Decoded picture";
@@ -448,9 +462,16 @@ function psnr(image, other) {
   return -10 * Math.log10(sum / image.length);
 }
 
-/** One draw, by the transform of Box and Muller. */
-function standardNormal() {
-  return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+/** Draws from N(0, 1), by the transform of Box and Muller; every explorer begins with the same. */
+function normalDraws() {
+  let state = 0x6c61b3f5; // never 0
+  const uniform = () => { // Marsaglia's xorshift, 2003
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+  return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
 function clamp(value, lo, hi) {

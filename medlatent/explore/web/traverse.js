@@ -4,7 +4,7 @@ const traverseView = {
   label: "Traverse",
 
   build(explorer) {
-    const { code, names, nats } = explorer;
+    const { code, nats } = explorer;
     const order = explorer.model.get("order");
     const list = element("div", { class: "sliders" });
     const sliders = new Map();
@@ -12,20 +12,10 @@ const traverseView = {
     let touched = order[0];
 
     const add = (dimension) => {
-      const control = slider({
-        id: `${explorer.id}-z${dimension}`,
-        name: names[dimension],
-        note: nats.length ? `${nats[dimension].toFixed(2)} nats` : "",
-        limits: explorer.limits,
-        touch: () => {
-          touched = dimension;
-          explorer.queue();
-        },
-        value: () => code[dimension],
-        home: () => explorer.home[dimension],
-        move: (value) => explorer.move(dimension, value),
+      const control = slider(explorer, dimension, () => {
+        touched = dimension;
+        explorer.queue();
       });
-      control.input.dataset.dimension = dimension;
       sliders.set(dimension, control);
       list.append(control.element);
     };
@@ -62,17 +52,24 @@ const KEY_STEPS = {
   ArrowLeft: -0.1, ArrowDown: -0.1, ArrowRight: 0.1, ArrowUp: 0.1, PageDown: -0.5, PageUp: 0.5,
 };
 
-/** A slider before the density of its prior, N(0, 1).
+/** A slider of one dimension; where its prior is N(0, 1), before the density.
  *
- * `value()` is the present value and `home()` the one a double-click returns to; `move(value)` is
- * called when the reader moves the slider, `touch()` when it gets the focus. It widens where the
- * value lies outside `limits`. The result's `update()` shows the present value. */
-function slider({ id, name, note, limits, value, home, move, touch }) {
+ * `touch()` is called when the reader comes to it. It widens where the value lies outside the
+ * limits. The result's `update()` shows the present value. */
+function slider(explorer, dimension, touch = () => {}) {
+  const { code, names, nats } = explorer;
+  const limits = explorer.limits[dimension];
+  const normal = explorer.noise.includes(dimension);
+  const id = `${explorer.id}-z${dimension}`;
+  const note = nats.length ? `${nats[dimension].toFixed(2)} nats` : "";
+  const value = () => code[dimension];
+  const home = () => explorer.home[dimension];
+  const move = (z) => explorer.move(dimension, z);
   let [lo, hi] = limits;
   let shown;
   let pressed;
   const input = element("input", {
-    id, type: "range", step: "any", min: lo, max: hi,
+    id, type: "range", step: "any", min: lo, max: hi, "data-dimension": dimension,
     input: () => {
       touch();
       move(hundredths(Number(input.value)));
@@ -92,9 +89,10 @@ function slider({ id, name, note, limits, value, home, move, touch }) {
   });
   const dot = element("span", { class: "dot" });
   const number = element("span", { class: "number", "aria-hidden": "true" });
-  const track = element("div", { class: "track" }, densityCurve(lo, hi), dot, input);
-  const label = element("label", { for: id }, element("span", { class: "name" }, name),
-    element("small", {}, note));
+  const track = element("div", { class: "track" }, input);
+  if (normal) track.prepend(densityCurve(lo, hi), dot);
+  const label = element("label", { for: id },
+    element("span", { class: "name" }, names[dimension]), element("small", {}, note));
 
   /** As wide as the value asks; but not while it is dragged, which would move the thumb. */
   function fit() {
@@ -103,12 +101,11 @@ function slider({ id, name, note, limits, value, home, move, touch }) {
     if ((low === lo && high === hi) || input.matches(":active")) return;
     [lo, hi] = [low, high];
     setAttributes(input, { min: lo, max: hi });
-    track.firstChild.replaceWith(densityCurve(lo, hi));
+    if (normal) track.firstChild.replaceWith(densityCurve(lo, hi));
   }
 
   return {
     element: element("div", { class: "slider" }, label, track, number),
-    input,
     limits: () => [lo, hi],
     update() {
       if (shown === value()) return;
@@ -117,8 +114,8 @@ function slider({ id, name, note, limits, value, home, move, touch }) {
       const density = Math.exp(-(shown ** 2) / 2);
       input.value = shown;
       number.textContent = signed(shown);
-      const height = (density / Math.sqrt(2 * Math.PI)).toFixed(2);
-      input.setAttribute("aria-valuetext", `${signed(shown)}, prior density ${height}`);
+      const height = `, prior density ${(density / Math.sqrt(2 * Math.PI)).toFixed(2)}`;
+      input.setAttribute("aria-valuetext", signed(shown) + (normal ? height : ""));
       dot.style.setProperty("--at", (shown - lo) / (hi - lo));
       dot.style.setProperty("--density", density);
     },
@@ -136,8 +133,7 @@ function densityCurve(lo, hi) {
 
 /** A row of pictures along one dimension, the others as they are; a click takes the value.
  *
- * It is decoded when the code has rested, one picture an idle moment. Moving along the dimension
- * itself changes nothing in the row but the mark. */
+ * Moving along the dimension itself changes nothing in the row but the mark. */
 function smallMultiples(explorer) {
   const count = 9;
   const [, height, width] = explorer.shape;
@@ -145,8 +141,6 @@ function smallMultiples(explorer) {
   const code = new Float64Array(explorer.code.length).fill(NaN); // that of the row
   const values = new Float64Array(count);
   let dimension = -1;
-  let timer = null;
-  let cancel = () => {};
 
   const pictures = Array.from({ length: count }, (_, step) => {
     const canvas = element("canvas", { width, height, "aria-hidden": "true" });
@@ -158,14 +152,17 @@ function smallMultiples(explorer) {
   });
   const box = element("div", { class: "multiples empty" }, caption,
     element("div", { class: "tiles" }, ...pictures.map(({ tile }) => tile)));
+  const decode = decodeAtRest(explorer, box, pictures.map(({ canvas }) => canvas), (step) => {
+    code[dimension] = values[step];
+    return code;
+  });
 
   function current(touched, [lo, hi]) {
     const same = dimension === touched && values[0] === lo && values[count - 1] === hi;
     return same && code.every((z, i) => i === dimension || z === explorer.code[i]);
   }
 
-  function begin(touched, [lo, hi]) {
-    timer = null;
+  function describe(touched, [lo, hi]) {
     dimension = touched;
     code.set(explorer.code);
     const name = explorer.names[dimension];
@@ -175,36 +172,38 @@ function smallMultiples(explorer) {
       number.textContent = signed(values[step]).replace(/\.?0+$/, "");
       tile.setAttribute("aria-label", `${name} at ${signed(values[step])}`);
     });
-    mark();
-    cancel = decodeWhenIdle(explorer, pictures.map(({ canvas }) => canvas), (step) => {
-      code[dimension] = values[step];
-      return code;
-    }, () => box.classList.remove("empty", "stale"));
   }
-
-  function mark() {
-    const place = (explorer.code[dimension] - values[0]) / (values[count - 1] - values[0]);
-    const nearest = Math.round(place * (count - 1));
-    pictures.forEach(({ tile }, step) => tile.setAttribute("aria-pressed", step === nearest));
-  }
-
-  explorer.disposals.push(() => {
-    clearTimeout(timer);
-    cancel();
-  });
 
   return {
     element: box,
     update(touched, limits) {
-      if (timer === null && current(touched, limits)) {
-        mark();
-        return;
+      if (!current(touched, limits)) {
+        describe(touched, limits);
+        decode();
       }
-      clearTimeout(timer);
-      cancel();
-      box.classList.add("stale");
-      timer = setTimeout(begin, 150, touched, limits.slice());
+      const place = (explorer.code[dimension] - values[0]) / (values[count - 1] - values[0]);
+      const nearest = Math.round(place * (count - 1));
+      pictures.forEach(({ tile }, step) => tile.setAttribute("aria-pressed", step === nearest));
     },
+  };
+}
+
+/** Pictures in a box that follow the code: once it has rested, codeOf(i) is decoded on each canvas.
+ *
+ * The result is called when they no longer fit the code; until they do, the box is `stale`. */
+function decodeAtRest(explorer, box, canvases, codeOf) {
+  let timer = null;
+  let cancel = () => {};
+  const stop = () => {
+    clearTimeout(timer);
+    cancel();
+  };
+  const done = () => box.classList.remove("empty", "stale");
+  explorer.disposals.push(stop);
+  return () => {
+    stop();
+    box.classList.add("stale");
+    timer = setTimeout(() => { cancel = decodeWhenIdle(explorer, canvases, codeOf, done); }, 150);
   };
 }
 
