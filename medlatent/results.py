@@ -251,8 +251,11 @@ class Record:
 
 
 def save_weights(model: LatentModel, path: Path) -> dict[str, object]:
-    """Writes the weights of a run in 16 bits, half of what everybody would download, and returns the record's entry."""
-    model.save(path, dtype=torch.float16)
+    """Writes the weights that a reader needs, in 16 bits, and returns the record's entry.
+
+    What everybody would download is a half or a quarter then: a network that only training needs is left out.
+    """
+    model.save(path, dtype=torch.float16, without=model.only_for_training)
     return {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

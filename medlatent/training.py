@@ -184,13 +184,16 @@ def train(
         The terms of the loss at every step.
 
     Raises:
-        ValueError: an argument is out of its range, the images hold a NaN, or the checkpoint belongs to another run;
-            the message names the argument or field.
+        ValueError: an argument is out of its range, the images hold a NaN, the model was loaded without a network that
+            training needs, or the checkpoint belongs to another run; the message names the argument or field.
         FloatingPointError: a term of the loss became NaN or infinite; the message names the term and the step. The
             checkpoint then still holds the last good state.
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
+    if model.left_out:
+        missing = ", ".join(model.left_out)
+        raise ValueError(f"model: it was loaded without its {missing}, and draws but cannot be trained")
     if checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be at least 1, got {checkpoint_every}")
     expected = tuple(model.config[key] for key in ("channels", "size", "size"))

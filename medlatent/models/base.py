@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +66,13 @@ class LatentModel(nn.Module):
         latent_dim: the dimension D of the code.
         config: the constructor's arguments.
         precision: ``torch.float32`` or ``torch.bfloat16``: what ``autocast`` casts convolutions and products to.
+        only_for_training: the attributes of networks that neither ``decode`` nor ``encode`` needs; a record leaves them
+            out.
+        left_out: those that the file it was loaded from did not have, which are None: it cannot be trained further.
     """
 
+    only_for_training: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     registry: dict[str, type[LatentModel]] = {}  # noqa: RUF012
 
     latent_dim: int
@@ -131,7 +137,14 @@ class LatentModel(nn.Module):
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.precision)
 
-    def save(self, path: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
+    def _check_networks(self, names: Sequence[str]) -> None:
+        there = dict(self.named_children())
+        if unknown := [name for name in names if name not in there and name not in self.left_out]:
+            raise ValueError(f"without: {unknown[0]!r} is no network of {type(self).__name__}: {', '.join(there)}")
+
+    def save(
+        self, path: str | os.PathLike, dtype: torch.dtype | None = None, without: Sequence[str] | None = None
+    ) -> Path:
         """Writes the weights as safetensors, with the class name and ``config`` in the header.
 
         Args:
@@ -139,20 +152,25 @@ class LatentModel(nn.Module):
             dtype: what the weights of two or more dimensions are rounded to in the file, such as ``torch.float16``,
                 which halves it; by default nothing is rounded. Biases and running statistics stay as they are.
                 :func:`load` gives a model in 32 bits in any case.
+            without: the attributes of networks that the file leaves out; by default those that are missing already.
 
         Raises:
-            ValueError: a weight is too large for ``dtype``.
+            ValueError: a weight is too large for ``dtype``, or ``without`` names no network of the model.
         """
-        tensors = self.state_dict()
+        without = tuple(self.left_out if without is None else without)
+        self._check_networks(without)
+        tensors = {name: t for name, t in self.state_dict().items() if name.split(".")[0] not in without}
         if dtype is not None:
             tensors = {name: t.to(dtype) if t.ndim > 1 else t for name, t in tensors.items()}
             if wrong := [name for name, t in tensors.items() if not t.isfinite().all()]:
                 raise ValueError(f"{path}: {wrong[0]} is not finite in {dtype}")
-        return save_tensors(path, tensors, FORMAT, VERSION, model=type(self).__name__, config=self.config)
+        return save_tensors(
+            path, tensors, FORMAT, VERSION, model=type(self).__name__, config=self.config, without=without
+        )
 
 
 def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> LatentModel:
-    """Builds the model that ``LatentModel.save`` wrote, in evaluation mode.
+    """Builds the model that ``LatentModel.save`` wrote, in evaluation mode; networks that were left out are None.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -165,6 +183,11 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> LatentM
         raise ValueError(f"{path} holds a model {name!r}, which is none of {', '.join(LatentModel.registry)}")
     try:
         model = LatentModel.registry[name](**config)
+        left_out = tuple(header.get("without", ()))
+        model._check_networks(left_out)
+        for network in left_out:
+            setattr(model, network, None)
+        model.left_out = left_out
         model.load_state_dict(tensors)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: the weights do not fit {name}({config}): {error}") from None

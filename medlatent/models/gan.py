@@ -52,6 +52,7 @@ class GAN(LatentModel):
         ValueError: an argument is out of its range.
     """
 
+    only_for_training = ("discriminator",)
     weights: dict[str, float] = {}  # noqa: RUF012  # of the terms that a subclass adds
 
     def __init__(

@@ -123,6 +123,8 @@ class InfoGAN(_CodedGAN):
         ValueError: an argument is out of its range.
     """
 
+    only_for_training = ("discriminator", "reader")
+
     def __init__(self, category_weight: float = 1.0, continuous_weight: float = 0.1, **options) -> None:
         given = {"category": category_weight, "continuous": continuous_weight}
         for name, weight in given.items():

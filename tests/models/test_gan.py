@@ -287,6 +287,26 @@ def test_saved_and_loaded_it_is_the_same(system, images, tmp_path):
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
+def test_a_file_may_leave_out_what_only_training_needs(system, images, tmp_path):
+    model = build(system).train()
+    model.update(images)
+    model.eval()
+    half = load(model.save(tmp_path / "half.safetensors", without=system.only_for_training))
+    assert half.left_out == system.only_for_training
+    assert {name.split(".")[0] for name in half.state_dict()} == {"generator", "updates"}
+    codes = model.sample_codes(4)
+    with torch.inference_mode():
+        assert torch.equal(half.decode(codes), model.decode(codes))
+    with pytest.raises(ValueError, match=r"loaded without its discriminator.* cannot be trained"):
+        run(half, images, 1)
+    again = load(half.save(tmp_path / "again.safetensors", torch.float16))
+    assert again.left_out == half.left_out
+    with pytest.raises(ValueError, match=r"without: 'critic' is no network of .*: generator"):
+        model.save(tmp_path / "none.safetensors", without=["critic"])
+    assert not (tmp_path / "none.safetensors").exists()
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_resumed_it_goes_on_as_if_never_stopped(system, images, tmp_path):
     whole, halves = build(system, **NOISY), build(system, **NOISY)
     run(whole, images, 4)
