@@ -391,7 +391,8 @@ explore.show_source(losses.deception_loss, losses.discriminator_loss)
 # Both functions take the *logit* $\ell = \log \frac{D}{1 - D}$. Then $-\log D = \log(1 + e^{-\ell})$ and
 # $-\log (1 - D) = \log(1 + e^{\ell})$, the softplus, which never takes the logarithm of zero.
 #
-# **What does the best discriminator know?** Let $p$ be the density of real images and $q$ that of reconstructions. Then
+# **What does the best discriminator know?** {ref}`gan` derives it step by step {eq}`eq-gan-2`; here is the short form for
+# this equation. Let $p$ be the density of real images and $q$ that of reconstructions. Then
 # the mean of $\mathcal{L}_{disc}$ is an integral over all images of $p \log(1 + e^{-\ell}) + q \log(1 + e^{\ell})$. A
 # discriminator that may take any value at any image minimises the integrand at each one by itself. Its derivative in
 # $\ell$ is $-p\,(1 - D) + q\,D$, and vanishes at

@@ -13,7 +13,8 @@ from torch import Tensor
 def deception_loss(fake: Tensor) -> Tensor:
     """-log D(x̂) of each image: small where the discriminator takes it for real. The non-saturating form.
 
-    Implements :eq:`eq-adversarial-vae-3`: the last term of L_gen in equation 3 of Sarhan et al. (2019).
+    Implements :eq:`eq-gan-4` and :eq:`eq-adversarial-vae-3`: the last term of L_gen in equation 3 of Sarhan et al.
+    (2019).
 
     Args:
         fake: the discriminator's logits of generated images, ``(B,)`` or ``(B, 1)``.
@@ -26,6 +27,8 @@ def deception_loss(fake: Tensor) -> Tensor:
 
 def saturating_deception_loss(fake: Tensor) -> Tensor:
     """log(1 - D(x̂)) of each image, what the generator of the minimax game minimises: equation 1 of Liu et al. (2022).
+
+    Implements :eq:`eq-gan-1`: the part of the value that the generator can change.
 
     Its gradient with respect to the logit is -D(x̂): it vanishes where the discriminator is sure, which is where the
     generator has most to learn. :func:`deception_loss` has the same fixed point and the gradient D(x̂) - 1.
@@ -42,8 +45,8 @@ def saturating_deception_loss(fake: Tensor) -> Tensor:
 def discriminator_loss(real: Tensor, fake: Tensor, smoothing: float | Tensor = 0.0) -> Tensor:
     """-log D(x) - log(1 - D(x̂)), the cross-entropy of telling real images from generated ones.
 
-    Implements :eq:`eq-adversarial-vae-3`: L_disc in equation 3 of Sarhan et al. (2019), and the negative of the value
-    in equation 1 of Liu et al. (2022). A discriminator that cannot tell has 2 log 2 nats.
+    Implements :eq:`eq-gan-1` and :eq:`eq-adversarial-vae-3`: the negative of the value in equation 1 of Liu et al.
+    (2022), and L_disc in equation 3 of Sarhan et al. (2019). A discriminator that cannot tell has 2 log 2 nats.
 
     With one-sided label smoothing (Salimans et al. 2016) the target of real images is 1 - s in place of 1: the first
     term becomes -(1 - s) log D(x) - s log(1 - D(x)). Where p is the density of real images and q that of generated
@@ -65,8 +68,8 @@ def discriminator_loss(real: Tensor, fake: Tensor, smoothing: float | Tensor = 0
 def least_squares_discriminator_loss(real: Tensor, fake: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """½ (D(x) - b)² + ½ (D(x̂) - a)², the discriminator's loss of a least-squares GAN (Mao et al. 2017, equation 2).
 
-    Here D is the output itself: no activation stands before the square. Where p is the density of real images and q
-    that of generated ones, the best discriminator is (b p + a q) / (p + q).
+    Implements :eq:`eq-gan-5`. Here D is the output itself: no activation stands before the square. Where p is the
+    density of real images and q that of generated ones, the best discriminator is (b p + a q) / (p + q).
 
     Args:
         real: its outputs for real images, ``(B,)`` or ``(B, 1)``.
@@ -83,8 +86,9 @@ def least_squares_discriminator_loss(real: Tensor, fake: Tensor, a: float = 0.0,
 def least_squares_deception_loss(fake: Tensor, c: float = 1.0) -> Tensor:
     """½ (D(x̂) - c)², the generator's loss of a least-squares GAN (Mao et al. 2017, equation 2).
 
-    With b - c = 1 and b - a = 2, generator and best discriminator minimise a Pearson χ² divergence; with a = 0 and
-    b = c = 1, the defaults, a generated image is to look real. Both perform alike according to the paper.
+    Implements :eq:`eq-gan-5`. With b - c = 1 and b - a = 2, generator and best discriminator minimise a Pearson χ²
+    divergence; with a = 0 and b = c = 1, the defaults, a generated image is to look real. Both perform alike according
+    to the paper.
 
     Args:
         fake: the discriminator's outputs for generated images, ``(B,)`` or ``(B, 1)``.

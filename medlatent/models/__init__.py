@@ -4,6 +4,7 @@ from .adversarial_vae import AdversarialVAE, ResidualTCVAE
 from .base import CodePart, LatentModel, load
 from .gan import GAN
 from .infogan import HSICInfoGAN, InfoGAN
+from .inversion import Inversion, invert
 from .tc_vae import BetaTCVAE
 from .vae import VAE, BetaVAE
 
@@ -16,7 +17,9 @@ __all__ = [
     "CodePart",
     "HSICInfoGAN",
     "InfoGAN",
+    "Inversion",
     "LatentModel",
     "ResidualTCVAE",
+    "invert",
     "load",
 ]

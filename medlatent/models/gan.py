@@ -121,7 +121,7 @@ class GAN(LatentModel):
         return logits.float().squeeze(1)
 
     def blur(self, images: Tensor) -> Tensor:
-        """The images with this update's instance noise."""
+        """The images with this update's instance noise. Implements :eq:`eq-gan-8`."""
         if not self.config["noise"]:
             return images
         deviation = self.config["noise"] * (1 - self.updates / self.config["noise_steps"]).clamp(min=0)

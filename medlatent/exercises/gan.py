@@ -1,0 +1,373 @@
+"""Checks of the exercises on generative adversarial networks, ``notebooks/04_gan_exercises``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.integrate import quad
+from scipy.special import expit, logit
+from scipy.stats import norm
+from torch import Tensor
+
+from .answers import WrongAnswer, as_array, call, choose, compare, correct, gradient, value_of
+
+
+def best_logit(function: Callable, seed: int = 0) -> None:
+    """``best_logit(log_p, log_q, s)``: the logit of the best discriminator under one-sided label smoothing.
+
+    Raises:
+        WrongAnswer: the answer is wrong; the message says how.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    log_p, log_q = (2 * torch.randn(6, generator=generator, dtype=torch.float64) for _ in range(2))
+    p, q = log_p.exp().numpy(), log_q.exp().numpy()
+    for s in (0.1, 0.25, 0.0):
+        best = (1 - s) * p / (p + q)
+        mistakes = {
+            "this is D*, a probability; its logit log(D/(1 - D)) is asked for.": best,
+            "this is the logarithm of D*; the logit is log D - log(1 - D).": np.log(best),
+            "the sign is wrong: the logit is large where real images are.": -logit(best),
+            "p and q are exchanged: a large D means real.": logit((1 - s) * q / (p + q)),
+        }
+        if s:
+            mistakes |= {
+                "the smoothing is missing: this is log p - log q.": np.log(p / q),
+                "1 - D* is not q/(p + q) here: where D* is too small, 1 - D* is too large.": np.log((1 - s) * p / q),
+                "the labels of generated images are smoothed too; here only those of real ones are.": logit(
+                    ((1 - s) * p + s * q) / (p + q)
+                ),
+            }
+        found = call(function, log_p, log_q, s)
+        compare(f"best_logit(…, s={s:g})", found, logit(best), meaning="one value a point", mistakes=mistakes)
+    far = torch.tensor([-800.0, 0.0, -900.0], dtype=torch.float64), torch.tensor([0.0, -800.0, -800.0]).double()
+    values = as_array("best_logit(…)", call(function, *far, 0.1))
+    # At the first point D* is e^-800, at the second 0.9, at the third e^-100.
+    right = [math.log(0.9) - 800, logit(0.9), math.log(0.9) - 100]
+    if values.shape != (3,) or not np.allclose(values, right, rtol=1e-6):
+        raise WrongAnswer(
+            "best_logit(…) is right for moderate densities, and fails where a density is e^-800: stay with "
+            "logarithms, and add densities with torch.logaddexp."
+        )
+    correct(f"With s = 0.1 no logit exceeds {logit(0.9):.3f}, however surely an image is real.")
+
+
+def divergence(function: Callable, seed: int = 0) -> None:
+    """``divergence(p, q, width)``: the Jensen-Shannon divergence of two densities on a grid.
+
+    Raises:
+        WrongAnswer: the answer is wrong; the message says how.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(2):
+        mean, spread = rng.uniform(0.5, 2), rng.uniform(0.5, 1.5)
+        grid = torch.linspace(-12, 14, 5_201, dtype=torch.float64)
+        width = (grid[1] - grid[0]).item()
+        p, q = (torch.from_numpy(norm.pdf(grid.numpy(), *d)) for d in ((0, 1), (mean, spread)))
+
+        one, other = (0.0, 1.0), (mean, spread)
+        parts = _kl_to_middle(one, other), _kl_to_middle(other, one)
+        right = sum(parts) / 2
+        compare(
+            "divergence(…)",
+            call(function, p, q, width),
+            right,
+            meaning="one number",
+            mistakes={
+                "the factor ½ of the two KL divergences is missing.": sum(parts),
+                "this is KL(p ‖ q); both densities are compared with their mean.": _kl(one, other),
+                "this is the mean of KL(p ‖ q) and KL(q ‖ p); compare both with (p + q)/2.": (
+                    _kl(one, other) + _kl(other, one)
+                )
+                / 2,
+                "only p is compared with the mean of both; q is missing.": parts[0],
+                "half of KL(p ‖ m) is there, the half of KL(q ‖ m) is missing.": parts[0] / 2,
+                "the sum is not multiplied by the width of the grid's cells.": right / width,
+                "the unit is bits; use the natural logarithm.": right / math.log(2),
+                "the mean of the densities is (p + q)/2; without the half, log 2 is missing.": right - math.log(2),
+                "this is the best value V = 2 JSD - 2 log 2.": 2 * right - 2 * math.log(2),
+            },
+            rtol=1e-3,
+        )
+    flat = torch.zeros(40, dtype=torch.float64)
+    apart = flat.clone(), flat.clone()
+    apart[0][:10], apart[1][20:30] = 1.0, 1.0
+    far = as_array("divergence(…)", call(function, *apart, 0.1))
+    if not np.isfinite(far).all():
+        raise WrongAnswer(
+            "divergence(…) is not finite for densities that do not overlap: 0 log 0 counts as 0; torch.xlogy knows."
+        )
+    compare("divergence(…) of densities that do not overlap", far, math.log(2), rtol=1e-6)
+    correct("Densities that nowhere overlap have log 2 = 0.693 nats, however far apart they are.")
+
+
+def predicted_loss(answer: float) -> None:
+    """The least discriminator's loss of two densities that do not overlap.
+
+    Raises:
+        WrongAnswer: it is another number.
+    """
+    compare(
+        "loss_apart",
+        answer,
+        2 * math.log(2) - 2 * math.log(2),
+        reveal=False,
+        mistakes={
+            "that is the loss where the densities are equal and nothing can be told.": 2 * math.log(2),
+            "that is the divergence itself; put it into 2 log 2 - 2 JSD.": math.log(2),
+        },
+        hint="Put the largest possible divergence into 2 log 2 - 2 JSD.",
+        rtol=0,
+        atol=0.005,
+    )
+    correct("Everything can be told, and the loss has nothing left to say about how far apart the two are.")
+
+
+def least_squares(function: Callable, seed: int = 0) -> None:
+    """``least_squares(real, fake, a, b, c)``: the losses of the discriminator and of the generator.
+
+    Raises:
+        WrongAnswer: the answer is wrong; the message says how.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    real, fake = (torch.randn(7, generator=generator).requires_grad_() for _ in range(2))
+    a, b, c = -0.7, 1.3, 0.4
+    found = call(function, real, fake, a, b, c)
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise WrongAnswer("least_squares(…) must return two values: the discriminator's loss and the generator's.")
+    r, f = real.detach().numpy(), fake.detach().numpy()
+    of_judge, of_generator = ((r - b) ** 2 + (f - a) ** 2) / 2, (f - c) ** 2 / 2
+    compare(
+        "The discriminator's loss of least_squares(…)",
+        found[0],
+        of_judge.mean(),
+        meaning="one number, the mean over the batch",
+        mistakes={
+            "the two are exchanged: the discriminator's loss comes first.": of_generator.mean(),
+            "the factor ½ is missing.": 2 * of_judge.mean(),
+            "the targets are exchanged: real images have b, generated ones a.": (
+                ((r - a) ** 2 + (f - b) ** 2) / 2
+            ).mean(),
+            "it is summed over the batch; take the mean.": of_judge.sum(),
+            "a sigmoid stands before the square; the output is taken as it is.": (
+                ((expit(r) - b) ** 2 + (expit(f) - a) ** 2) / 2
+            ).mean(),
+            "the term of the generated images is missing.": ((r - b) ** 2 / 2).mean(),
+        },
+    )
+    compare(
+        "The generator's loss of least_squares(…)",
+        found[1],
+        of_generator.mean(),
+        meaning="one number, the mean over the batch",
+        mistakes={
+            "the factor ½ is missing.": 2 * of_generator.mean(),
+            "the generator aims at c, not at b.": ((f - b) ** 2 / 2).mean(),
+            "the generator is not to be found out: it aims at c, not at a.": ((f - a) ** 2 / 2).mean(),
+            "the sign is wrong: the generator comes closer to c by descending.": -of_generator.mean(),
+            "it is summed over the batch; take the mean.": of_generator.sum(),
+            "the generator's images are in fake, not in real.": ((r - c) ** 2 / 2).mean(),
+        },
+    )
+    gradient("The discriminator's loss of least_squares(…)", found[0], ("real", real), ("fake", fake))
+    gradient("The generator's loss of least_squares(…)", found[1], ("fake", fake))
+    correct("An output beyond c is pulled back, too: a square does not know that an image is good enough.")
+
+
+def balanced_output(answer: float, a: float, b: float, ratio: float) -> None:
+    """What the best least-squares discriminator says where p is ``ratio`` times q.
+
+    Raises:
+        WrongAnswer: it is another number.
+    """
+    compare(
+        "output",
+        answer,
+        (b * ratio + a) / (ratio + 1),
+        reveal=False,
+        mistakes={
+            "the targets are exchanged: b belongs to p.": (a * ratio + b) / (ratio + 1),
+            "that is p/(p + q), the best D of the first game; here the targets are a and b.": ratio / (ratio + 1),
+            "that is the middle of the targets, right where p = q.": (a + b) / 2,
+            "the weights have to sum to 1: divide by p + q.": b * ratio + a,
+        },
+        hint="It is the mean of the two targets, weighted by p and q.",
+        rtol=0,
+        atol=0.005,
+    )
+    correct("The best output is a mean of targets: linear in p/(p + q), and bounded without any sigmoid.")
+
+
+def who_learns(answers: tuple[str, str, str], slopes: dict[str, Tensor]) -> None:
+    """Which loss has which slope at an image that is surely found out: three letters.
+
+    Args:
+        answers: of minimax, non-saturating and least squares.
+        slopes: the slope at the output -6 of each loss, by its name, as the notebook computed it.
+
+    Raises:
+        WrongAnswer: a letter is wrong; the message says why.
+    """
+    letters = {"a": 0.0, "b": -1.0, "c": -7.0}
+    why = {
+        "minimax": "its slope is -D, and D is close to 0 here: the loss teaches nothing.",
+        "non-saturating": "its slope is D - 1, and D is close to 0 here: the largest slope that this softplus has.",
+        "least squares": "its slope is the distance from the target 1, which no softplus bounds.",
+    }
+    values = value_of("answers", answers)
+    if not isinstance(values, tuple | list) or len(values) != 3:
+        raise WrongAnswer("answers must hold three letters, for minimax, non-saturating and least squares.")
+    for (name, slope), answer in zip(slopes.items(), values, strict=True):
+        right = min(letters, key=lambda letter: abs(letters[letter] - float(slope)))
+        feedback = {letter: why[name] for letter in letters if letter != right}
+        choose(f"the answer for {name}", answer, right, feedback)
+    correct("The minimax loss is silent exactly where the generator has most to learn.")
+
+
+def coverage(function: Callable, seed: int = 0) -> None:
+    """``coverage(points, centres, radius, share)``: the number of modes that are covered, and the share close by.
+
+    Raises:
+        WrongAnswer: the answer is wrong; the message says how.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    angle = torch.arange(6) * math.pi / 3
+    centres = torch.stack([angle.cos(), angle.sin()], 1)
+    # Two modes with many points, one with a few, two with too few, and points that are close to none.
+    amounts = [400, 300, 40, 3, 0, 2]
+    points = torch.cat(
+        [
+            *(c + 0.03 * torch.randn(n, 2, generator=generator) for c, n in zip(centres, amounts, strict=True)),
+            centres[4] * 0.5 + 0.02 * torch.randn(255, 2, generator=generator),
+        ]
+    )
+    points = points[torch.randperm(len(points), generator=generator)]
+    radius, share = 0.2, 0.02
+    found = call(function, points, centres, radius, share)
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise WrongAnswer("coverage(…) must return two values: the number of modes and the share of close points.")
+    # One point after the other.
+    counts, anywhere = np.zeros(6, int), np.zeros(6, int)
+    for point in points.tolist():
+        distances = [math.dist(point, c) for c in centres.tolist()]
+        nearest = int(np.argmin(distances))
+        anywhere[nearest] += 1
+        counts[nearest] += distances[nearest] < radius
+    n = len(points)
+    compare(
+        "The number of modes of coverage(…)",
+        found[0],
+        int((counts >= share * n).sum()),
+        meaning="one number",
+        mistakes={
+            "a mode counts as soon as a single point is close; it needs the share of all points.": int(
+                (counts > 0).sum()
+            ),
+            "points that are far from every mode count for the nearest one; leave them out.": int(
+                (anywhere >= share * n).sum()
+            ),
+            "that is the number of all modes, whether there are points or not.": len(centres),
+        },
+    )
+    compare(
+        "The share of close points of coverage(…)",
+        found[1],
+        counts.sum() / n,
+        meaning="one number",
+        mistakes={
+            "every point is close to its nearest mode by this; compare the distance with the radius.": 1.0,
+            "that is their number; divide by the number of points.": counts.sum(),
+            "that is the share of points that are close to no mode.": 1 - counts.sum() / n,
+            "only the points of covered modes are counted; all points that are close to a mode count.": counts[
+                counts >= share * n
+            ].sum()
+            / n,
+        },
+    )
+    correct(f"{int((counts >= share * n).sum())} of 6 modes, although {counts.sum() / n:.0%} of the points look right.")
+
+
+def search(function: Callable, seed: int = 0) -> None:
+    """``search(decode, image, start, steps, rate, weight)``: gradient descent on a code.
+
+    Raises:
+        WrongAnswer: the answer is wrong; the message says how.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    matrix = torch.randn(20, 3, generator=generator, dtype=torch.float64) / 4
+    image = torch.randn(20, generator=generator, dtype=torch.float64)
+    start = torch.randn(3, generator=generator, dtype=torch.float64)
+    kept = start.clone()
+
+    def decode(z: Tensor) -> Tensor:
+        return matrix @ z
+
+    inner, right_side = (matrix.T @ matrix).numpy(), (matrix.T @ image).numpy()
+
+    def descent(weight: float, factor: float = 2.0, sign: float = -1.0, steps: int = 4) -> np.ndarray:
+        z = kept.numpy()
+        for _ in range(steps):
+            z = z + sign * 0.05 * (factor * (inner @ z - right_side) + 2 * weight * z)
+        return z
+
+    for weight in (0.0, 0.7):
+        found = call(function, decode, image, start, 4, 0.05, weight)
+        if not torch.equal(start.detach(), kept):
+            raise WrongAnswer("search(…) changes the start that it was given: work on a copy, start.clone().")
+        compare(
+            f"search(…, steps=4, weight={weight:g})",
+            found,
+            descent(weight),
+            meaning="one code, as start",
+            mistakes={
+                "it goes uphill: subtract the gradient.": descent(weight, sign=1.0),
+                "this is one step too many.": descent(weight, steps=5),
+                "this is one step too few.": descent(weight, steps=3),
+                "this is the start: no step was taken.": kept.numpy(),
+                "the squared error is averaged over the pixels; it is the sum.": descent(weight, 2 / 20),
+                "the squared error is halved.": descent(weight, 1.0),
+                "the penalty is missing.": descent(0.0),
+                "the penalty pushes the code away from 0: its sign is wrong.": descent(-weight),
+            },
+        )
+    ridge = np.linalg.solve(inner + 0.7 * np.eye(3), right_side)
+    far = as_array("search(…)", call(function, decode, image, start, 500, 0.05, 0.7))
+    compare("search(…) after 500 steps", far, ridge, rtol=1e-3, atol=1e-4)
+    correct("After 500 steps it is the solution of ridge regression, since this generator is linear.")
+
+
+def trust(answer: str, errors: Tensor, distances: Tensor) -> None:
+    """What follows from a search whose starts end at different codes with small errors: a letter.
+
+    Raises:
+        WrongAnswer: the letter is wrong; the message says why.
+    """
+    feedback = {
+        "a": f"the errors of the starts are between {errors.min():.2g} and {errors.max():.2g}: the pictures are found.",
+        "b": f"two of the codes are {distances.max():.1f} apart, and their pictures are the same.",
+        "d": "more starts find more such codes here, and never a reason to prefer one.",
+    }
+    choose("conclusion", answer, "c", feedback)
+    correct("The generator maps several codes to one picture; the error alone cannot tell them apart.")
+
+
+def _kl(first: tuple[float, float], second: tuple[float, float]) -> float:
+    """KL of two Gaussians, each a mean and a deviation."""
+
+    def integrand(x: float) -> float:
+        log_p, log_q = norm.logpdf(x, *first), norm.logpdf(x, *second)
+        return math.exp(log_p) * (log_p - log_q)
+
+    return quad(integrand, -12, 14, limit=300, points=[first[0], second[0]])[0]
+
+
+def _kl_to_middle(first: tuple[float, float], second: tuple[float, float]) -> float:
+    """KL of the first Gaussian from the mean of the densities of both."""
+
+    def integrand(x: float) -> float:
+        log_p, log_q = norm.logpdf(x, *first), norm.logpdf(x, *second)
+        return math.exp(log_p) * (log_p - np.logaddexp(log_p, log_q) + math.log(2))
+
+    return quad(integrand, -12, 14, limit=300, points=[first[0], second[0]])[0]
