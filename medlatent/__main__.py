@@ -95,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     smaller = commands.add_parser(
         "compact",
         help="round the weights of records to 16 bits",
-        description="Round the weights of records to 16 bits and compute their numbers anew. The data must be at hand.",
+        description="Round the weights of records to 16 bits, leave out networks that only training needs, and compute "
+        "their numbers anew. The data must be at hand.",
     )
     smaller.add_argument("records", nargs="+", type=Path, help="JSON files")
     smaller.set_defaults(command=_compact)
@@ -259,7 +260,8 @@ def _compact(options: argparse.Namespace) -> int:
     for path in options.records:
         path = path.resolve()
         record = Record.read(path)
-        if record.weights.get("dtype") == "float16":
+        leaves_out = list(LatentModel.registry[record.model].only_for_training)
+        if record.weights.get("dtype") == "float16" and record.weights.get("without", []) == leaves_out:
             print(f"{record.slug}/{record.name}: has 16 bits")
             continue
         rounded = record.compact(path.parent.parent)

@@ -62,6 +62,8 @@ def _card(record: Record) -> str:
     settings = ", ".join(f"{name} {value}" for name, value in record.config.items())
     kept = record.weights.get("dtype", "float32")
     rounded = " (what has two or more dimensions; the numbers below are of these)" if kept != "float32" else ""
+    without = record.weights.get("without", [])
+    left_out = f"; without {' and '.join(without)}, which only training needs" if without else ""
     facts = {
         "trained on": f"{data['name']}, {data['split']} split, {data['images']:,} images",
         "settings": settings,
@@ -71,7 +73,7 @@ def _card(record: Record) -> str:
         "duration": f"{run['seconds']:,.0f} s",
         "finished": run["finished"][:10],
         "commit": run["commit"],
-        "weights": f"{record.weights['bytes'] / 1e6:.1f} MB, {kept}{rounded}",
+        "weights": f"{record.weights['bytes'] / 1e6:.1f} MB, {kept}{rounded}{left_out}",
     }
     names = list(dict.fromkeys(name for entry in record.metrics.values() for name in entry["values"]))
     heads = [f"{key}, {record.metrics[key]['images']:,} images" for key in record.metrics]

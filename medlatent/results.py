@@ -170,7 +170,7 @@ class Record:
         return model
 
     def compact(self, folder: str | os.PathLike | None = None) -> Record:
-        """Rounds the weights to 16 bits, which halves them, and computes every number anew.
+        """Rounds the weights to 16 bits, leaves out what only training needs, and computes every number anew.
 
         Returns:
             The record of the rounded weights, which have taken the place of the others; write it.
@@ -261,6 +261,7 @@ def save_weights(model: LatentModel, path: Path) -> dict[str, object]:
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "bytes": path.stat().st_size,
         "dtype": "float16",
+        **({"without": list(model.only_for_training)} if model.only_for_training else {}),
     }
 
 

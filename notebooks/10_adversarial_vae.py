@@ -96,7 +96,7 @@ import math
 import numpy as np
 import pandas as pd
 import torch
-from scipy import ndimage, stats
+from scipy import stats
 from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -114,6 +114,8 @@ from medlatent.metrics import (
     psnr,
     ssim,
 )
+from medlatent.metrics.comparison import paired_interval
+from medlatent.metrics.lesions import measure
 from medlatent.models import (
     VAE,
     AdversarialVAE,
@@ -940,29 +942,10 @@ explore.show(
 # itself on phantoms, whose factors are known.
 
 
+# %% tags=["remove-input"]
+explore.show_source(measure)
+
 # %%
-def measure(images):
-    """Size, eccentricity and redness of the skin, (N, 3), from images."""
-    *_, height, width = images.shape
-    edge = torch.ones(height, width, dtype=torch.bool)
-    edge[height // 8 : -(height // 8), width // 8 : -(width // 8)] = False
-    skin = images[:, :, edge].median(2).values.clamp(min=0.02)
-    absorbed = skin[:, :, None, None].log() - images.clamp(min=0.02).log()
-    absorbed = ndimage.uniform_filter(absorbed.mean(1).numpy(), (0, 3, 3))
-    strongest = np.quantile(absorbed, 0.98, axis=(1, 2), keepdims=True)
-    most = absorbed.max((1, 2), keepdims=True)  # at least one pixel stays
-    shapes = []
-    for mask in absorbed >= np.minimum(strongest / 2, most):
-        pieces, _ = ndimage.label(mask)
-        areas = np.bincount(pieces.ravel())[1:]
-        y, x = np.nonzero(pieces == 1 + areas.argmax())
-        short, long = np.linalg.eigvalsh(
-            np.cov(x, y, bias=True) + np.eye(2) / 12
-        )
-        shapes.append((len(x) / mask.size, math.sqrt(1 - short / long)))
-    return np.c_[shapes, skin[:, 0] / skin.sum(1)]
-
-
 by_measure = measure(test)
 agreement = {}
 for k, name in enumerate(NAMES):
@@ -1037,20 +1020,11 @@ movements(moves, **{"phantoms, skin colour alone": floor})
 
 
 # %%
-def interval(differences):
-    """Mean and 95 % t interval; without one for a single difference."""
-    d = np.asarray(differences, float)
-    if len(d) < 2:
-        return d.mean(), -math.inf, math.inf
-    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / math.sqrt(len(d))
-    return d.mean(), d.mean() - half, d.mean() + half
-
-
 def compare_movements(moves):
     """Paired differences of VAE and Ours-adv, with their intervals."""
     runs = [run for name, run in moves if name == "VAE"]
     for place, name in enumerate(NAMES):
-        middle, low, high = interval(
+        middle, low, high = paired_interval(
             [
                 moves["VAE", run][place] - moves["Ours-adv", run][place]
                 for run in runs
@@ -1266,7 +1240,7 @@ def verdict(differences):
     """What an interval says about a claim that the difference is positive."""
     if len(differences) == 0:
         return "–", "not run"
-    middle, low, high = interval(differences)
+    middle, low, high = paired_interval(differences)
     text = f"{middle:+.2f}"
     if len(differences) == 1:
         return text, "one seed: no verdict"
@@ -1475,7 +1449,7 @@ for rival in ("nothing added", "rare images repeated"):
     for metric in ("average precision", "balanced accuracy"):
         column = by_split[metric]
         difference = column["jittered codes decoded"] - column[rival]
-        middle, low, high = interval(difference)
+        middle, low, high = paired_interval(difference)
         print(
             f"decoded − {rival:<21}{metric}: {middle:+.3f}"
             f" [{low:+.3f}, {high:+.3f}]"

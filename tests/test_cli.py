@@ -138,7 +138,11 @@ class TestTrain:
             len(digits.split("train", "validation")),
         )
         assert list(record.history)[:3] == ["step", "loss", "adversarial"]
-        assert "Digits that employees" in path.with_suffix(".md").read_text("utf-8")
+        assert record.weights["without"] == ["discriminator", "reader"]
+        assert record.load_model(where / "results").left_out == ("discriminator", "reader")
+        card = path.with_suffix(".md").read_text("utf-8")
+        assert "Digits that employees" in card
+        assert "; without discriminator and reader, which only training needs" in card
         capsys.readouterr()
         assert main(["evaluate", str(path)]) == 0
         assert capsys.readouterr().out.count(" ok") == 20

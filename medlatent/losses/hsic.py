@@ -63,6 +63,8 @@ def centre(kernel: Tensor) -> Tensor:
 def hsic(kernel_x: Tensor, kernel_z: Tensor, normalisation: str = "unbiased_scale") -> Tensor:
     """HSIC of two samples from their kernel matrices, a scalar; 0 in the limit where the two are independent.
 
+    Implements :eq:`eq-hsic-infogan-5`:
+
     - ``"unbiased_scale"``: trace(K_x H K_z H) / (m - 1)², equation 5 of Liu et al. (2022);
     - ``"mean"``: the same over m², as the code of the HSIC bottleneck has it;
     - ``"cka"``: the latter over the root of its values of each sample with itself: centred kernel alignment, in [0, 1];

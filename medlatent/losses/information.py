@@ -59,7 +59,9 @@ def uniform_entropy(low: float, high: float, codes: int = 1) -> float:
 
 
 def information_bound(entropy: float, nll: Tensor) -> Tensor:
-    """H(c) + log Q(c|x) of each image, whose mean L_I(G, Q) is at most I(c; x): equation 3 of Liu et al. (2022).
+    """H(c) + log Q(c|x) of each image, whose mean L_I(G, Q) is at most I(c; x).
+
+    Implements :eq:`eq-hsic-infogan-3`, equation 3 of Liu et al. (2022).
 
     The paper prints L_I without H(c), which is a constant where the prior of c is fixed: no gradient differs, but only
     with it is L_I a bound. For one category, 0 ≤ I ≤ log K.

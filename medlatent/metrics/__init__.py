@@ -1,7 +1,8 @@
 """Metrics: functions from plain arrays to numbers; none of them knows a model of this course.
 
 What every chapter needs is here. The others are imported by their module: ``from medlatent.metrics import
-disentanglement``, ``downstream``, ``generation``, ``categories``, ``strokes``, ``style_content``, ``directions``.
+disentanglement``, ``downstream``, ``generation``, ``categories``, ``strokes``, ``lesions``, ``style_content``,
+``directions``, ``comparison``.
 """
 
 from .images import (

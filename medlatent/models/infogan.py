@@ -94,7 +94,9 @@ class _CodedGAN(GAN):
 
 
 class InfoGAN(_CodedGAN):
-    """A GAN whose auxiliary network Q reads the code off the image, equation 4 of Liu et al. (2022).
+    """A GAN whose auxiliary network Q reads the code off the image.
+
+    Implements :eq:`eq-hsic-infogan-4`, equation 4 of Liu et al. (2022).
 
     Generator, discriminator and Q minimise or maximise V(D, G) - λ L_I(G, Q), where L_I bounds the mutual information
     of code and image, see :func:`medlatent.losses.information_bound`. Q is a head on the discriminator's trunk. As in
@@ -160,7 +162,9 @@ class InfoGAN(_CodedGAN):
 
 
 class HSICInfoGAN(_CodedGAN):
-    """An InfoGAN without Q: HSIC of code and image in place of the bound, equation 6 of Liu et al. (2022).
+    """An InfoGAN without Q: HSIC of code and image in place of the bound.
+
+    Implements :eq:`eq-hsic-infogan-6`, equation 6 of Liu et al. (2022).
 
     The generator minimises its adversarial loss - λ HSIC(G(z, c), c): the minus of the paper's equation 6, as of the
     information in its equations 2 and 4. HSIC is small where code and image are independent, so the generator is to
