@@ -251,8 +251,10 @@ assert torch.allclose(losses.discriminator_loss(real, fake), -both)
 # the distribution of its images alone. So the paper subtracts a {term}`mutual information`:
 #
 # $$
-# \min_G \max_D V_I(D, G) = V(D, G) - \lambda_I\, I(c; G(z, c)), \qquad
-# I(c; x) = \mathrm{KL}\!\left(p(c, x) \,\|\, p(c)\, p(x)\right) = H(c) - H(c \mid x) .
+# \begin{aligned}
+# \min_G \max_D V_I(D, G) &= V(D, G) - \lambda_I\, I(c; G(z, c)), \\
+# I(c; x) &= \mathrm{KL}\!\left(p(c, x) \,\|\, p(c)\, p(x)\right) = H(c) - H(c \mid x) .
+# \end{aligned}
 # $$ (eq-hsic-infogan-2)
 #
 # It is minimised over $G$, so the minus makes the information large. The information is $H(c)$ at most, and reaches
@@ -295,9 +297,11 @@ assert math.isclose(values["x = z"] - values["x = c"], weight * math.log(2))
 # distribution $Q(c \mid x)$ in its place {cite:p}`barber2003`. For each image
 #
 # $$
-# -H(c \mid x) = \mathbb{E}\!\left[\log p(c \mid x)\right]
-# = \mathbb{E}\!\left[\log Q(c \mid x)\right] + \mathbb{E}_x\, \mathrm{KL}\!\left(p(c \mid x) \,\|\, Q(c \mid x)\right)
+# \begin{aligned}
+# -H(c \mid x) &= \mathbb{E}\!\left[\log p(c \mid x)\right] \\
+# &= \mathbb{E}\!\left[\log Q(c \mid x)\right] + \mathbb{E}_x\, \mathrm{KL}\!\left(p(c \mid x) \,\|\, Q(c \mid x)\right)
 # \ge \mathbb{E}\!\left[\log Q(c \mid x)\right] ,
+# \end{aligned}
 # $$
 #
 # because a KL is never negative. Adding $H(c)$ gives the bound
@@ -622,6 +626,7 @@ table["HSIC, linear"] = squared
 table["mutual information (nats)"] = -0.5 * np.log(1 - squared)
 table["slope of HSIC in ρ"] = 2 * table["correlation"]
 table["slope of MI in ρ"] = table["correlation"] / (1 - squared)
+table["correlation"] = table["correlation"].map("{:g}".format)
 show_table(table.set_index("correlation"), 3)
 
 # %% [markdown]
