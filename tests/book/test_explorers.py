@@ -182,11 +182,16 @@ def frames(box) -> int:
 
 def test_the_chapters_that_promise_explorers_have_them():
     slugs = {Path(doc).name for doc in DOCS}
-    assert {"00_start", "02_vae", "03_independence"} <= slugs
+    generators = {"04_gan", "50_hsic_infogan"}  # which have no encoder
+    encoders = {"00_start", "02_vae", "03_independence", "10_adversarial_vae"}
+    assert generators | encoders <= slugs
     models = {state["networks"]["decoder"]["key"] for doc in DOCS for state in explorers(doc)}
     names = {type(m).__name__ for key, m in recorded_decoders().items() if key in models}
-    assert names >= {"VAE", "BetaTCVAE"}
-    assert all(state["image_shape"][0] for doc in DOCS for state in explorers(doc) if Path(doc).name[:2].isdigit())
+    assert names >= {"VAE", "BetaTCVAE", "AdversarialVAE", "InfoGAN", "HSICInfoGAN"}
+    for doc in DOCS:
+        for state in explorers(doc):
+            assert Path(doc).name not in encoders or state["image_shape"][0]
+            assert Path(doc).name != "50_hsic_infogan" or state["views"][0] == "codes"
 
 
 @pytest.mark.parametrize("place", ["server", "disk"])
@@ -213,7 +218,7 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
         found = picture(box).astype(float)
         assert np.abs(found - before).max() > 2
         assert np.abs(found - levels(network(state, "decoder").run(code[None])[0][0])).max() <= 0.51
-        assert state["error"] < 0.5 / 255
+        assert state["error"] < 1 / 255  # of the weights in 16 bits, and stated on the page
         model = recorded_decoders().get(state["networks"]["decoder"]["key"])
         if model is not None:
             with torch.inference_mode():
