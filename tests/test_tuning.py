@@ -1,10 +1,10 @@
-"""The search for bandwidth and weight, on dependences whose balance is known in closed form."""
+"""The search for bandwidth and weight, on dependences whose balance is known in closed form; grids kept on disk."""
 
 import math
 
 import pytest
 
-from medlatent.tuning import SIGMAS, WEIGHTS, balance
+from medlatent.tuning import SIGMAS, WEIGHTS, balance, grid
 
 
 def test_sigma_first_then_the_weight():
@@ -90,3 +90,92 @@ def test_arguments(options, message):
 def test_what_a_trial_returns(result, message):
     with pytest.raises(ValueError, match=message):
         balance(lambda s, w: result)
+
+
+POINTS = ({"form": "plain", "sigma": 2.0}, {"form": "cca", "sigma": 0.1 + 0.2})
+
+
+class Asked:
+    """A trial that remembers what it was asked for, and may be interrupted."""
+
+    def __init__(self, interrupt_after: int = 10**9) -> None:
+        self.calls, self.interrupt_after = [], interrupt_after
+
+    def __call__(self, form, sigma, seed):
+        if len(self.calls) == self.interrupt_after:
+            raise KeyboardInterrupt
+        self.calls.append((form, sigma, seed))
+        return {"loss": sigma / 3 + seed, "share": math.nan if form == "cca" else 1 / 7}
+
+
+def test_a_grid_is_tried_once_and_read_back_exactly(tmp_path):
+    path = tmp_path / "results/grid.csv"
+    trial = Asked()
+    first = grid(trial, POINTS, (4, 5), path)
+    assert trial.calls == [(p["form"], p["sigma"], s) for s in (4, 5) for p in POINTS]
+    assert list(first[0]) == ["form", "sigma", "seed", "loss", "share"]
+    assert first[3]["loss"] == (0.1 + 0.2) / 3 + 5
+    again = Asked()
+    second = grid(again, POINTS, (4, 5), path)
+    assert again.calls == []
+    assert repr(second) == repr(first)  # the same floats, NaN too
+
+
+def test_an_interrupted_grid_goes_on(tmp_path):
+    path = tmp_path / "grid.csv"
+    with pytest.raises(KeyboardInterrupt):
+        grid(Asked(3), POINTS, (0, 1), path)
+    assert len(path.read_text().splitlines()) == 4
+    rest = Asked()
+    grid(rest, POINTS, (0, 1), path)
+    assert rest.calls == [("cca", 0.1 + 0.2, 1)]
+    assert [p.name for p in tmp_path.iterdir()] == ["grid.csv"]
+
+
+def test_points_and_seeds_are_added_and_parts_read(tmp_path):
+    path = tmp_path / "grid.csv"
+    grid(Asked(), POINTS[:1], (0,), path)
+    more = Asked()
+    assert len(grid(more, POINTS, (0, 1), path)) == 4
+    assert len(more.calls) == 3
+    assert [(r["form"], r["seed"]) for r in grid(Asked(0), POINTS[1:], (1,), path)] == [("cca", 1)]
+
+
+def test_whole_numbers_and_floats_are_one_point(tmp_path):
+    grid(Asked(), [{"form": "plain", "sigma": 2}], (0,), tmp_path / "grid.csv")
+    assert grid(Asked(0), [{"form": "plain", "sigma": 2.0}], (0,), tmp_path / "grid.csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"points": []}, "points: expected one or more"),
+        ({"seeds": []}, "seeds: expected one or more"),
+        ({"seeds": [1, 1]}, "seeds: 1 is given twice"),
+        ({"points": [POINTS[0], POINTS[0]]}, "is given twice"),
+        ({"points": [POINTS[0], {"form": "cca"}]}, r"points: \{'form': 'cca'\} has other names"),
+    ],
+)
+def test_a_grid_that_cannot_be_tried_is_refused(tmp_path, change, said):
+    with pytest.raises(ValueError, match=said):
+        grid(**{"trial": Asked(), "points": POINTS, "seeds": [0], "path": tmp_path / "grid.csv"} | change)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "expected the columns form, sigma, seed first, found"),
+        ("form,seed,loss,share\n", "expected the columns form, sigma, seed first, found form, seed"),
+        ("form,sigma,seed,loss,share\nplain,2.0,0,0.5\n", "line 2: 4 fields under 5 columns"),
+        ("form,sigma,seed,loss,share\nplain,2.0,0,0.5,much\n", "line 2: .*'much'"),
+        ("form,sigma,seed,loss,share\nplain,2.0,one,0.5,1\n", "line 2: .*'one'"),
+        ("form,sigma,seed,loss\nplain,2.0,7,0.5\n", "trial: .* measured loss, share; .*grid.csv holds loss"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_named_and_left_as_it_was(tmp_path, text, said):
+    path = tmp_path / "grid.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        grid(Asked(), POINTS, (0,), path)
+    assert path.read_text() == text
