@@ -1,10 +1,15 @@
-"""Choosing a bandwidth and a weight by the size of two losses: the strategy of Liu et al. (2022, section 3.3)."""
+"""Choosing hyperparameters: grids of runs over seeds kept on disk, the search of Liu et al. (2022, section 3.3)."""
 
 from __future__ import annotations
 
+import csv
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from .files import replacing
 
 SIGMAS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)  # what Liu et al. search
 WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -121,3 +126,83 @@ def _run(trial: Callable, sigma: float, weight: float) -> Trial:
     if not (adversarial > 0 and math.isfinite(adversarial)):
         raise ValueError(f"{at}: the adversarial loss must be finite and positive, got {adversarial}")
     return Trial(float(sigma), float(weight), dependence, adversarial)
+
+
+def grid(
+    trial: Callable[..., Mapping[str, float]],
+    points: Sequence[Mapping[str, str | float]],
+    seeds: Sequence[int],
+    path: str | os.PathLike,
+) -> list[dict[str, str | float]]:
+    """Tries every point with every seed, and keeps what was found in a table on disk.
+
+    The table is written after each trial. Where it is there already, only what is missing is tried: a grid that was
+    interrupted goes on, one that is whole is read, and further points or seeds are added to it.
+
+    Args:
+        trial: ``trial(seed=seed, **point)`` returns what was measured, numbers by name; the same names every time.
+        points: the hyperparameters of each point, text or numbers by name; the same names in each.
+        seeds: whole numbers; with each of them every point is tried.
+        path: the table, a CSV file with a row for each trial: the point's columns, ``seed``, and what was measured.
+            Numbers are written so that they are read back as they were.
+
+    Returns:
+        The rows of these points and seeds, all points of the first seed first. Numbers are ``float``, seeds ``int``.
+
+    Raises:
+        ValueError: there is no point or no seed; points have different names, or one of them is given twice; the table
+            on disk has other columns or a row that is damaged; or a trial measures something else than those before
+            it. The message names the argument, or file and line.
+    """
+    path, points, seeds = Path(path), [dict(p) for p in points], list(seeds)
+    for name, values in (("points", points), ("seeds", seeds)):
+        if not values:
+            raise ValueError(f"{name}: expected one or more")
+        if twice := [v for i, v in enumerate(values) if v in values[:i]]:
+            raise ValueError(f"{name}: {twice[0]} is given twice")
+    names = list(points[0])
+    if other := [p for p in points if list(p) != names]:
+        raise ValueError(f"points: {other[0]} has other names than {points[0]}")
+    table = _read(path, names) if path.exists() else {}
+    wanted = [(tuple(map(_text, p.values())), seed, p) for seed in seeds for p in points]
+    for key, seed, point in wanted:
+        if (key, seed) in table:
+            continue
+        found = {name: float(value) for name, value in trial(seed=seed, **point).items()}
+        measured = next(iter(table.values()), found)
+        if list(found) != list(measured):
+            raise ValueError(
+                f"trial: {point}, seed {seed} measured {', '.join(found)}; {path} holds {', '.join(measured)}"
+            )
+        table[key, seed] = found
+        with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow([*names, "seed", *found])
+            rows.writerows([*key, seed, *map(_text, values.values())] for (key, seed), values in table.items())
+    return [point | {"seed": seed} | table[key, seed] for key, seed, point in wanted]
+
+
+def _text(value: str | float) -> str:
+    return value if isinstance(value, str) else repr(float(value))
+
+
+def _read(path: Path, names: list[str]) -> dict[tuple[tuple[str, ...], int], dict[str, float]]:
+    """The rows of a grid's table by point and seed."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        head = next(rows, [])
+        if head[: len(names) + 1] != [*names, "seed"]:
+            raise ValueError(
+                f"{path}: expected the columns {', '.join([*names, 'seed'])} first, found {', '.join(head)}"
+            )
+        table = {}
+        for row in rows:
+            try:
+                if len(row) != len(head):
+                    raise ValueError(f"{len(row)} fields under {len(head)} columns")
+                numbers = map(float, row[len(names) + 1 :])
+                found = dict(zip(head[len(names) + 1 :], numbers, strict=True))
+                table[tuple(row[: len(names)]), int(row[len(names)])] = found
+            except ValueError as error:
+                raise ValueError(f"{path}, line {rows.line_num}: {error}") from None
+    return table
