@@ -161,13 +161,19 @@ def instructor(notebook: NotebookNode) -> NotebookNode:
 
 
 def book(notebook: NotebookNode) -> NotebookNode:
-    """The page of the book: a stub as text, the solution behind a click, the check with its output."""
+    """The page of the book: a stub as text; the solution, and what the check says of it, each behind a click."""
     notebook = _without_wrong_answers(notebook)
     cells = []
     for cell in notebook.cells:
         meta = cell.metadata.pop("nbgrader", {})
         if not meta.get("solution"):
             cell.source = shown(cell.source)
+            if meta.get("grade"):  # "Correct. …" says what is correct
+                cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-output"]
+                cell.metadata["mystnb"] = {
+                    "code_prompt_show": "Show what the check says of the solution",
+                    "code_prompt_hide": "Hide what the check says",
+                }
             cells.append(cell)
         elif cell.cell_type == "markdown":
             answer = solved(cell.source).strip()

@@ -113,7 +113,8 @@ answers = ("a", "b", "b")
 #
 # *Derive and implement, 15 minutes, 3 points.* With one-sided smoothing $s$ the best discriminator is that of {eq}`eq-gan-7`. Find its *logit*. Watch
 # out: $1 - D^\star$ is not
-# simply $q / (p + q)$ any more. Then implement it from the logarithms of the densities, which may be as small as $e^{-800}$.
+# simply $q / (p + q)$ any more. Then implement it from the logarithms of the densities, which may be as small as $e^{-800}$;
+# $s$ may be 0.
 
 
 # %% nbgrader={"grade": false, "grade_id": "gan-2", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -258,7 +259,7 @@ loss_apart = math.log(2)
 # (exercise-gan-4)=
 # ## Exercise 4: Least squares
 #
-# *Implement, 10 minutes, 3 points.* Write both losses of {eq}`eq-gan-5`, as means over the batch.
+# *Implement and compute, 10 minutes, 3 points.* Write both losses of {eq}`eq-gan-5`, as means over the batch.
 
 
 # %% nbgrader={"grade": false, "grade_id": "gan-4", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -337,9 +338,8 @@ output_there = 2.0
 # (exercise-gan-5)=
 # ## Exercise 5: Which modes are covered?
 #
-# *Implement, 15 minutes, 2 points.* A point is *close* if its distance to the nearest centre is below the radius. A mode is *covered* if at least the
-# given share of
-# *all* points is close to it. Return the number of covered modes, and the share of points that are close to some mode.
+# *Implement, 15 minutes, 2 points.* A point is *close* if its distance to the nearest centre is below the radius. A mode is
+# *covered* if it is the nearest centre of at least the given share of *all* points, counting close points only. Return the number of covered modes, and the share of points that are close to some mode.
 
 
 # %% nbgrader={"grade": false, "grade_id": "gan-5", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -395,7 +395,7 @@ def coverage(points, centres, radius, share):
 # (exercise-gan-6)=
 # ## Exercise 6: Latent search
 #
-# *Implement, run and explain, 20 minutes, 3 points.* Descend on the code: `steps` times, subtract `rate` times the gradient of {eq}`eq-gan-9`, with
+# *Implement, run and conclude, 20 minutes, 3 points.* Descend on the code: `steps` times, subtract `rate` times the gradient of {eq}`eq-gan-9`, with
 # $\lambda$ the
 # `weight`. The start must stay as it is.
 
@@ -492,8 +492,8 @@ squares = Squares(latent_dim=2, channels=1, size=8, width=2)
 picture = squares.decode(torch.tensor([[1.2, -0.7]])).clamp(0, 1)
 ends = invert(squares, picture, settings["steps"], starts=settings["starts"])
 errors, codes = ends.errors[0], ends.ends[0]
-print("codes ", codes.tolist())
-print("errors", errors.tolist())
+print("codes ", [[round(v, 2) for v in code] for code in codes.tolist()])
+print("errors", [f"{error:.0e}" for error in errors.tolist()])
 
 # %% nbgrader={"grade": false, "grade_id": "gan-6-conclude", "locked": false, "schema_version": 3, "solution": true, "task": false}
 conclusion = ...  # a letter

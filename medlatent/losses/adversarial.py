@@ -63,7 +63,8 @@ def discriminator_loss(real: Tensor, fake: Tensor, smoothing: float | Tensor = 0
     Returns:
         The shape of the logits, in nats.
     """
-    return (1 - smoothing) * F.softplus(-real) + smoothing * F.softplus(real) + F.softplus(fake)
+    is_real, is_fake = F.softplus(-real), F.softplus(real)  # -log D(x), -log(1 - D(x))
+    return (1 - smoothing) * is_real + smoothing * is_fake + F.softplus(fake)
 
 
 def least_squares_discriminator_loss(real: Tensor, fake: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:

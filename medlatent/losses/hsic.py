@@ -57,7 +57,8 @@ def centre(kernel: Tensor) -> Tensor:
     Args:
         kernel: ``(m, m)``.
     """
-    return kernel - kernel.mean(0, keepdim=True) - kernel.mean(1, keepdim=True) + kernel.mean()
+    columns, rows = kernel.mean(0, keepdim=True), kernel.mean(1, keepdim=True)
+    return kernel - columns - rows + kernel.mean()
 
 
 def hsic(kernel_x: Tensor, kernel_z: Tensor, normalisation: str = "unbiased_scale") -> Tensor:
@@ -88,7 +89,8 @@ def hsic(kernel_x: Tensor, kernel_z: Tensor, normalisation: str = "unbiased_scal
     if normalisation == "cca":
         ridge = RIDGE * m * torch.eye(m, dtype=x.dtype, device=x.device)
         # R commutes with K̄, so K̄ (K̄ + εmI)⁻¹ is the solution from the left, too.
-        return (torch.linalg.solve(x + ridge, x) * torch.linalg.solve(z + ridge, z).T).sum()
+        r_x, r_z = (torch.linalg.solve(k + ridge, k) for k in (x, z))
+        return (r_x * r_z.T).sum()
     shared = (x * z).sum()
     if normalisation == "cka":
         return shared / torch.sqrt((x * x).sum() * (z * z).sum())

@@ -37,7 +37,8 @@ def gaussian_code_nll(mean: Tensor, logvar: Tensor, code: Tensor) -> Tensor:
     Returns:
         ``(B,)``, in nats, summed over the K codes.
     """
-    return 0.5 * (math.log(2 * math.pi) + logvar + (code - mean).square() * (-logvar).exp()).sum(1)
+    squared_distance = (code - mean).square() * (-logvar).exp()
+    return 0.5 * (math.log(2 * math.pi) + logvar + squared_distance).sum(1)
 
 
 def categorical_entropy(categories: int) -> float:

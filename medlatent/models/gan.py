@@ -124,7 +124,8 @@ class GAN(LatentModel):
         """The images with this update's instance noise. Implements :eq:`eq-gan-8`."""
         if not self.config["noise"]:
             return images
-        deviation = self.config["noise"] * (1 - self.updates / self.config["noise_steps"]).clamp(min=0)
+        left = (1 - self.updates / self.config["noise_steps"]).clamp(min=0)
+        deviation = self.config["noise"] * left
         return images + deviation * torch.randn_like(images)
 
     def discrimination(self, real: Tensor, fake: Tensor) -> Tensor:

@@ -102,6 +102,8 @@ def invert(
         model.precision = precision
 
     shape = (count, starts)
-    ends, errors, objectives = (t.detach().unflatten(0, shape) for t in (codes, errors, objectives))
+    found = (codes, errors, objectives)
+    ends, errors, objectives = (t.detach().unflatten(0, shape) for t in found)
     best = objectives.argmin(1)
-    return Inversion(ends[torch.arange(count, device=ends.device), best], errors, objectives, ends)
+    chosen = ends[torch.arange(count, device=ends.device), best]
+    return Inversion(chosen, errors, objectives, ends)
