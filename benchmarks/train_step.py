@@ -286,10 +286,10 @@ def capture(model: LatentModel, batch: Tensor) -> Callable[[Tensor], dict[str, T
 
 def captured(kind: type[LatentModel], images: Tensor, batch_size: int, steps: int) -> Contender:
     """The update as a CUDA graph, on batches drawn as in the bare loop."""
-    model = build(kind).to(images.device, memory_format=torch.channels_last).train()
+    model = build(kind).to(images.device, memory_format=kind.memory_format).train()
     model.precision = choose_precision("auto", images.device)
     model.prepare(len(images))
-    images = images.contiguous(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=kind.memory_format)
     replay = capture(model, images[:batch_size])
 
     def run() -> tuple[float, float]:

@@ -102,12 +102,20 @@ class Batches:
         seed: of the permutations.
         device: where the batches are wanted. The whole set is kept there if it takes up less than half of the free
             memory of a GPU, else in the CPU's memory.
+        memory_format: of the batches.
 
     Raises:
         ValueError: there are fewer images than ``batch_size``, or a value that is no number in [0, 1].
     """
 
-    def __init__(self, images: ImageSet | Tensor, batch_size: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        images: ImageSet | Tensor,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        memory_format: torch.memory_format = torch.channels_last,
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if len(images) < batch_size:
@@ -122,11 +130,12 @@ class Batches:
         else:
             self.stored = stored.to(device)
         self.batch_size, self.seed, self.device = batch_size, seed, device
+        self.memory_format = memory_format
         self.per_epoch = len(images) // batch_size
         self.epoch, self.order = -1, torch.empty(0)
 
     def __getitem__(self, step: int) -> Tensor:
-        """The batch of a step, ``(batch_size, C, H, W)``, float32 in [0, 1], channels last."""
+        """The batch of a step, ``(batch_size, C, H, W)``, float32 in [0, 1]."""
         epoch, position = divmod(step, self.per_epoch)
         if epoch != self.epoch:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
@@ -134,7 +143,7 @@ class Batches:
             self.order = torch.randperm(len(self.stored), generator=generator).to(self.stored.device)
         chosen = self.order[position * self.batch_size : (position + 1) * self.batch_size]
         batch = self.stored[chosen].to(self.device, non_blocking=True)
-        return self.to_unit(batch).contiguous(memory_format=torch.channels_last)
+        return self.to_unit(batch).contiguous(memory_format=self.memory_format)
 
 
 def _check_unit_images(images: Tensor) -> None:
@@ -200,10 +209,10 @@ def train(
     if (shape := tuple(images.images.shape if isinstance(images, ImageSet) else images.shape)[1:]) != expected:
         raise ValueError(f"images: they are {_by(shape)}, the model was built for {_by(expected)}")
     before, where = model.device, choose_device(device)
-    model.to(where, memory_format=torch.channels_last)
+    model.to(where, memory_format=model.memory_format)
     _align_moments(model)
     model.precision = choose_precision(precision, where)
-    batches = Batches(images, batch_size, seed, where)
+    batches = Batches(images, batch_size, seed, where, model.memory_format)
     model.prepare(len(images))
     torch.manual_seed(seed)
 

@@ -1105,11 +1105,11 @@ across["orders"] = np.log10(
 )
 
 # %% [markdown]
-# One of them again, here and now. A GAN's training is chaotic: on another processor the sums are rounded otherwise,
-# and after some hundred steps the numbers are others, of the same kind.
+# One of them again, here and now. A GAN's training is chaotic: on another processor, or with another layout of the
+# memory, the sums are rounded otherwise, and after some hundred steps the numbers are others, of the same kind.
 
 # %%
-point = {"form": PLAIN, "sigma": 5, "weight": 300, "steps": STEPS}
+point = {"form": PLAIN, "sigma": 2, "weight": 30, "steps": STEPS}
 again = pd.Series(tried(**point, seed=0), name="trained now")
 of_point = across[(across[list(point)] == pd.Series(point)).all(axis=1)]
 found = of_point.set_index("seed")[[*again.index]].T
@@ -1432,8 +1432,8 @@ show_table(short_runs)
 #
 # ## Recorded runs
 #
-# The evaluation rests on recorded runs on all 60 000 training images of MNIST: five seeds of each system, two epochs
-# with half of the paper's width, on one thread of a CPU. $c$ is drawn from $U(0, 1)$, as printed. The records, the
+# The evaluation rests on recorded runs on all 60 000 training images of MNIST: five seeds of each system, two epochs with half of
+# the paper's width, on one thread of a CPU, and for the first seed also ten epochs. $c$ is drawn from $U(0, 1)$, as printed. The records, the
 # weights of the generators and the model cards lie in `results/hsic_infogan`; the tests compute the numbers again, on
 # the carried digits everywhere, and on the real test images where MNIST is packed. The paper trains for 100 epochs;
 # where there is a GPU, `python -m medlatent train InfoGAN --data mnist --split train+validation --slug hsic_infogan
@@ -1791,7 +1791,7 @@ for name, run in first_seed.iterrows():
     }
 show_table(pd.DataFrame(rows))
 
-# %% mystnb={"figure": {"caption": "The longest run of HSIC-InfoGAN, category × c1, as above.", "name": "fig-hsic-infogan-longest"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "HSIC-InfoGAN after ten epochs, category × c1, rows and columns as above.", "name": "fig-hsic-infogan-longest"}} tags=["hide-input"]
 agreed = judged(longest["HSIC-InfoGAN"], 2_000)[3]
 grid_figure(
     "the longest run of HSIC-InfoGAN",
@@ -1802,7 +1802,15 @@ grid_figure(
 )
 
 # %% [markdown]
-# LONGPROSE
+# Ten epochs change the picture. Each row of {numref}`fig-hsic-infogan-longest` is a digit, all ten are there, and $c_1$
+# makes the strokes thinner. In the table both systems have come close to the real digits. In NMI they differ by far
+# less than the margin, HSIC-InfoGAN is still ahead, and in Fréchet distance it is still behind. InfoGAN's codes now
+# move a good part of the picture, the thickness first of all, and the slant a little. Those of HSIC-InfoGAN move a
+# tenth of that. They are late rather than dead: two epochs had left them without any effect. Ten times as many epochs,
+# as in the paper, may well do what its figure shows.
+#
+# It is one run of each system, so there is no verdict. As far as it goes, it speaks for H1 more than the five shorter
+# runs do: what separated the systems there, the quality of the images, is nearly gone.
 #
 # ## H2: what was found
 #
@@ -2034,14 +2042,14 @@ print(f"an update of HSIC-InfoGAN takes {ratio:.2f} times that of InfoGAN")
 #
 # ## Explore
 #
-# The recorded HSIC-InfoGAN, live. Choose a category by its picture, move $c_1$ and $c_2$ in the square, and draw new
-# noise.
+# HSIC-InfoGAN after ten epochs, live. Choose a category by its picture, move $c_1$ and $c_2$ in the square, and draw
+# new noise.
 
 
 # %%
 def codes_explorer(name):
     """The explorer of a recorded model's code."""
-    network = first_runs[name].load_model()
+    network = longest[name]
     category = part_of(network, "category")
     codes = [part_of(network, code).start for code in ("c1", "c2")]
     return explore.Explorer(
@@ -2056,7 +2064,7 @@ def codes_explorer(name):
 codes_explorer("HSIC-InfoGAN")
 
 # %% [markdown]
-# And InfoGAN, to compare:
+# And InfoGAN, after as many epochs:
 
 # %%
 codes_explorer("InfoGAN")
@@ -2191,14 +2199,16 @@ explore.show(
 )
 
 # %% [markdown]
-# Without HSIC no code is strongly related to anything that is measured, as it must be. With HSIC, in the run shown,
-# the first code is, and to all three quantities at once: along it a large dark spot on pale skin gives way to reddish
-# skin. Another code has a part of the size, and one does next to nothing. So HSIC does make the images depend on the
-# codes, and what it finds is the direction in which these images differ most. It does not find *factors*: nothing in
-# a dependence asks that one code move one property.
+# Without HSIC no code is strongly related to anything that is measured, as it must be. With HSIC, in the run shown, two
+# codes are. Along the first a dark spot appears, and along the second the skin turns from a mottled brown to a pale
+# pink; the third does next to nothing. But no code has a property to itself: the first has a good part of the
+# eccentricity and of the colour as well, and the second of the size. So HSIC does make the images depend on the codes,
+# and what it finds are directions in which these images differ most. They need not be *factors*: nothing in a
+# dependence asks that one code move one property.
 #
 # The pictures are rough, the eccentricity is measured poorly on so few pixels, and at this profile it is one run of
-# seconds. That is enough for a warning, and not for a verdict on medical images.
+# seconds; another seed may share the properties out in another way. That is enough for a warning, and not for a verdict
+# on medical images.
 #
 # ## What the paper does not say
 #
@@ -2381,7 +2391,8 @@ display_quiz(
 # ## Limits, summary, further reading
 #
 # **Limits.** The training in this notebook lasts seconds; its models show mechanisms, not what the systems can do.
-# The recorded runs over seeds are small networks. Digits have ten classes of equal size and two obvious ways of
+# The five recorded runs over seeds are short, and the
+# longer ones are one of each system, all with half of the paper's width. Digits have ten classes of equal size and two obvious ways of
 # varying; lesions have neither. Purity and NMI are a classifier's opinion. And the records use a form of HSIC and a
 # $\lambda$ that the paper may not have used.
 #
@@ -2392,7 +2403,8 @@ display_quiz(
 # - HSIC {eq}`eq-hsic-infogan-5` is the squared norm of a cross-covariance, computed from similarities. Its size
 #   depends on form, bandwidth and batch; compare it with shuffled codes.
 # - HSIC-InfoGAN {eq}`eq-hsic-infogan-6` maximises it, in which each part of the code has the weight of its variance.
-# - "About as well" is a statement about a margin that was chosen before.
+# - "About as well" is a statement about a margin that was chosen before. In five pairs of runs of two epochs it holds for
+#   the category; after ten epochs, in one pair, both systems draw all ten digits.
 #
 # **Exercises.** {ref}`hsic-infogan-exercises`: each checks your answer and says what is wrong with it.
 #
@@ -2406,7 +2418,7 @@ display_quiz(
 # {py:func}`medlatent.losses.saturating_deception_loss` {eq}`eq-hsic-infogan-1`,
 # {py:func}`medlatent.losses.information_bound` {eq}`eq-hsic-infogan-3`, {py:class}`medlatent.models.InfoGAN`
 # {eq}`eq-hsic-infogan-4`, {py:func}`medlatent.losses.hsic` {eq}`eq-hsic-infogan-5`,
-# {py:class}`medlatent.models.HSICInfoGAN` {eq}`eq-hsic-infogan-6`, {py:func}`medlatent.tuning.balance`,
+# {py:class}`medlatent.models.HSICInfoGAN` {eq}`eq-hsic-infogan-6`, {py:func}`medlatent.tuning.balance`, {py:func}`medlatent.tuning.grid`,
 # {py:func}`medlatent.metrics.categories.category_agreement`, {py:func}`medlatent.metrics.strokes.slant`,
 # {py:func}`medlatent.metrics.strokes.thickness`, {py:func}`medlatent.metrics.lesions.measure`,
 # {py:func}`medlatent.metrics.comparison.paired_interval`.

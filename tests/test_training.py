@@ -220,6 +220,18 @@ class TestTrain:
             plain.update(batches[step])
         assert_bitwise_equal(model, plain)
 
+    def test_weights_and_images_lie_as_the_model_wants_them(self, monkeypatch):
+        for wanted in (torch.channels_last, torch.contiguous_format):
+            model, images = build(), torch.rand(8, *pictures().shape[1:])
+            monkeypatch.setattr(type(model), "memory_format", wanted)
+            seen = []
+            update = model.update
+            model.update = lambda x, update=update, seen=seen: seen.append(x) or update(x)
+            run(model, images, steps=1)
+            weights = [p for p in model.parameters() if p.ndim == 4]
+            assert weights
+            assert all(t.is_contiguous(memory_format=wanted) for t in (*weights, *seen))
+
     def test_the_model_is_in_training_mode_within_and_in_evaluation_mode_after(self):
         model, modes = build().eval(), []
         update = model.update

@@ -66,11 +66,14 @@ class LatentModel(nn.Module):
         latent_dim: the dimension D of the code.
         config: the constructor's arguments.
         precision: ``torch.float32`` or ``torch.bfloat16``: what ``autocast`` casts convolutions and products to.
+        memory_format: how training lays out images and weights: ``torch.channels_last``, which suits most networks, or
+            ``torch.contiguous_format``.
         only_for_training: the attributes of networks that neither ``decode`` nor ``encode`` needs; a record leaves them
             out.
         left_out: those that the file it was loaded from did not have, which are None: it cannot be trained further.
     """
 
+    memory_format: torch.memory_format = torch.channels_last
     only_for_training: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     registry: dict[str, type[LatentModel]] = {}  # noqa: RUF012
