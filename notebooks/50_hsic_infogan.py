@@ -1287,9 +1287,10 @@ explore.show(fig)
 
 # %% [markdown]
 # Three regions can be told apart. Far to the left the term has not taken hold: the category is not legible, and NMI is
-# 0, as without HSIC. In the band lie the largest NMI of both forms. To the right of it the category is as legible as
-# ever, but NMI falls, and so does the number of different digits: the generator is rewarded for telling its code far
-# more than for drawing what the discriminator takes for a digit, and draws ten variants of a few.
+# 0, as without HSIC. In the band lie the largest NMI of both forms. To the right of it most categories are legible
+# still, but NMI falls, and with normalised-CCA so does the number of different digits: the generator is rewarded for telling its code far
+# more than for drawing what the discriminator takes for a digit, and draws ten variants of
+# a few.
 #
 # So far the rule of magnitudes is right. It is not the whole truth. Not every point in the band is a good one: at
 # $\sigma = 2$ the categories of normalised-CCA hardly agree with digits, whatever the ratio. And CKA at a ratio near 1 gives a category
@@ -1870,8 +1871,8 @@ show_table(pd.DataFrame(rows).T)
 #
 # - *$\sigma$ before $\lambda$*: holds for the size of the plain form, in both kernels. It is contradicted for CKA,
 #   which does not react to $\sigma$, and for normalised-CCA, whose slope is below that of $\lambda$.
-# - *One order of magnitude*: holds in this grid, for the agreement with digits and in both forms, over five seeds. It
-#   is a necessary condition here and not a sufficient one.
+# - *One order of magnitude*: holds in this grid, for the agreement with digits and in both forms, over five seeds. Far
+#   below 1 nothing was learnt; near 1 something was, and not always much.
 # - *The search finds such a point*: yes, at an end of the range of $\sigma$. For the plain form it is the best point
 #   of the grid. For normalised-CCA it is not: at $\lambda = 1$ every $\sigma$ is too large a term, the search takes the
 #   largest, and with the same $\lambda$ as it finds there, $\sigma = 5$ does better on average. To search $\sigma$
@@ -2391,8 +2392,8 @@ display_quiz(
 # ## Limits, summary, further reading
 #
 # **Limits.** The training in this notebook lasts seconds; its models show mechanisms, not what the systems can do.
-# The five recorded runs over seeds are short, and the
-# longer ones are one of each system, all with half of the paper's width. Digits have ten classes of equal size and two obvious ways of
+# The five recorded runs over seeds are short, the longer ones are
+# one of each system, and all have half of the paper's width. Digits have ten classes of equal size and two obvious ways of
 # varying; lesions have neither. Purity and NMI are a classifier's opinion. And the records use a form of HSIC and a
 # $\lambda$ that the paper may not have used.
 #
