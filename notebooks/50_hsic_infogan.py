@@ -453,8 +453,10 @@ assert any(g.abs().max() > 0 for g in into_trunk)
 # Only the similarities $K_x = \Phi\Phi^\top$ and $K_z = \Psi\Psi^\top$ are left:
 #
 # $$
-# \mathrm{HSIC}(X, Z) = (m - 1)^{-2}\, \mathrm{trace}(K_x H K_z H), \qquad
+# \begin{gathered}
+# \mathrm{HSIC}(X, Z) = (m - 1)^{-2}\, \mathrm{trace}(K_x H K_z H), \\
 # K_{ij} = \exp\!\left(-\tfrac12 \|x_i - x_j\|^2 / \sigma^2\right) .
+# \end{gathered}
 # $$ (eq-hsic-infogan-5)
 #
 # The features of the Gaussian kernel are so many that HSIC is 0 for independent variables and for no others, in the
