@@ -30,7 +30,7 @@ test: lint book $(GRADING) ## build the book and test everything, in a browser t
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval-lax
 
 check: lint ## the fast part of the tests: format, lint, pairs in step, unit tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not built and not browser and not nbgrader and not recorded"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not built and not browser and not nbgrader and not recorded and not executes"
 
 serve: book ## show the book at http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from common import BuildError, write
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.executes, pytest.mark.timeout(300)]
 
 
 def test_builds_and_then_does_nothing_twice(small_book):

@@ -7,6 +7,8 @@ import sys
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.executes
+
 SETUP = """import torch
 from torch import nn
 from medlatent.explore import Explorer

@@ -112,6 +112,7 @@ for cell in jupytext.read(sys.argv[1]).cells:
 """
 
 
+@pytest.mark.executes
 @pytest.mark.parametrize("doc", NOTEBOOKS)
 def test_an_unknown_profile_is_an_error(doc):
     environment = os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}

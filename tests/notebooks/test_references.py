@@ -13,6 +13,8 @@ from generate import toc_chapters
 
 ROOT = Path(__file__).resolve().parents[2]
 
+pytestmark = pytest.mark.executes
+
 
 REFERENCES = sorted((Path(__file__).parent / "references").glob("*.ipynb"))
 
