@@ -22,6 +22,8 @@ from pair import derive
 from medlatent.exercises import WrongAnswer
 
 matplotlib.use("agg")
+pytestmark = pytest.mark.executes
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = exercises.sources(ROOT)
 ALL = [(source, exercise) for source in SOURCES for exercise in exercises.read(source)[1]]
