@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from medlatent.explore import Explorer, trace
 from medlatent.nets import count_parameters
-from medlatent.results import find_record
+from medlatent.records import find_record
 
 MEASURE = """async ({ script, spec, weights, codes }) => {
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import math
+import operator
 import os
+import signal
+import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +20,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .data import ImageSet
-from .files import read_tensors, save_tensors
-from .models import LatentModel
+from .files import check_saveable, check_writable, plain, read_tensors, save_tensors
+from .models import LatentModel, measured
 
 FORMAT = "medlatent.checkpoint"
-VERSION = 1
+VERSION = 2
+HEADER = {"run": dict, "step": int, "terms": list, "seconds": float, "optimisers": dict, "measures": list}
 # How many steps pass between two looks at the terms of the loss: each look makes a GPU wait for the CPU.
 STEPS_PER_LOOK = {"cpu": 1, "cuda": 50, "mps": 20}
 
@@ -34,12 +39,16 @@ class History:
         values: ``(steps, terms)``, float32.
         seconds: the time spent in the loop, resumed runs added up.
         device: where it ran, ``"cpu"``, ``"cuda"``, …
+        precision: ``"float32"`` or ``"bfloat16"``.
+        measures: what was measured along the way, in the order of the steps: ``step``, and each number by its name.
     """
 
     terms: tuple[str, ...]
     values: np.ndarray
     seconds: float
     device: str = ""
+    precision: str = "float32"
+    measures: tuple[dict[str, float], ...] = ()
 
     def __getitem__(self, term: str) -> np.ndarray:
         """One term at every step, ``(steps,)``."""
@@ -90,7 +99,7 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
 
 
 class Batches:
-    """The images of a data set on the device, and the batch of any step.
+    """The images of a data set on the device with the columns that go with them, and the batch of any step.
 
     Each epoch is a new permutation that depends on the seed and the epoch's number alone; the last, incomplete batch of
     an epoch is dropped. The batch of step 7 031 can thus be drawn without the 7 030 before it, which makes resuming
@@ -103,6 +112,7 @@ class Batches:
         device: where the batches are wanted. The whole set is kept there if it takes up less than half of the free
             memory of a GPU, else in the CPU's memory.
         memory_format: of the batches.
+        columns: tensors by name, N values each, row by row with the images.
 
     Raises:
         ValueError: there are fewer images than ``batch_size``, or a value that is no number in [0, 1].
@@ -115,6 +125,7 @@ class Batches:
         seed: int,
         device: torch.device,
         memory_format: torch.memory_format = torch.channels_last,
+        columns: Mapping[str, Tensor] | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -129,21 +140,31 @@ class Batches:
             self.stored = stored.pin_memory()
         else:
             self.stored = stored.to(device)
+        self.stored_columns = {name: column.to(self.stored.device) for name, column in (columns or {}).items()}
         self.batch_size, self.seed, self.device = batch_size, seed, device
         self.memory_format = memory_format
         self.per_epoch = len(images) // batch_size
         self.epoch, self.order = -1, torch.empty(0)
 
     def __getitem__(self, step: int) -> Tensor:
-        """The batch of a step, ``(batch_size, C, H, W)``, float32 in [0, 1]."""
+        """The images of a step, ``(batch_size, C, H, W)``, float32 in [0, 1]."""
+        batch = self.stored[self._chosen(step)].to(self.device, non_blocking=True)
+        return self.to_unit(batch).contiguous(memory_format=self.memory_format)
+
+    def columns(self, step: int) -> dict[str, Tensor]:
+        """The columns of the images of a step, ``(batch_size, ...)`` each, by name."""
+        return {
+            name: column[self._chosen(step)].to(self.device, non_blocking=True)
+            for name, column in self.stored_columns.items()
+        }
+
+    def _chosen(self, step: int) -> Tensor:
         epoch, position = divmod(step, self.per_epoch)
         if epoch != self.epoch:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
             self.epoch = epoch
             self.order = torch.randperm(len(self.stored), generator=generator).to(self.stored.device)
-        chosen = self.order[position * self.batch_size : (position + 1) * self.batch_size]
-        batch = self.stored[chosen].to(self.device, non_blocking=True)
-        return self.to_unit(batch).contiguous(memory_format=self.memory_format)
+        return self.order[position * self.batch_size : (position + 1) * self.batch_size]
 
 
 def _check_unit_images(images: Tensor) -> None:
@@ -155,11 +176,44 @@ def _check_unit_images(images: Tensor) -> None:
         raise ValueError(f"images: image {int(wrong.nonzero()[0])} holds a value that is NaN or outside [0, 1]")
 
 
+def columns_of(model: LatentModel, images: ImageSet | Tensor, given: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    """The columns that a model asks for, row by row with the images: of an image set its factors, else those given.
+
+    Raises:
+        ValueError: a column is missing, has another number of rows, or a value that is missing or infinite; or columns
+            are given that the model does not ask for, or beside an image set, which has its own.
+    """
+    if isinstance(images, ImageSet):
+        if given:
+            raise ValueError("columns: an image set brings its own; pass them with a plain tensor alone")
+        return images.columns(model.columns) if model.columns else {}
+    given = dict(given or {})
+    if strange := [name for name in given if name not in model.columns]:
+        asked = ", ".join(model.columns) or "none"
+        raise ValueError(f"columns: {type(model).__name__} does not ask for {strange[0]!r}; it asks for {asked}")
+    if missing := [name for name in model.columns if name not in given]:
+        raise ValueError(f"columns: {type(model).__name__} asks for {missing[0]!r}, which is not given")
+    columns = {name: torch.as_tensor(given[name]).detach() for name in model.columns}
+    for name, column in columns.items():
+        if column.ndim < 1 or len(column) != len(images):
+            raise ValueError(f"columns: {name!r} has the shape {tuple(column.shape)} for {len(images)} images")
+        if column.is_floating_point():
+            columns[name] = column = column.float()
+            if not (finite := column.isfinite().flatten(1).all(1) if column.ndim > 1 else column.isfinite()).all():
+                raise ValueError(f"columns: {name!r} is NaN or infinite in row {int((~finite).nonzero()[0])}")
+        elif column.dtype.is_complex:
+            raise ValueError(f"columns: {name!r} is complex")
+        else:
+            columns[name] = column.long()
+    return columns
+
+
 def train(
     model: LatentModel,
     images: ImageSet | Tensor,
     steps: int,
     *,
+    columns: Mapping[str, Tensor] | None = None,
     batch_size: int = 64,
     seed: int = 0,
     device: str = "auto",
@@ -168,93 +222,208 @@ def train(
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 1000,
     resume: bool = True,
+    measure: Callable[[LatentModel], Mapping[str, float]] | None = None,
+    measure_at: Sequence[int] = (),
+    report: Callable[[int], None] | None = None,
 ) -> History:
     """Trains a model in place for ``steps`` calls of its ``update``.
 
-    Afterwards it is in evaluation mode, on the device where it was before.
+    Whatever ends it, the model is left on the device, in the precision and in the mode in which it was found. Ctrl-C,
+    or SIGTERM in the main thread, ends it after the step that is under way; with ``checkpoint`` the state is kept, and
+    the same call goes on from there. A second Ctrl-C ends it at once.
 
     Args:
         model: anything that keeps the protocol of :class:`medlatent.models.LatentModel`.
         images: an ``ImageSet`` (pass the training split), or a float tensor ``(N, C, H, W)`` in [0, 1].
         steps: how many updates in all, those before a resumption included.
+        columns: where ``images`` is a tensor, of each of the model's ``columns`` its N values. An image set brings its
+            own: the factors of those names.
         batch_size: images an update.
         seed: of the batches and of the noise; the weights' own seed is set where the model is built. PyTorch's global
             generators are seeded with it.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, …
         precision: ``"auto"``, ``"float32"`` or ``"bfloat16"`` (autocast: weights and losses stay in float32).
         progress: show a bar with the terms of the loss.
-        checkpoint: a file that holds everything needed to go on; written every ``checkpoint_every`` steps and at the
-            end.
+        checkpoint: a file that holds everything needed to go on; written every ``checkpoint_every`` steps, at the end,
+            and when the run is interrupted.
         checkpoint_every: in steps.
         resume: if ``checkpoint`` is there, go on from it. On the same device, with the same number of threads, the
             result is bit for bit that of a run that was never interrupted.
+        measure: takes the model, in evaluation mode and 32 bits, and returns numbers by name. The random numbers of the
+            training are not touched.
+        measure_at: after which steps ``measure`` is called.
+        report: called with the number of steps done, about once a second; a ``KeyboardInterrupt`` out of it stops the
+            run like Ctrl-C.
 
     Returns:
-        The terms of the loss at every step.
+        The terms of the loss at every step, and what was measured.
 
     Raises:
-        ValueError: an argument is out of its range, the images hold a NaN, the model was loaded without a network that
-            training needs, or the checkpoint belongs to another run; the message names the argument or field.
+        ValueError: an argument is out of its range, the images hold a NaN, a column that the model asks for is missing
+            or has a gap, the model was loaded without a network that training needs, or the checkpoint belongs to
+            another run; the message names the argument or field. All of it is found before the first step.
+        OSError: the checkpoint cannot be written where it is to lie; found before the first step, too.
         FloatingPointError: a term of the loss became NaN or infinite; the message names the term and the step. The
             checkpoint then still holds the last good state.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+    steps, batch_size, seed = _whole("steps", steps, 1), _whole("batch_size", batch_size, 1), _whole("seed", seed)
+    checkpoint_every = _whole("checkpoint_every", checkpoint_every, 1)
+    measure_at = sorted({_whole("measure_at", step, 1) for step in measure_at}) if measure else []
     if model.left_out:
         missing = ", ".join(model.left_out)
         raise ValueError(f"model: it was loaded without its {missing}, and draws but cannot be trained")
-    if checkpoint_every < 1:
-        raise ValueError(f"checkpoint_every must be at least 1, got {checkpoint_every}")
-    expected = tuple(model.config[key] for key in ("channels", "size", "size"))
-    if (shape := tuple(images.images.shape if isinstance(images, ImageSet) else images.shape)[1:]) != expected:
-        raise ValueError(f"images: they are {_by(shape)}, the model was built for {_by(expected)}")
-    before, where = model.device, choose_device(device)
-    model.to(where, memory_format=model.memory_format)
-    _align_moments(model)
-    model.precision = choose_precision(precision, where)
-    batches = Batches(images, batch_size, seed, where, model.memory_format)
-    model.prepare(len(images))
-    torch.manual_seed(seed)
-
+    if (shape := tuple(images.images.shape if isinstance(images, ImageSet) else images.shape)[1:]) != model.image_shape:
+        raise ValueError(f"images: they are {_by(shape)}, the model was built for {_by(model.image_shape)}")
+    columns = columns_of(model, images, columns)
+    where = choose_device(device)
+    chosen = choose_precision(precision, where)
+    if checkpoint is not None:
+        check_writable(checkpoint)
+        check_saveable(model.state_dict())
     run = {
         "model": type(model).__name__,
         "config": model.config,
         "batch_size": batch_size,
         "seed": seed,
         "device": where.type,
-        "precision": str(model.precision).removeprefix("torch."),
-        "images": _fingerprint(images) if checkpoint else "",
+        "precision": str(chosen).removeprefix("torch."),
+        "images": _fingerprint(images) if checkpoint is not None else "",
+        "columns": _fingerprint_of_columns(columns),
     }
-    start, terms, values, seconds = 0, (), np.empty((0, 0), np.float32), 0.0
-    if checkpoint and resume and Path(checkpoint).exists():
-        start, terms, values, seconds = _read_checkpoint(checkpoint, model, run, steps)
-    look = STEPS_PER_LOOK.get(where.type, 1)
-    rows = list(values)  # each step's terms, on the CPU
-    unseen: list[Tensor] = []  # each step's terms, still on the device
-    began = time.perf_counter() - seconds
 
-    model.train()
-    bar = tqdm(range(start, steps), initial=start, total=steps, disable=not progress, mininterval=0.5, unit="step")
-    for step in bar:
-        named = model.update(batches[step])
-        terms = tuple(named)
-        unseen.append(torch.stack(list(named.values())))
-        due = checkpoint is not None and (step + 1) % checkpoint_every == 0
-        if len(unseen) == look or due or step + 1 == steps:
-            seen = torch.stack(unseen).float().cpu().numpy()
-            _stop_if_not_finite(terms, seen, first=step + 1 - len(seen))
-            if due or step + 1 == steps:
-                _stop_if_weights_not_finite(model, step)
-            rows.extend(seen)
-            unseen.clear()
-            bar.set_postfix_str(", ".join(f"{t} {v:.4g}" for t, v in zip(terms, seen[-1], strict=True)), refresh=False)
-        if due:
-            _write_checkpoint(checkpoint, model, run, step + 1, terms, rows, time.perf_counter() - began)
-    history = History(terms, np.asarray(rows, np.float32), time.perf_counter() - began, where.type)
-    if checkpoint and start < steps and steps % checkpoint_every:
-        _write_checkpoint(checkpoint, model, run, steps, terms, rows, history.seconds)
-    model.to(before).eval()
-    return history
+    with _left_as_found(model), _stopping() as stopping:
+        model.to(where, memory_format=model.memory_format)
+        _align_moments(model)
+        model.precision = chosen
+        batches = Batches(images, batch_size, seed, where, model.memory_format, columns)
+        model.prepare(len(images), {name: images.factors[name] for name in columns} if _is_set(images) else {})
+        run["config"] = plain(model.config)
+        torch.manual_seed(seed)
+
+        state = _State()
+        if checkpoint is not None and resume and Path(checkpoint).exists():
+            state = _read_checkpoint(checkpoint, model, run, steps)
+        look = STEPS_PER_LOOK.get(where.type, 1)
+        unseen: list[Tensor] = []  # each step's terms, still on the device
+        began, reported = time.perf_counter() - state.seconds, 0.0
+        first, kept = state.step, state.step
+
+        model.train()
+        bar = tqdm(range(first, steps), initial=first, total=steps, disable=not progress, mininterval=0.5, unit="step")
+        for step in bar:
+            named = model.update(batches[step], **batches.columns(step))
+            state.terms = tuple(named)
+            unseen.append(torch.stack(list(named.values())))
+            if report is not None and time.perf_counter() - reported >= 1:
+                reported = time.perf_counter()
+                try:
+                    report(step + 1)
+                except KeyboardInterrupt:  # how a cluster says it
+                    stopping.set()
+            last = step + 1 == steps or stopping.is_set()
+            due = checkpoint is not None and ((step + 1) % checkpoint_every == 0 or last)
+            measuring = step + 1 in measure_at
+            if len(unseen) == look or due or measuring or last:
+                seen = torch.stack(unseen).float().cpu().numpy()
+                _stop_if_not_finite(state.terms, seen, first=step + 1 - len(seen))
+                if due or measuring or last:
+                    _stop_if_weights_not_finite(model, step)
+                state.rows.extend(seen)
+                unseen.clear()
+                latest = zip(state.terms, seen[-1], strict=True)
+                bar.set_postfix_str(", ".join(f"{term} {value:.4g}" for term, value in latest), refresh=False)
+                state.step, state.seconds = step + 1, time.perf_counter() - began
+            if measuring:
+                began += _measure(model, measure, state)
+            if due:
+                _write_checkpoint(checkpoint, model, run, state)
+                kept = state.step
+            if stopping.is_set() and step + 1 < steps:
+                bar.close()
+                where_kept = (
+                    f"; {checkpoint} holds it, and the same call goes on from there" if kept == step + 1 else ""
+                )
+                raise KeyboardInterrupt(f"stopped after step {step + 1} of {steps}{where_kept}")
+    return History(
+        state.terms,
+        np.asarray(state.rows, np.float32),
+        state.seconds,
+        where.type,
+        run["precision"],
+        tuple(state.measures),
+    )
+
+
+@dataclass
+class _State:
+    """What a run has come to: the loop's own part of a checkpoint."""
+
+    step: int = 0
+    terms: tuple[str, ...] = ()
+    rows: list[np.ndarray] = field(default_factory=list)  # each step's terms, on the CPU
+    measures: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def _whole(name: str, value: int, least: int | None = None) -> int:
+    """A whole number of any kind, NumPy's too, as Python's own."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, got {value!r}") from None
+    if isinstance(value, bool) or (least is not None and number < least):
+        raise ValueError(f"{name} must be at least {least}, got {value}" if least is not None else f"{name}: {value}")
+    return number
+
+
+def _is_set(images: ImageSet | Tensor) -> bool:
+    return isinstance(images, ImageSet)
+
+
+@contextmanager
+def _left_as_found(model: LatentModel) -> Iterator[None]:
+    device, precision = model.device, model.precision
+    modes = [(part, part.training) for part in model.modules()]
+    try:
+        yield
+    finally:
+        model.to(device)
+        model.precision = precision
+        for part, training in modes:
+            part.training = training
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Set by the first Ctrl-C or SIGTERM, so that the step under way is finished; the second interrupts at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # signals reach the main thread alone
+        return
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) or signal.SIG_DFL for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _measure(model: LatentModel, measure: Callable, state: _State) -> float:
+    """Adds a row to the measures, and returns the seconds that it took, which are no training."""
+    began = time.perf_counter()
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), measured(model):
+        numbers = {name: float(value) for name, value in measure(model).items()}
+    if wrong := [name for name, value in numbers.items() if not math.isfinite(value)]:
+        raise FloatingPointError(f"step {state.step}: the measure {wrong[0]!r} is {numbers[wrong[0]]}")
+    state.measures.append({"step": state.step, **numbers})
+    return time.perf_counter() - began
 
 
 def _by(shape: tuple[int, ...]) -> str:
@@ -289,21 +458,29 @@ def _fingerprint(images: ImageSet | Tensor) -> str:
     return hashlib.sha256(table.data).hexdigest()
 
 
-def _write_checkpoint(
-    path: str | os.PathLike, model: LatentModel, run: Mapping, step: int, terms: tuple, rows: list, seconds: float
-) -> None:
+def _fingerprint_of_columns(columns: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names and values; empty where there is no column."""
+    digest = hashlib.sha256()
+    for name, column in columns.items():
+        digest.update(f"{name}:{column.dtype}:{tuple(column.shape)}".encode())
+        digest.update(np.ascontiguousarray(column.cpu().numpy()).data)
+    return digest.hexdigest() if columns else ""
+
+
+def _write_checkpoint(path: str | os.PathLike, model: LatentModel, run: Mapping, state: _State) -> None:
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     groups = {}
     for name, optimiser in model.optimisers().items():
-        state = optimiser.state_dict()
-        groups[name] = state["param_groups"]
-        for index, values in state["state"].items():
+        kept = optimiser.state_dict()
+        groups[name] = kept["param_groups"]
+        for index, values in kept["state"].items():
             tensors |= {f"optimiser.{name}.{index}.{key}": value for key, value in values.items()}
     tensors["random.cpu"] = torch.get_rng_state()
     if model.device.type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(model.device)
-    tensors["history"] = torch.from_numpy(np.asarray(rows, np.float32))
-    save_tensors(path, tensors, FORMAT, VERSION, run=run, step=step, terms=terms, seconds=seconds, optimisers=groups)
+    tensors["history"] = torch.from_numpy(np.asarray(state.rows, np.float32))
+    header = {"step": state.step, "terms": state.terms, "seconds": state.seconds, "measures": state.measures}
+    save_tensors(path, tensors, FORMAT, VERSION, run=run, optimisers=groups, **header)
 
 
 def _align_moments(model: LatentModel) -> None:
@@ -316,30 +493,41 @@ def _align_moments(model: LatentModel) -> None:
                     state[key] = torch.empty_like(weight).copy_(value)
 
 
-def _read_checkpoint(path: str | os.PathLike, model: LatentModel, run: Mapping, steps: int) -> tuple:
-    tensors, header = read_tensors(path, FORMAT, VERSION)
+def _read_checkpoint(path: str | os.PathLike, model: LatentModel, run: Mapping, steps: int) -> _State:
+    tensors, header = read_tensors(path, FORMAT, VERSION, HEADER)
     was = header["run"]
-    for field, value in json.loads(json.dumps(run)).items():
-        if was.get(field) != value:
+    for name, value in plain(run).items():
+        if was.get(name) != value:
             raise ValueError(
-                f"{path} belongs to another run: its {field} is {was.get(field)!r}, here it is {value!r}; "
+                f"{path} belongs to another run: its {name} is {was.get(name)!r}, here it is {value!r}; "
                 "choose another checkpoint file, or pass resume=False"
             )
     if header["step"] > steps:
         raise ValueError(f"{path} is at step {header['step']}, beyond the {steps} steps asked for")
-    weights, states = {}, {name: {} for name in header["optimisers"]}
-    for name, value in tensors.items():
-        kind, _, rest = name.partition(".")
-        if kind == "model":
-            weights[rest] = value
-        elif kind == "optimiser":
-            which, index, key = rest.rsplit(".", 2)
-            states[which].setdefault(int(index), {})[key] = value
-    model.load_state_dict(weights)
-    for name, optimiser in model.optimisers().items():
-        optimiser.load_state_dict({"state": states[name], "param_groups": header["optimisers"][name]})
-    _align_moments(model)
-    torch.set_rng_state(tensors["random.cpu"])
-    if model.device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["random.cuda"], model.device)
-    return header["step"], tuple(header["terms"]), tensors["history"].numpy(), header["seconds"]
+    optimisers = model.optimisers()
+    try:
+        if set(header["optimisers"]) != set(optimisers):
+            raise ValueError(f"optimisers {', '.join(header['optimisers'])}, expected {', '.join(optimisers)}")
+        weights, states = {}, {name: {} for name in optimisers}
+        for name, value in tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind == "model":
+                weights[rest] = value
+            elif kind == "optimiser":
+                which, index, key = rest.rsplit(".", 2)
+                states[which].setdefault(int(index), {})[key] = value
+        rows = tensors["history"].numpy()
+        if rows.shape != (header["step"], len(header["terms"])):
+            raise ValueError(f"a history of the shape {rows.shape} for {header['step']} steps")
+        model.load_state_dict(weights)
+        for name, optimiser in optimisers.items():
+            optimiser.load_state_dict({"state": states[name], "param_groups": header["optimisers"][name]})
+        _align_moments(model)
+        torch.set_rng_state(tensors["random.cpu"])
+        if model.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], model.device)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} is damaged, or comes from other code ({type(error).__name__}: {error}): delete it and start anew"
+        ) from None
+    return _State(header["step"], tuple(header["terms"]), list(rows), header["measures"], header["seconds"])

@@ -55,13 +55,13 @@ seed = 0
 import torch
 
 from medlatent import explore
+from medlatent.course import choose
+from medlatent.course.exercises import start as check
 from medlatent.data import open_images
 from medlatent.data.phantoms import lesion
-from medlatent.exercises import start as check
 from medlatent.metrics import psnr
 from medlatent.models import VAE
-from medlatent.profiles import choose
-from medlatent.results import find_record
+from medlatent.records import find_record
 from medlatent.training import train
 
 settings = choose(

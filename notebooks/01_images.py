@@ -50,7 +50,7 @@ profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.profiles import choose
+from medlatent.course import choose, publish_metrics, show_source
 
 settings = choose(
     {
@@ -83,7 +83,6 @@ from medlatent import explore
 from medlatent.data import dicom, open_images, packed_folder
 from medlatent.data.ham10000 import measure
 from medlatent.data.phantoms import lesion
-from medlatent.results import publish_metrics
 
 # %% [markdown]
 # ## The question
@@ -292,7 +291,7 @@ assert inside["bone"].mean() > 300
 # $$ (eq-images-3)
 
 # %% tags=["remove-input"]
-explore.show_source(dicom.window)
+show_source(dicom.window)
 
 # %% tags=["check-images-3", "nbval-check-output"]
 values = np.array([-300, -160, -60, 40, 140, 240, 700])
@@ -708,7 +707,7 @@ for name, (mean, sd) in on_real.items():
 # %% tags=["remove-input"]
 from medlatent.data import split_by_group
 
-explore.show_source(split_by_group)
+show_source(split_by_group)
 
 # %% [markdown]
 # A split is a function of the lesion's name. Adding images to the set moves no lesion from training to test.

@@ -48,10 +48,10 @@ from pydicom.data import get_testdata_file
 from sklearn.neighbors import KNeighborsClassifier
 
 from medlatent import explore
+from medlatent.course import choose
+from medlatent.course.exercises import images as check
 from medlatent.data import dicom, open_images
 from medlatent.data.phantoms import lesion
-from medlatent.exercises import images as check
-from medlatent.profiles import choose
 
 settings = choose(
     {

@@ -50,7 +50,9 @@ profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.profiles import choose
+from medlatent.course import choose, publish_metrics, show_source
+from medlatent.evaluation import evaluate
+from medlatent.records import find_record
 
 settings = choose(
     {
@@ -90,7 +92,6 @@ from medlatent.data import open_images
 from medlatent.metrics import information, psnr
 from medlatent.models import VAE, BetaVAE
 from medlatent.nets import count_parameters
-from medlatent.results import evaluate, find_record, publish_metrics
 from medlatent.training import train
 
 _ = torch.manual_seed(seed)
@@ -291,7 +292,7 @@ assert abs(reconstruction - rate - elbo_by_simulation(m, s)) < 0.02
 # number, instead of $\sigma$, which may not.
 
 # %% tags=["remove-input"]
-explore.show_source(losses.reparametrise)
+show_source(losses.reparametrise)
 
 # %% [markdown]
 # Is the gradient right? Take $f(z) = z^2$. Its expectation is $\mu^2 + \sigma^2$, so the gradient with respect to $\mu$ is
@@ -339,7 +340,7 @@ assert abs(score.mean() - 2 * mu0) < 0.2
 # The package keeps the terms of the sum apart. Their averages over many images say how much each dimension carries.
 
 # %% tags=["remove-input"]
-explore.show_source(losses.kl_to_standard_normal)
+show_source(losses.kl_to_standard_normal)
 
 # %% [markdown]
 # Three ways to the same number: the formula, numerical integration of the definition, and a simulation.
@@ -379,7 +380,7 @@ assert abs(formula - simulation) < 0.02
 # $\sigma^2$ is fixed, the constant at the end moves no weight, and it is usually left out of the loss.
 
 # %% tags=["remove-input"]
-explore.show_source(losses.squared_error, losses.gaussian_nll)
+show_source(losses.squared_error, losses.gaussian_nll)
 
 # %% tags=["check-vae-6"]
 picture, guess = training.batch([0, 1]), training.batch([2, 3])
@@ -418,7 +419,7 @@ assert torch.allclose(
 # trains well and is widely used.
 
 # %% tags=["remove-input"]
-explore.show_source(losses.bernoulli_nll)
+show_source(losses.bernoulli_nll)
 
 # %% tags=["check-vae-7"]
 binary = (picture > 0.5).float()
@@ -458,9 +459,7 @@ assert torch.allclose(ours, reference, rtol=1e-5)
 # both say "beta = 6" can differ by a factor of two, or of 12 288.
 
 # %% tags=["remove-input"]
-explore.show_source(
-    losses.beta_vae_objective, VAE.reconstruction_loss, VAE.update
-)
+show_source(losses.beta_vae_objective, VAE.reconstruction_loss, VAE.update)
 
 # %% [markdown]
 # This is all of the algorithm: encode, draw, decode, two terms, one step of Adam. We check that one update reports the
@@ -518,9 +517,7 @@ history = train(
     seed=seed,
     progress=False,
 )
-print(
-    f"{len(history)} steps on {history.device}, {str(model.precision).removeprefix('torch.')}"
-)
+print(f"{len(history)} steps on {history.device}, {history.precision}")
 
 # %% mystnb={"figure": {"caption": "The terms of the objective over the steps of this run, as running means.", "name": "fig-vae-loss"}} tags=["hide-input"]
 explore.show(explore.loss_curves(history))
@@ -574,7 +571,7 @@ by_mean = np.broadcast_to(
 )
 
 # %%
-ours = evaluate(model, test, factors=False)
+ours = evaluate(model, test, ["reconstruction", "posterior"])
 studied = find_record("vae", "phantoms_vae").load_model()
 with torch.inference_mode():
     posteriors = model.encode(test_images)

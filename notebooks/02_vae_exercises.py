@@ -46,11 +46,11 @@ import math
 import torch
 
 from medlatent import explore, losses
+from medlatent.course import choose
+from medlatent.course.exercises import vae as check
 from medlatent.data import open_images
-from medlatent.exercises import vae as check
 from medlatent.metrics import psnr
-from medlatent.profiles import choose
-from medlatent.results import find_record
+from medlatent.records import find_record
 
 settings = choose(
     {

@@ -49,7 +49,8 @@ profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.profiles import choose
+from medlatent.course import choose, publish_metrics, show_source
+from medlatent.records import find_record
 
 settings = choose(
     {
@@ -73,7 +74,6 @@ from medlatent import explore, losses
 from medlatent.data.phantoms import lesion
 from medlatent.losses.total_correlation import log_importance_weights
 from medlatent.models import BetaTCVAE, BetaVAE
-from medlatent.results import find_record, publish_metrics
 from medlatent.training import train
 
 _ = torch.manual_seed(seed)
@@ -331,10 +331,10 @@ assert abs(closed - correlation) < 1e-5
 # a noisy sum is on average below that of the sum.
 
 # %% tags=["remove-input"]
-explore.show_source(log_importance_weights)
+show_source(log_importance_weights)
 
 # %% tags=["remove-input"]
-explore.show_source(losses.kl_decomposition)
+show_source(losses.kl_decomposition)
 
 # %% [markdown]
 # The three terms of one batch must add up to the Monte Carlo estimate of its KL, whatever the estimator: the $\log q(z)$ cancel. That checks
@@ -537,7 +537,7 @@ assert not torch.allclose(wrong.diagonal(), correct.diagonal())
 # The model's loss has the same shape as the VAE's. One line differs. The step of Adam on it is that of the VAE.
 
 # %% tags=["remove-input"]
-explore.show_source(BetaTCVAE.terms)
+show_source(BetaTCVAE.terms)
 
 # %% tags=["check-independence-6"]
 images = lesion.generate(

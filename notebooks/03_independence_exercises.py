@@ -46,8 +46,8 @@ import math
 import torch
 
 from medlatent import losses
-from medlatent.exercises import independence as check
-from medlatent.profiles import choose
+from medlatent.course import choose
+from medlatent.course.exercises import independence as check
 
 settings = choose(
     {

@@ -50,7 +50,8 @@ profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.profiles import choose
+from medlatent.course import choose, publish_metrics, show_source
+from medlatent.evaluation import domain_classifier, evaluate
 
 settings = choose(
     {
@@ -96,10 +97,8 @@ from torch import nn
 from medlatent import explore, losses
 from medlatent.data import open_images
 from medlatent.data.phantoms import lesion
-from medlatent.judges import digit_judge
 from medlatent.metrics.generation import frechet_distance
 from medlatent.models import GAN, invert
-from medlatent.results import evaluate, publish_metrics
 from medlatent.training import train
 
 _ = torch.manual_seed(seed)
@@ -162,7 +161,7 @@ explore.show(
 # ever taken. The argument `smoothing` is 0 here; {eq}`eq-gan-7` explains it.
 
 # %% tags=["remove-input"]
-explore.show_source(losses.discriminator_loss, losses.saturating_deception_loss)
+show_source(losses.discriminator_loss, losses.saturating_deception_loss)
 
 # %% [markdown]
 # The check writes {eq}`eq-gan-1` with probabilities and logarithms, and then asks both for a logit of 120. That image is
@@ -326,7 +325,7 @@ assert abs(value - 2 * jsd_known + 2 * math.log(2)) < 1e-6
 # $$ (eq-gan-4)
 
 # %% tags=["remove-input"]
-explore.show_source(losses.deception_loss)
+show_source(losses.deception_loss)
 
 # %% tags=["check-gan-4"]
 logits = torch.linspace(-8, 8, 161, requires_grad=True)
@@ -369,7 +368,7 @@ for name, of_loss in slopes.items():
 # and trains this table with the package's loss.
 
 # %% tags=["remove-input"]
-explore.show_source(
+show_source(
     losses.least_squares_discriminator_loss,
     losses.least_squares_deception_loss,
 )
@@ -554,7 +553,7 @@ assert two_sided > 50 * one_sided
 # course of the training. The package calls it `blur`.
 
 # %% tags=["remove-input"]
-explore.show_source(GAN.blur)
+show_source(GAN.add_noise)
 
 # %% [markdown]
 # The smallest example: two uniform densities of width 0.2, one shifted by $\theta$. The check asks the package for its noise at the beginning, in the
@@ -593,7 +592,7 @@ uniform = half * (2 * torch.rand(20_000, 1, 1, 1) - 1)
 for step in (0, 5, 10):
     model.updates.fill_(step)
     sigma = 0.4 * (1 - step / 10)
-    seen = model.blur(uniform).flatten().numpy()
+    seen = model.add_noise(uniform).flatten().numpy()
     expected = math.sqrt(half**2 / 3 + sigma**2)
     print(
         f"update {step:>2}: deviation {seen.std():.4f}, by hand {expected:.4f}"
@@ -653,12 +652,12 @@ explore.show(fig)
 # {term}`batch normalisation` and ReLU on one side,
 # convolutions with LeakyReLU, and batch normalisation after all but the
 # first, on the other, Adam with $\beta_1 = 0.5$. One update takes a step
-# of the discriminator, then one of the generator. `read` makes the discriminator's features of an image, `judge` its
+# of the discriminator, then one of the generator. `features` makes the discriminator's features of an image, `discriminate` its
 # logit from them. The two `…_terms` are empty here; InfoGAN ({ref}`hsic-infogan`) fills them. Both steps use the same
 # generated images, and `detach` keeps the first from reaching the generator.
 
 # %% tags=["remove-input"]
-explore.show_source(GAN.update)
+show_source(GAN.update)
 
 # %% [markdown]
 # The two rates differ, and were chosen on other seeds than those of this page. Codes have 16 dimensions. The images are 4 016 real digits.
@@ -670,7 +669,7 @@ ONE = {"channels": 1, "size": 28, "latent_dim": 16, "width": settings["width"]}
 
 def fit(model, images, steps, seed, batch_size=32):
     """The course's loop, with what is common to the runs of this page."""
-    return train(
+    history = train(
         model,
         images,
         steps,
@@ -679,6 +678,8 @@ def fit(model, images, steps, seed, batch_size=32):
         precision="float32",  # narrow networks gain nothing from 16 bits
         progress=False,
     )
+    model.eval()  # from here on, batch normalisation uses its running statistics
+    return history
 
 
 fixed = torch.randn(10, 16, generator=torch.Generator().manual_seed(seed))
@@ -756,14 +757,14 @@ print(f"generator     {ends['adversarial']:.2f} (log 2 = 0.69)")
 # What is needed is a measure from outside. The {term}`Fréchet distance` compares the features that a network of its own extracts from real and from generated images:
 # it fits a Gaussian to each set, and is $\|\mu_1 - \mu_2\|^2 + \mathrm{tr}(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1
 # \Sigma_2)^{1/2})$. Here the network is a
-# classifier of digits, the {py:func}`digit judge <medlatent.judges.digit_judge>`, which always is trained in the same way. We compare with the *test*
+# classifier of digits, the {py:func}`domain classifier <medlatent.evaluation.domain_classifier>`, which always is trained in the same way. We compare with the *test*
 # digits, and give the distance of
 # as many training digits from them as a floor.
 
 # %%
-judge = digit_judge()
-of_test = judge.features(test_digits)
-of_train = judge.features(train_digits)
+classifier = domain_classifier("mnist.digits")
+of_test = classifier.features(test_digits)
+of_train = classifier.features(train_digits)
 
 
 @torch.inference_mode()
@@ -775,8 +776,8 @@ def generated(model, n=1_000):
 
 @torch.inference_mode()
 def classes_of(features):
-    """The judge's class probabilities, (N, 10), from its own features."""
-    return judge.head(torch.from_numpy(features)).softmax(1).numpy()
+    """The classifier's class probabilities, (N, 10), from its own features."""
+    return classifier.head(torch.from_numpy(features)).softmax(1).numpy()
 
 
 def effective(probabilities):
@@ -786,7 +787,7 @@ def effective(probabilities):
 
 def judged(images):
     """Fréchet distance to the test digits, and the effective classes."""
-    found = judge.features(images)
+    found = classifier.features(images)
     return {
         "Fréchet distance": frechet_distance(found, of_test).score,
         "classes": effective(classes_of(found)),
@@ -904,7 +905,7 @@ def ring_gan(steps, seed, generator_rate=1e-3, noise=0.0, together=1):
     """2 000 points of a GAN; its discriminator sees several points at once."""
     torch.manual_seed(seed)
     G, D = network(2, 2), network(2 * together, 1)
-    descend, judge_step = (
+    descend, discriminator_step = (
         torch.optim.Adam(
             net.parameters(), lr=rate, betas=(0.5, 0.999), fused=True
         )
@@ -922,9 +923,9 @@ def ring_gan(steps, seed, generator_rate=1e-3, noise=0.0, together=1):
         found = losses.discriminator_loss(
             see(real, step), see(fake.detach(), step)
         )
-        judge_step.zero_grad()
+        discriminator_step.zero_grad()
         found.mean().backward()
-        judge_step.step()
+        discriminator_step.step()
         descend.zero_grad()
         losses.deception_loss(see(fake, step)).mean().backward()
         descend.step()
@@ -996,7 +997,7 @@ explore.show(fig)
 # mode than without the aid, and still fewer than with equal rates. Coverage alone would have hidden this, and a share of
 # good points alone would not show a collapse onto one mode. Report both.
 #
-# **On images** the modes have no centres that one could count. Two measures take their place. The judge's classes tell which digits are missing. The
+# **On images** the modes have no centres that one could count. Two measures take their place. The classifier's classes tell which digits are missing. The
 # distance of an image to its *nearest neighbour*
 # among equally many others tells whether images repeat: where one shape is drawn again and again, it is small. We try the same provocation as on the
 # ring, with a generator that learns
@@ -1021,7 +1022,7 @@ everything = {
     "fast generator": broken,
 }
 for name, images in everything.items():
-    values = judge.probabilities(images)
+    values = classifier.probabilities(images)
     shares = np.bincount(values.argmax(1), minlength=10) / len(values)
     print(
         f"{name:<14} effective classes {effective(values):5.2f},"
@@ -1048,7 +1049,7 @@ explore.show(
 # distances larger. One difference between the two experiments is the batch normalisation of the discriminator on
 # digits. Each
 # image's logit depends on its whole batch, so that images that are alike may be told from images that are not. (The
-# section on mixed batches, below, shows what it hides as well.) Whether this is the reason, we have not tested. Both numbers have their blind spots. The judge
+# section on mixed batches, below, shows what it hides as well.) Whether this is the reason, we have not tested. Both numbers have their blind spots. The classifier
 # must name a digit even where a picture shows none, so bad pictures can look diverse. And of the GAN above it says that some digits are drawn several
 # times as often as others, which
 # no look at ten pictures would have told.
@@ -1143,7 +1144,7 @@ for name, values in sizes.items():
 # $\lambda$.
 
 # %% tags=["remove-input"]
-explore.show_source(invert)
+show_source(invert)
 
 # %% [markdown]
 # The problem is convex where $G$ is linear, and then ridge regression solves it. The check gives the package's function a linear generator.
@@ -1287,8 +1288,8 @@ gan.train()
 with torch.no_grad():
     before = {k: v.clone() for k, v in gan.state_dict().items()}
     fake = gan.decode(gan.sample_codes(64))
-    separate = [gan.judge(gan.read(x)) for x in (batch, fake)]
-    mixed = gan.judge(gan.read(torch.cat([batch, fake]))).split(64)
+    separate = [gan.discriminate(gan.features(x)) for x in (batch, fake)]
+    mixed = gan.discriminate(gan.features(torch.cat([batch, fake]))).split(64)
     gan.load_state_dict(before)
 gan.eval()
 bn_losses = {
@@ -1307,7 +1308,7 @@ for name, value in bn_losses.items():
 # generator, judged by fewer of its images, and against another split:
 
 # %%
-pool = judge.features(own_drawings)
+pool = classifier.features(own_drawings)
 for n in (150, 500, 1_000):
     to_test = frechet_distance(pool[:n], of_test).score
     to_train = frechet_distance(pool[:n], of_train).score
@@ -1319,7 +1320,7 @@ for n in (150, 500, 1_000):
 # With 150 images the distance is larger than with 500 or more; beyond that it hardly changes here. The two
 # columns have reference sets of different sizes, so that their small difference says little. In particular it does not
 # tell whether images were learnt by heart; for that, look at the training image nearest to each generated one. Two
-# distances are comparable if the judge, the number of images and
+# distances are comparable if the classifier, the number of images and
 # the reference set are the same. A paper that does not name all three has not given a
 # result.
 #
@@ -1481,7 +1482,7 @@ display_quiz(
 #
 # **Limits.** Small networks, few images, and trainings of seconds at the default profile. The comparison of losses is one of beginnings of trainings;
 # what wins early need not win late. The
-# judge knows digits, and nothing else about images. GANs of today have other networks, other losses and penalties on the discriminator's slope, none
+# classifier knows digits, and nothing else about images. GANs of today have other networks, other losses and penalties on the discriminator's slope, none
 # of which occurs here.
 #
 # **Summary.**
@@ -1507,6 +1508,6 @@ display_quiz(
 # **The functions of this chapter** in the API reference: {py:func}`medlatent.losses.discriminator_loss` and
 # {py:func}`medlatent.losses.saturating_deception_loss` {eq}`eq-gan-1`,
 # {py:func}`medlatent.losses.deception_loss` {eq}`eq-gan-4`, {py:func}`medlatent.losses.least_squares_discriminator_loss` and
-# {py:func}`medlatent.losses.least_squares_deception_loss` {eq}`eq-gan-5`, {py:meth}`medlatent.models.GAN.blur` {eq}`eq-gan-8`,
-# {py:func}`medlatent.models.invert` {eq}`eq-gan-9`, {py:class}`medlatent.models.GAN`, {py:func}`medlatent.judges.digit_judge`,
+# {py:func}`medlatent.losses.least_squares_deception_loss` {eq}`eq-gan-5`, {py:meth}`medlatent.models.GAN.add_noise` {eq}`eq-gan-8`,
+# {py:func}`medlatent.models.invert` {eq}`eq-gan-9`, {py:class}`medlatent.models.GAN`, {py:func}`medlatent.evaluation.domain_classifier`,
 # {py:func}`medlatent.metrics.generation.frechet_distance`.

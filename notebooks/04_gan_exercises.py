@@ -46,9 +46,9 @@ import math
 import torch
 
 from medlatent import losses
-from medlatent.exercises import gan as check
+from medlatent.course import choose
+from medlatent.course.exercises import gan as check
 from medlatent.models import GAN, invert
-from medlatent.profiles import choose
 
 settings = choose(
     {

@@ -50,7 +50,9 @@ profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.profiles import choose
+from medlatent.course import choose, publish_metrics, show_source
+from medlatent.evaluation import factor_columns
+from medlatent.records import find_record
 
 settings = choose(
     {
@@ -99,11 +101,6 @@ from medlatent.metrics import (
     ssim,
 )
 from medlatent.nets import ConvEncoder
-from medlatent.results import (
-    factor_columns,
-    find_record,
-    publish_metrics,
-)
 
 
 def show_table(frame, precision=2):
@@ -461,7 +458,7 @@ assert variants["means, 20 bins"] > 3 * truth
 # {ref}`an exercise <exercise-measuring-3>`.
 
 # %% tags=["remove-input"]
-explore.show_source(disentanglement._mig)
+show_source(disentanglement._mig)
 
 # %% [markdown]
 # With two factors of four equally frequent values, every number can be had without a computer. A copy of both leaves no gap
@@ -561,7 +558,7 @@ assert as_numbers.score > 0.9 > as_classes.score
 # Ratios of small numbers count as much as ratios of large ones.
 
 # %% tags=["remove-input"]
-explore.show_source(disentanglement._modularity)
+show_source(disentanglement._modularity)
 
 # %% [markdown]
 # One dimension that knows the first of three factors fully, $\log 4$ nats, and half of the second, $\log 2$ nats:
@@ -596,7 +593,7 @@ assert math.isclose(score.score, 0.875)
 # {py:func}`dci <medlatent.metrics.disentanglement.dci>`:
 
 # %% tags=["remove-input"]
-explore.show_source(disentanglement._one_minus_entropy)
+show_source(disentanglement._one_minus_entropy)
 
 # %% tags=["check-measuring-8"]
 half_way = aligned @ turn(25).T
@@ -634,7 +631,7 @@ assert math.isclose(C, score.completeness)
 # Information is taken with nearest neighbours. There is no second dimension in it, so nothing is said about the others.
 
 # %% tags=["remove-input"]
-explore.show_source(disentanglement._interpretability)
+show_source(disentanglement._interpretability)
 
 # %% tags=["check-measuring-9"]
 part = slice(0, 400)
@@ -1182,7 +1179,7 @@ show_table(pd.DataFrame(of_classes))
 # It is measured with all metrics and all factors, on phantoms that it has not seen. The orientation is an angle. As a number
 # it would jump at the vertical, so it enters as $\cos 2\theta$ and $\sin 2\theta$. The diagnosis is a name. It enters where
 # names may: in information, trees and classifiers, not in correlations.
-# {py:func}`factor_columns <medlatent.results.factor_columns>` says which column is what,
+# {py:func}`factor_columns <medlatent.evaluation.factor_columns>` says which column is what,
 # {py:func}`report <medlatent.metrics.disentanglement.report>` which metric takes which.
 #
 # Two baselines stand beside it. *Shuffled* is the same code with its rows in random order: what a metric

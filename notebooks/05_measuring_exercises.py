@@ -45,9 +45,9 @@ import math
 
 import numpy as np
 
-from medlatent.exercises import measuring as check
+from medlatent.course import choose
+from medlatent.course.exercises import measuring as check
 from medlatent.metrics.disentanglement import mig, modularity, sap
-from medlatent.profiles import choose
 
 settings = choose(
     {

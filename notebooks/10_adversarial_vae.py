@@ -51,7 +51,8 @@ profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.profiles import choose
+from medlatent.course import choose, publish_metrics, show_source
+from medlatent.records import Record, results_folder
 
 settings = choose(
     {
@@ -124,7 +125,6 @@ from medlatent.models import (
     ResidualTCVAE,
 )
 from medlatent.nets import Bottleneck, count_parameters
-from medlatent.results import Record, publish_metrics, results_folder
 from medlatent.training import train
 
 _ = torch.manual_seed(seed)
@@ -202,7 +202,7 @@ explore.show(
 # $$ (eq-adversarial-vae-1)
 
 # %% tags=["remove-input"]
-explore.show_source(losses.beta_vae_objective)
+show_source(losses.beta_vae_objective)
 
 # %% [markdown]
 # The paper takes the "pixel-wise $\ell_2$-distance" for $\mathcal{L}_{rec}$. We read it as the {term}`SSE`, the sum
@@ -315,7 +315,7 @@ variance
 # {numref}`fig-independence-estimators` shows.
 
 # %% tags=["remove-input"]
-explore.show_source(losses.kl_decomposition)
+show_source(losses.kl_decomposition)
 
 # %% [markdown]
 # The check: posteriors of variance $s^2$ whose means are drawn so that all codes together are Gaussian with
@@ -356,7 +356,7 @@ for name, ours, exact in zip(found._fields, found, closed, strict=True):
 # plain: three channels leave nothing to narrow.
 
 # %% tags=["remove-input"]
-explore.show_source(Bottleneck)
+show_source(Bottleneck)
 
 # %%
 for system in (BetaTCVAE, ResidualTCVAE):
@@ -387,7 +387,7 @@ for system in (BetaTCVAE, ResidualTCVAE):
 # $$ (eq-adversarial-vae-3)
 
 # %% tags=["remove-input"]
-explore.show_source(losses.deception_loss, losses.discriminator_loss)
+show_source(losses.deception_loss, losses.discriminator_loss)
 
 # %% [markdown]
 # Both functions take the *logit* $\ell = \log \frac{D}{1 - D}$. Then $-\log D = \log(1 + e^{-\ell})$ and
@@ -477,7 +477,7 @@ assert saturating[0] > -0.001
 # from the same $\hat x$, detached, in the same step.
 
 # %% tags=["remove-input"]
-explore.show_source(AdversarialVAE.update)
+show_source(AdversarialVAE.update)
 
 # %%
 torch.manual_seed(seed)
@@ -512,7 +512,7 @@ assert torch.isclose(terms["loss"], total, rtol=1e-4)
 # against all others. $\mathrm{MIG}_{hf}$: eccentricity, orientation and size, measured on masks and cut in two.
 
 # %% tags=["remove-input"]
-explore.show_source(disentanglement.mig_p, disentanglement.mig_hf)
+show_source(disentanglement.mig_p, disentanglement.mig_hf)
 
 # %% [markdown]
 # A table small enough for loops: two dimensions with three values each, three classes.
@@ -605,7 +605,9 @@ for name, (system, options) in (SYSTEMS | STRONGER).items():
             precision="float32",
             progress=False,
         )
-        models[name, run] = model
+        models[name, run] = (
+            model.eval()
+        )  # batch normalisation: the running statistics
 
 # %% mystnb={"figure": {"caption": "Terms of the losses over the steps, running means of the first seed. The squared error is that of the training batches, from sampled codes. A discriminator that cannot tell has 2 log 2 nats, the dashed line.", "name": "fig-adversarial-vae-loss"}} tags=["hide-input"]
 fig, axes = explore.figure(7.4, 2.8, columns=3)
@@ -943,7 +945,7 @@ explore.show(
 
 
 # %% tags=["remove-input"]
-explore.show_source(measure)
+show_source(measure)
 
 # %%
 by_measure = measure(test)

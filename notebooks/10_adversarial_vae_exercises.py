@@ -48,10 +48,10 @@ import torch
 import torch.nn.functional as F
 
 from medlatent import losses
+from medlatent.course import choose
+from medlatent.course.exercises import adversarial_vae as check
 from medlatent.data.phantoms import lesion
-from medlatent.exercises import adversarial as check
 from medlatent.models import AdversarialVAE
-from medlatent.profiles import choose
 
 settings = choose(
     {

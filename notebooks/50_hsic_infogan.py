@@ -51,7 +51,9 @@ profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.profiles import choose
+from medlatent.course import choose, publish_metrics, show_source
+from medlatent.evaluation import domain_classifier
+from medlatent.records import Record, results_folder
 
 settings = choose(
     {
@@ -112,13 +114,11 @@ from scipy.optimize import linear_sum_assignment
 from medlatent import explore, losses, tuning
 from medlatent.data import open_images
 from medlatent.data.phantoms import lesion
-from medlatent.judges import digit_judge
 from medlatent.metrics import categories, generation, strokes
 from medlatent.metrics.comparison import paired_interval
 from medlatent.metrics.lesions import MEASURED, measure
 from medlatent.models import HSICInfoGAN, InfoGAN
 from medlatent.nets import count_parameters
-from medlatent.results import Record, publish_metrics, results_folder
 from medlatent.training import train
 from medlatent.tuning import balance
 
@@ -193,7 +193,7 @@ explore.show(
 # of equation 1 is there, too.
 
 # %% tags=["remove-input"]
-explore.show_source(
+show_source(
     losses.discriminator_loss,
     losses.saturating_deception_loss,
     losses.deception_loss,
@@ -309,7 +309,7 @@ assert math.isclose(values["x = z"] - values["x = c"], weight * math.log(2))
 # information by something useful: for a category it can never exceed 0.
 
 # %% tags=["remove-input"]
-explore.show_source(
+show_source(
     losses.categorical_nll,
     losses.gaussian_code_nll,
     losses.uniform_entropy,
@@ -398,7 +398,7 @@ assert 0 < exact_here - at_best.mean() < 0.3
 # generator's.
 
 # %% tags=["remove-input"]
-explore.show_source(InfoGAN.discriminator_terms, InfoGAN.generator_terms)
+show_source(InfoGAN.discriminator_terms, InfoGAN.generator_terms)
 
 # %% [markdown]
 # We take one step and look at its terms. The loss of the generator must be the adversarial term plus the weighted
@@ -419,7 +419,7 @@ assert model.code_entropy["category"] - terms["category"] < math.log(10)
 
 code = model.sample_codes(64)
 images = model.decode(code)
-found = model.generator_terms(images, model.read(images), code)
+found = model.generator_terms(images, model.features(images), code)
 lambda_bound = -sum(w * found[name] for name, w in model.weights.items())
 into_generator = torch.autograd.grad(
     lambda_bound, [*model.generator.parameters()], retain_graph=True
@@ -463,7 +463,7 @@ assert any(g.abs().max() > 0 for g in into_trunk)
 # limit of large batches. Image and code may have different dimensions: only their matrices of similarities meet.
 
 # %% tags=["remove-input"]
-explore.show_source(
+show_source(
     losses.squared_distances, losses.gaussian_kernel, losses.centre, losses.hsic
 )
 
@@ -844,7 +844,7 @@ show_table(weighing)
 # *adds* it trains a generator to ignore its code. $Q$ is gone, and the discriminator is that of a plain GAN.
 
 # %% tags=["remove-input"]
-explore.show_source(
+show_source(
     HSICInfoGAN.kernel, HSICInfoGAN.dependence, HSICInfoGAN.generator_terms
 )
 
@@ -956,7 +956,7 @@ assert abs(slope_of["CKA, over the dimension"]) < 0.1
 # that returns two magnitudes.
 
 # %% tags=["remove-input"]
-explore.show_source(balance)
+show_source(balance)
 
 # %% [markdown]
 # A trial here is a training of HSIC-InfoGAN on digits of 16×16 pixels, to save time; its magnitudes are means over the
@@ -964,7 +964,7 @@ explore.show_source(balance)
 # magnitude train the right model? *Legible* is the share of a model's images whose category a simple reader tells: the
 # nearest of the ten mean images of the categories, found on one half of the images, tried on the other; chance is 0.1.
 # *Purity* and {term}`NMI <normalised mutual information>` compare the category with the digit that a classifier sees.
-# The classifier is the package's judge, trained on 28×28; so the small images are enlarged, and its accuracy on real
+# The classifier is the package's own, trained on 28×28; so the small images are enlarged, and its accuracy on real
 # digits so treated is printed.
 
 
@@ -985,7 +985,7 @@ def build(system, run=0, **options):
 
 def fit(model, images, steps, run=0, batch_size=None):
     """Trains a model; returns the terms of its loss."""
-    return train(
+    history = train(
         model,
         images,
         steps,
@@ -994,9 +994,11 @@ def fit(model, images, steps, run=0, batch_size=None):
         precision="float32",
         progress=False,
     )
+    model.eval()  # batch normalisation uses its running statistics
+    return history
 
 
-judge = digit_judge()
+classifier = domain_classifier("mnist.digits")
 
 
 def halve(images):
@@ -1036,9 +1038,9 @@ def legible(codes, images):
     return (nearest == category[half:]).float().mean().item()
 
 
-seen = judge.probabilities(enlarge(halve(shown))).argmax(1)
+seen = classifier.probabilities(enlarge(halve(shown))).argmax(1)
 print(
-    f"the judge on real digits, halved and enlarged: {(seen == label).mean():.3f}"
+    f"the classifier on real digits, halved and enlarged: {(seen == label).mean():.3f}"
 )
 
 PLAIN, CCA = "plain, as printed", "normalised-CCA, over the dimension"
@@ -1067,8 +1069,9 @@ def tried(form, sigma, weight, steps, seed):
         precision="float32",
         progress=False,
     )
+    model.eval()
     codes, images = drawn(model)
-    seen = judge.probabilities(enlarge(images)).argmax(1)
+    seen = classifier.probabilities(enlarge(images)).argmax(1)
     agreed = categories.category_agreement(
         codes[:, :10].argmax(1), seen, 10, 10
     )
@@ -1296,7 +1299,7 @@ explore.show(fig)
 #
 # So far the rule of magnitudes is right. It is not the whole truth. Not every point in the band is a good one: at
 # $\sigma = 2$ the categories of normalised-CCA hardly agree with digits, whatever the ratio. And CKA at a ratio near 1 gives a category
-# that is always legible, in images that the judge takes for one and the same digit. Legible is not yet a digit. HSIC
+# that is always legible, in images that the classifier takes for one and the same digit. Legible is not yet a digit. HSIC
 # asks for a dependence and not for digits.
 
 # %% [markdown]
@@ -1367,7 +1370,7 @@ def part_of(model, name):
 def grid_codes(model, name, values, run=0):
     """A row for each category, a column for each value of a code."""
     generator = torch.Generator().manual_seed(seed + run)
-    noise = part_of(model, "z").sample(1, generator)[0]
+    noise = part_of(model, "z").prior.sample(1, generator)[0]
     category = part_of(model, "category")
     low, high = model.config["code_range"]
     codes = torch.zeros(10, len(values), model.latent_dim)
@@ -1403,14 +1406,14 @@ explore.show(
 )
 
 # %% tags=["hide-input"]
-real_features = judge.features(test)
+real_features = classifier.features(test)
 
 
 def judged(model, count=1_000):
-    """What the judge and the measurements say of a model."""
+    """What the classifier and the measurements say of a model."""
     codes, images = drawn(model, count)
     category = codes[:, :10].argmax(1).numpy()
-    probabilities = judge.probabilities(images)
+    probabilities = classifier.probabilities(images)
     agreed = categories.category_agreement(
         category, probabilities.argmax(1), 10, 10
     )
@@ -1430,7 +1433,7 @@ short_runs = pd.DataFrame(rows).T
 show_table(short_runs)
 
 # %% [markdown]
-# Read the columns together. Purity alone misleads: if a judge sees a 1 in everything, each category is pure. NMI is 0
+# Read the columns together. Purity alone misleads: if a classifier sees a 1 in everything, each category is pure. NMI is 0
 # then. And legible is not the same as *digit*: a code can be written into an image in a way that is none of the ten.
 #
 # ## Recorded runs
@@ -1499,7 +1502,7 @@ def grid_figure(name, network, code, agreed, rows):
         row_labels=[f"{d} ({k})" for d, k in enumerate(rows)],
         column_labels=COLUMNS,
         alt=f"Ten rows of ten digits drawn by {name}: the rows are the "
-        f"categories, along each {code} runs from -1 to 1. The judge sees "
+        f"categories, along each {code} runs from -1 to 1. The classifier sees "
         f"{agreed.classes_found} different digits as the most frequent one of a "
         f"category; purity {agreed.purity:.2f}.",
     )
@@ -1528,7 +1531,7 @@ first_figure("HSIC-InfoGAN", "c2")
 # %% [markdown]
 # In a good grid each row keeps its digit from left to right, and no two rows have the same one. These models were
 # trained on the right half of the columns. The row labels come from an assignment that makes the best of what is
-# there: where the judge sees other digits in a row than its label, the next figure shows it.
+# there: where the classifier sees other digits in a row than its label, the next figure shows it.
 #
 # InfoGAN's codes do something: along $c_1$ the strokes get thicker. They do not always stay within a digit, though: in
 # the row of category 1 a 4 becomes a 9. The rows of HSIC-InfoGAN are alike from left to right, under $c_1$ as under
@@ -1574,11 +1577,11 @@ show_table(
 # %% [markdown]
 # ### Which digits does a category mix?
 #
-# The paper names two pairs: HSIC-InfoGAN "mixes digit 0 and 8 as well as digit 3 and 5". With a judge the mixing is a
-# table: for each category the shares of the digits that the judge sees in 2 000 images. The judge itself errs; what
+# The paper names two pairs: HSIC-InfoGAN "mixes digit 0 and 8 as well as digit 3 and 5". With a classifier the mixing is a
+# table: for each category the shares of the digits that the classifier sees in 2 000 images. The classifier itself errs; what
 # it does to real test digits is printed with it.
 
-# %% mystnb={"figure": {"caption": "The share of each digit, as the judge sees it, among the images of each category, in percent. Rows in the order of the digits; the first seed of each system.", "name": "fig-hsic-infogan-confusion"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The share of each digit, as the classifier sees it, among the images of each category, in percent. Rows in the order of the digits; the first seed of each system.", "name": "fig-hsic-infogan-confusion"}} tags=["hide-input"]
 fig, axes = explore.figure(
     7.4, 3.6, columns=max(1, len(agreements)), squeeze=False
 )
@@ -1612,8 +1615,10 @@ fig.alt = "Tables of shares. Categories that mix digits: " + "; ".join(
 explore.show(fig)
 
 # %% tags=["hide-input"]
-on_real = (judge.probabilities(test).argmax(1) == judge.labels(test)).mean()
-print(f"the judge on real test digits: {100 * on_real:.1f} % right")
+on_real = (
+    classifier.probabilities(test).argmax(1) == classifier.labels(test)
+).mean()
+print(f"the classifier on real test digits: {100 * on_real:.1f} % right")
 for name, agreed in agreements.items():
     print(
         f"{name}: purity {agreed.purity:.3f}, NMI {agreed.nmi:.3f}, digits"
@@ -1909,14 +1914,14 @@ for name, model in ranges.items():
             moved = codes.clone()
             moved[:, 10:12] += 0.1 * (1 - 2 * (uniform > 0.5).float())
             step = (model.decode(moved[:250]) - images[:250]).flatten(1)
-        sure = judge.probabilities(images).max(1)
+        sure = classifier.probabilities(images).max(1)
         trained = model.config["code_range"][0] <= low
         rows[name, half] = {
             "trained there": "yes" if trained else "no",
             "Fréchet distance": generation.frechet_distance(
-                real_features, judge.features(images)
+                real_features, classifier.features(images)
             ).score,
-            "judge is sure of": (sure > 0.9).mean(),
+            "classifier is sure of": (sure > 0.9).mean(),
             "change for a step of 0.1": step.norm(dim=1).mean().item(),
         }
 outside = pd.DataFrame(rows).T
@@ -2334,7 +2339,7 @@ display_quiz(
             "type": "multiple_choice",
             "answers": [
                 {
-                    "answer": "all like one and the same digit, to the judge",
+                    "answer": "all like one and the same digit, to the classifier",
                     "correct": True,
                     "feedback": "Yes. Each category is pure, and tells nothing.",
                 },

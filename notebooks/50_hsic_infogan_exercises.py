@@ -47,8 +47,8 @@ import torch
 import torch.nn.functional as F
 
 from medlatent import losses
-from medlatent.exercises import hsic_infogan as check
-from medlatent.profiles import choose
+from medlatent.course import choose
+from medlatent.course.exercises import hsic_infogan as check
 
 settings = choose(
     {

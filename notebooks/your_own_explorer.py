@@ -41,7 +41,7 @@ profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %% tags=["remove-cell"]
-from medlatent.profiles import choose
+from medlatent.course import choose
 
 settings = choose(
     {

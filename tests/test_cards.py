@@ -3,9 +3,9 @@
 import dataclasses
 
 import pytest
+from medlatent.results import Record
 
 from medlatent.cards import model_card
-from medlatent.results import Record
 
 RECORD = Record(
     slug="vae",

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from medlatent.judges import digit_judge
+from medlatent.results import Record
 from safetensors.torch import load_file
 
 import medlatent.__main__
@@ -17,9 +19,7 @@ import medlatent.training
 from medlatent.__main__ import main
 from medlatent.cards import model_card
 from medlatent.data import Card, Factor, ImageSet, open_images
-from medlatent.judges import digit_judge
 from medlatent.models import VAE, load
-from medlatent.results import Record
 from medlatent.training import train as real_train
 
 N = 24

@@ -1,13 +1,13 @@
 """The judge of digits: how far it can be trusted, whom it judges, and that it is the same for everyone."""
 
+import medlatent.judges
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-
-import medlatent.judges
-from medlatent.data import Card, Factor, ImageSet, open_images
 from medlatent.judges import digit_judge, judge_of
+
+from medlatent.data import Card, Factor, ImageSet, open_images
 from medlatent.metrics.generation import conditional_accuracy, frechet_distance
 
 

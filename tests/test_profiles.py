@@ -1,7 +1,6 @@
 """Profiles are complete, and unknown names are errors."""
 
 import pytest
-
 from medlatent.profiles import NAMES, TRAINING, choose
 
 

@@ -4,11 +4,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from medlatent.results import Record, agrees, results_folder
 
 from medlatent.cards import model_card
 from medlatent.data import packed_folder
 from medlatent.data.sources import REAL
-from medlatent.results import Record, agrees, results_folder
 
 PATHS = sorted(results_folder().glob("*/*.json"))
 NAMES = [f"{p.parent.name}/{p.stem}" for p in PATHS]

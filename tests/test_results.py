@@ -9,17 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 
+import medlatent.results
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-
-import medlatent.results
-from medlatent.data import Card, DataError, Factor, ImageSet, open_images
 from medlatent.judges import digit_judge
-from medlatent.metrics import disentanglement, downstream, generation, ssim, strokes
-from medlatent.models import GAN, VAE, BetaVAE, HSICInfoGAN, InfoGAN
 from medlatent.results import (
     METRICS_MIME,
     TOLERANCES,
@@ -34,6 +30,10 @@ from medlatent.results import (
     surroundings,
     thin_history,
 )
+
+from medlatent.data import Card, DataError, Factor, ImageSet, open_images
+from medlatent.metrics import disentanglement, downstream, generation, ssim, strokes
+from medlatent.models import GAN, VAE, BetaVAE, HSICInfoGAN, InfoGAN
 
 NUMBERS = ["sse", "psnr", "ssim", "kl", "active_units", "gaussian_tc"]  # of any set
 CARD = Card("packed", "computed here", "CC0-1.0", "nobody", "cut to 16 pixels")

@@ -21,6 +21,7 @@ from . import dicom
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet, split_by_group
 from .packing import Findings, parallel
+from .source import Source
 
 LOW, HIGH = -1000, 2000  # HU
 MIN_SLICES = 10
@@ -206,3 +207,14 @@ def _card(size: int, series: int, left_out: Findings, licence: str, citation: st
         "patient's right at the left; split by patient",
         attributes={"size": size, "series": series, "left_out": left_out.counts},
     )
+
+
+SOURCES = (
+    Source(
+        name="chest_ct",
+        kind="packed",
+        summary="axial slices of CT series on your disk, in Hounsfield units",
+        limits="Slices of the patients and scanners of the series that were packed, and of no others.",
+        options="--from YOUR_SERIES",
+    ),
+)

@@ -43,6 +43,7 @@ from tqdm import tqdm
 from .download import open_zip, read_member
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet, split_by_group
+from .source import Source, StandIn
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 UNKNOWN = "unknown"
@@ -541,3 +542,19 @@ def _card(publication: str, files: _Files, size: int, patch: int | None) -> Card
             "files": sorted(path.name for path in files.paths.values()),
         },
     )
+
+
+SOURCES = (
+    Source(
+        name="ham10000",
+        kind="packed",
+        summary="10 015 dermatoscopic images of pigmented skin lesions",
+        limits=(
+            "Small images of the patients of one clinic in Vienna and one practice in Queensland, among whom dark skin "
+            "is all but absent, and lesions that somebody had reason to photograph. The classes are unbalanced: two "
+            "thirds are naevi. Hair, rulers and tinted light are drawn as if they belonged to the lesion."
+        ),
+        licence=LICENCE,
+        stand_in=StandIn("phantoms.lesion", 2000, 1),
+    ),
+)

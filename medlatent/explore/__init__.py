@@ -10,10 +10,10 @@ from .figures import (
     reconstructions,
     samples,
     show,
+    side_by_side,
     traversal,
 )
 from .network import Network, trace
-from .source import show_source, source_of
 
 __all__ = [
     "Explorer",
@@ -26,8 +26,7 @@ __all__ = [
     "reconstructions",
     "samples",
     "show",
-    "show_source",
-    "source_of",
+    "side_by_side",
     "trace",
     "traversal",
 ]

@@ -9,8 +9,7 @@ from __future__ import annotations
 import base64
 import inspect
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import anywidget
@@ -21,8 +20,9 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ..metrics import information
+from ..models import Categorical, Uniform, measured
 from .figures import image_table, picture_bundle, traversal
-from .network import Network, evaluating, trace
+from .network import Network, trace
 
 WEB = Path(__file__).parent / "web"
 SCRIPTS = ("network.js", "traverse.js", "map.js", "walk.js", "codes.js", "explorer.js")
@@ -191,7 +191,7 @@ class Explorer(anywidget.AnyWidget):
             raise ValueError(f"views: name at least one of {', '.join(possible)}")
 
         decode = _decoding(model)
-        with _single_precision(model):
+        with measured(model):
             try:
                 with torch.no_grad():
                     decode(torch.zeros(1, width, device=_device(decode)))
@@ -273,7 +273,7 @@ class Explorer(anywidget.AnyWidget):
         """The widget, and for wherever it cannot live a still traversal with its description."""
         bundle = super()._repr_mimebundle_(**options)
         live = bundle[0] if isinstance(bundle, tuple) else bundle
-        with _single_precision(self._model):
+        with measured(self._model):
             picture, metadata = picture_bundle(self._still())
         return {**picture, **(live or {}), "text/plain": repr(self)}, metadata
 
@@ -329,27 +329,14 @@ def _device(module: nn.Module) -> torch.device:
     return next(iter(module.parameters()), torch.zeros(0)).device
 
 
-class _Decoder:
+class _Decoder(nn.Module):
     """A decoder with the names that figures ask for."""
 
     def __init__(self, decoder: nn.Module, latent_dim: int) -> None:
+        super().__init__()
         self.latent_dim = latent_dim
         self.decode = decoder
         self.device = _device(decoder)
-
-
-@contextmanager
-def _single_precision(model: nn.Module) -> Iterator[None]:
-    """A model of the course may compute in 16 bits; the browser computes in 32. In evaluation mode, and back."""
-    precision = getattr(model, "precision", None)
-    if precision is not None:
-        model.precision = torch.float32
-    try:
-        with evaluating(model):
-            yield
-    finally:
-        if precision is not None:
-            model.precision = precision
 
 
 def _distinct(name: str, dimensions: Sequence[int], width: int) -> list[int]:
@@ -379,11 +366,11 @@ def _structure(
     """The category's dimensions, the pad's, and the ends of all that are uniform; what is not said the model says."""
     layout = [part for part in getattr(model, "code_layout", ()) if part.stop <= width]
     if category is None:
-        category = next((range(part.start, part.stop) for part in layout if part.prior == "category"), [])
+        category = next((range(part.start, part.stop) for part in layout if isinstance(part.prior, Categorical)), [])
     elif len(category) < 2:
         raise ValueError(f"category: expected two dimensions or more, got {list(category)}")
     uniform = {
-        d: (part.low, part.high) for part in layout if part.prior == "uniform" for d in range(part.start, part.stop)
+        d: part.prior.limits for part in layout if isinstance(part.prior, Uniform) for d in range(part.start, part.stop)
     }
     if pad is None:
         pad = list(uniform)[:2] if len(uniform) > 1 else []

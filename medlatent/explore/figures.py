@@ -19,6 +19,7 @@ from matplotlib.legend import Legend
 from torch import Tensor
 
 from ..metrics import information
+from ..models import measured
 
 INK = "#1f2328"
 INK_ON_DARK = "#e6e8eb"
@@ -130,20 +131,20 @@ def reconstructions(model, images: Tensor) -> Figure:
         model: with ``encode`` and ``decode``.
         images: ``(B, C, H, W)`` in [0, 1]; eight are a good number.
     """
-    with torch.inference_mode():
+    with torch.inference_mode(), measured(model):
         rebuilt = model.decode(model.encode(images.to(model.device))[0]).cpu()
     return image_table(
-        torch.stack([images.cpu(), rebuilt]),
+        side_by_side(model, torch.stack([images.cpu(), rebuilt])),
         row_labels=["image", "reconstruction"],
         alt=f"Two rows of {len(images)} pictures: images above, their reconstructions below.",
     )
 
 
 def samples(model, n: int = 24, columns: int = 8, seed: int = 0) -> Figure:
-    """Images decoded from codes drawn from the prior N(0, I).
+    """Images decoded from codes drawn from the prior.
 
     Args:
-        model: with ``decode`` and ``latent_dim``.
+        model: with ``decode`` and ``sample_codes``.
         n: how many, a multiple of ``columns``.
         columns: pictures a row.
         seed: of the codes.
@@ -153,11 +154,11 @@ def samples(model, n: int = 24, columns: int = 8, seed: int = 0) -> Figure:
     """
     if n < 1 or n % columns:
         raise ValueError(f"n must be a multiple of columns = {columns}, got {n}")
-    z = torch.randn(n, model.latent_dim, generator=torch.Generator().manual_seed(seed))
-    with torch.inference_mode():
-        images = model.decode(z.to(model.device)).cpu()
+    with torch.inference_mode(), measured(model):
+        images = model.decode(model.sample_codes(n, torch.Generator().manual_seed(seed))).cpu()
     return image_table(
-        images.unflatten(0, (n // columns, columns)), alt=f"{n} pictures decoded from random draws of the prior."
+        side_by_side(model, images.unflatten(0, (n // columns, columns))),
+        alt=f"{n} pictures decoded from random draws of the prior.",
     )
 
 
@@ -174,7 +175,7 @@ def traversal(
 
     Args:
         model: with ``decode`` and ``latent_dim``.
-        code: where the walk starts, ``(D,)``; by default the centre of the prior, 0.
+        code: where the walk starts, ``(D,)``; by default the centre of the prior, 0 where it is normal.
         posteriors: the means and log-variances, ``(N, D)`` each, of many images: the rows then name each dimension's
             information in nats and stand in its order.
         dimensions: which, in this order; by default the eight most informative, or the first eight.
@@ -195,17 +196,17 @@ def traversal(
     if wrong := [d for d in dimensions if not 0 <= d < width]:
         raise ValueError(f"dimensions: there is no dimension {wrong[0]}, the code has {width}")
     values = torch.linspace(*limits, steps)
-    start = torch.zeros(width) if code is None else code.detach().cpu().float()
+    start = _centre(model) if code is None else code.detach().cpu().float()
     codes = start.repeat(len(dimensions), steps, 1)
     for row, dimension in enumerate(dimensions):
         codes[row, :, dimension] = values
-    with torch.inference_mode():
+    with torch.inference_mode(), measured(model):
         images = model.decode(codes.flatten(0, 1).to(model.device)).cpu().unflatten(0, (len(dimensions), steps))
     labels = [f"z{d}" if names is None else names[d] for d in dimensions]
     if nats is not None:
         labels = [f"{label}  {nats[d]:.2f} nats" for label, d in zip(labels, dimensions, strict=True)]
     return image_table(
-        images,
+        side_by_side(model, images),
         row_labels=labels,
         column_labels=[f"{v:+.3g}" if abs(v) > 1e-6 else "0" for v in values.tolist()],
         alt=f"A traversal: {len(dimensions)} rows, one for each of {', '.join(labels)}; along a row that dimension "
@@ -223,15 +224,33 @@ def interpolation(model, first: Tensor, second: Tensor, steps: int = 9) -> Figur
         steps: decoded pictures between the two images.
     """
     ends = torch.stack([first, second])
-    with torch.inference_mode():
+    with torch.inference_mode(), measured(model):
         a, b = model.encode(ends.to(model.device))[0]
         path = model.decode(torch.lerp(a, b, torch.linspace(0, 1, steps, device=a.device)[:, None])).cpu()
     row = torch.cat([ends[:1].cpu(), path, ends[1:].cpu()])
     return image_table(
-        row[None],
+        side_by_side(model, row[None]),
         column_labels=["image", *(f"{t:.2f}" for t in np.linspace(0, 1, steps)), "image"],
         alt=f"An interpolation: an image, {steps} decoded steps, another image.",
     )
+
+
+def side_by_side(model, images: Tensor) -> Tensor:
+    """Images as they are shown: where each channel is a picture of its own, the pictures stand side by side.
+
+    Args:
+        model: whose ``pictures`` names them; any other model's images stay as they are.
+        images: ``(..., C, H, W)``.
+
+    Returns:
+        ``(..., 1, H, C · W)``, or the images.
+    """
+    return torch.cat(images.split(1, -3), -1) if getattr(model, "pictures", ()) else images
+
+
+def _centre(model) -> Tensor:
+    layout = getattr(model, "code_layout", ())
+    return torch.tensor([v for part in layout for v in part.prior.centre]) if layout else torch.zeros(model.latent_dim)
 
 
 def image_table(

@@ -13,14 +13,15 @@ import json
 import math
 import operator
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..models import measured
 
 FORMAT = 1
 # One value in, one value out, by element. web/network.js has the same names.
@@ -145,18 +146,6 @@ RUN: dict[str, Callable[..., Tensor]] = {
 }
 
 
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and afterwards for each part of the module the mode that it was in."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
 def trace(module: nn.Module, *examples: Tensor) -> Network:
     """Follows a module in evaluation mode, and leaves it as it was.
 
@@ -168,7 +157,7 @@ def trace(module: nn.Module, *examples: Tensor) -> Network:
         ValueError: the module computes something that the steps do not have; the message names the operation and the
             layer. Or torch.export cannot follow it. Or a weight is not finite, or beyond what 16 bits hold.
     """
-    with evaluating(module), warnings.catch_warnings(), torch.no_grad():
+    with measured(module), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # what torch.export says of itself
         try:
             program = torch.export.export(module, tuple(e[:1].cpu() for e in examples), strict=False)

@@ -1,10 +1,11 @@
-"""Models: networks, losses and ``update(batch)``, one module a chapter."""
+"""Models: networks, losses and ``update(images, **columns)``, one module a chapter."""
 
 from .adversarial_vae import AdversarialVAE, ResidualTCVAE
-from .base import CodePart, LatentModel, load
+from .base import LatentModel, load, measured
 from .gan import GAN
-from .infogan import HSICInfoGAN, InfoGAN
+from .hsic_infogan import HSICInfoGAN, InfoGAN
 from .inversion import Inversion, invert
+from .priors import Categorical, CodePart, Conditional, Normal, Prior, Uniform, code_parts
 from .tc_vae import BetaTCVAE
 from .vae import VAE, BetaVAE
 
@@ -14,12 +15,19 @@ __all__ = [
     "AdversarialVAE",
     "BetaTCVAE",
     "BetaVAE",
+    "Categorical",
     "CodePart",
+    "Conditional",
     "HSICInfoGAN",
     "InfoGAN",
     "Inversion",
     "LatentModel",
+    "Normal",
+    "Prior",
     "ResidualTCVAE",
+    "Uniform",
+    "code_parts",
     "invert",
     "load",
+    "measured",
 ]

@@ -83,17 +83,11 @@ class AdversarialVAE(ResidualTCVAE):
         """
         terms, logits = self.terms(images)
         reconstruction = torch.sigmoid(logits)
-        self.discriminator.requires_grad_(False)  # the step of the generator does not need its gradients
         terms["adversarial"] = deception_loss(self.discriminate(reconstruction)).mean()
         terms["loss"] = terms["loss"] + self.adversarial_weight * terms["adversarial"]
-        self.optimiser.zero_grad(set_to_none=True)
-        terms["loss"].backward()
-        self.optimiser.step()
+        self.step(self.optimiser, terms["loss"])
 
-        self.discriminator.requires_grad_(True)
         real, fake = self.discriminate(images), self.discriminate(reconstruction.detach())
         terms["discriminator"] = discriminator_loss(real, fake).mean()
-        self.discriminator_optimiser.zero_grad(set_to_none=True)
-        terms["discriminator"].backward()
-        self.discriminator_optimiser.step()
+        self.step(self.discriminator_optimiser, terms["discriminator"])
         return {name: term.detach() for name, term in terms.items()}

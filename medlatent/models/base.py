@@ -3,68 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..files import read_tensors, save_tensors
+from ..files import plain, read_tensors, save_tensors
+from .priors import CodePart, Normal, code_parts
+
+if TYPE_CHECKING:
+    from ..data import Factor
 
 FORMAT = "medlatent.model"
 VERSION = 1
 
 
-@dataclass(frozen=True)
-class CodePart:
-    """Dimensions of a code that belong together: what they are called, where they stand, what they are drawn from.
-
-    Attributes:
-        name: ``"z"``, ``"category"``, …
-        start: the first dimension.
-        stop: the one after the last.
-        prior: ``"normal"``, the standard one; ``"uniform"`` between ``low`` and ``high``; or ``"category"``, one-hot,
-            all equally probable. Dimensions are independent, but for those of a category.
-        low: of the uniform prior.
-        high: of the uniform prior.
-    """
-
-    name: str
-    start: int
-    stop: int
-    prior: str = "normal"
-    low: float = 0.0
-    high: float = 1.0
-
-    @property
-    def slice(self) -> slice:
-        """Its dimensions, as in ``codes[:, part.slice]``."""
-        return slice(self.start, self.stop)
-
-    def sample(self, n: int, generator: torch.Generator | None = None, device: torch.device | None = None) -> Tensor:
-        """``(n, stop - start)`` from the prior, on ``device``."""
-        size = self.stop - self.start
-        if self.prior == "category":
-            return F.one_hot(torch.randint(size, (n,), generator=generator, device=device), size).float()
-        if self.prior == "uniform":
-            return self.low + (self.high - self.low) * torch.rand(n, size, generator=generator, device=device)
-        return torch.randn(n, size, generator=generator, device=device)
-
-
 class LatentModel(nn.Module):
-    """The protocol that the training loop, the metrics and the explorers rely on.
+    """The protocol that the training loop, the evaluation and the explorers rely on.
 
     A subclass builds its networks and optimisers in its constructor, whose defaults are the paper's values, and passes
     the constructor's arguments on as ``config``: from its class name and ``config`` a saved model is built again. Every
     model draws codes and decodes them. One that infers codes, too, has ``encode(images)``, which returns the mean and
-    log-variance of the posterior, ``(B, D)`` each; a GAN has no such method, and ``hasattr(model, "encode")`` tells.
+    log-variance of the posterior, ``(B, D)`` each.
 
     Attributes:
         latent_dim: the dimension D of the code.
         config: the constructor's arguments.
+        columns: the factors of the data that ``update`` takes beside the images, by name.
+        frozen: the attributes of networks that are never trained: they stay in evaluation mode and without gradients.
+        pictures: where each channel is a picture of its own, such as one of two phases of the heart, what each is
+            called; empty where the channels are one picture, grey or RGB.
+        suites: what the model is judged by, modules of :mod:`medlatent.evaluation`.
         precision: ``torch.float32`` or ``torch.bfloat16``: what ``autocast`` casts convolutions and products to.
         memory_format: how training lays out images and weights: ``torch.channels_last``, which suits most networks, or
             ``torch.contiguous_format``.
@@ -73,6 +45,10 @@ class LatentModel(nn.Module):
         left_out: those that the file it was loaded from did not have, which are None: it cannot be trained further.
     """
 
+    columns: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
     memory_format: torch.memory_format = torch.channels_last
     only_for_training: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -82,7 +58,7 @@ class LatentModel(nn.Module):
 
     def __init__(self, config: dict) -> None:
         super().__init__()
-        self.config = config
+        self.config = plain(config)
         self.precision = torch.float32
 
     def __init_subclass__(cls, **kwargs) -> None:
@@ -90,11 +66,27 @@ class LatentModel(nn.Module):
         if not cls.__name__.startswith("_"):  # what several models share is none itself
             LatentModel.registry[cls.__name__] = cls
 
-    def prepare(self, images: int) -> None:
-        """Told before training on how many images; a model whose loss depends on that number takes it from here."""
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images that it takes and makes."""
+        return self.config["channels"], self.config["size"], self.config["size"]
 
-    def update(self, images: Tensor) -> dict[str, Tensor]:
+    def prepare(self, images: int, factors: Mapping[str, Factor] | None = None) -> None:
+        """Told before training what the data are; a model that depends on it takes it from here.
+
+        Args:
+            images: how many there are.
+            factors: of each of the model's ``columns`` what it means: its kind, values, unit, period. Empty where the
+                data are plain tensors, which do not say.
+        """
+
+    def update(self, images: Tensor, **columns: Tensor) -> dict[str, Tensor]:
         """One iteration of the algorithm on a batch ``(B, C, H, W)`` in [0, 1].
+
+        Args:
+            images: the batch.
+            **columns: of each of the model's ``columns`` the values of these images, ``(B, ...)``: float32, or int64
+                for a categorical one.
 
         Returns:
             The named terms of the loss, detached scalars; the first is ``loss``.
@@ -108,22 +100,56 @@ class LatentModel(nn.Module):
     @property
     def code_layout(self) -> tuple[CodePart, ...]:
         """The parts of the code in their order, without gaps; by default one, ``z``, of the standard normal prior."""
-        return (CodePart("z", 0, self.latent_dim),)
+        return code_parts(z=Normal(self.latent_dim))
 
-    def sample_codes(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample_codes(self, n: int, generator: torch.Generator | None = None, **columns: Tensor) -> Tensor:
         """Codes ``(n, D)`` from the prior that ``code_layout`` describes, on the model's device.
 
         Args:
             n: how many.
             generator: of the random numbers, by default PyTorch's global one. The numbers are drawn on its device: one
                 on the CPU gives the same codes to a model on any device.
+            **columns: those that a part of the code depends on, n values each.
+
+        Raises:
+            ValueError: a column is missing, or has not n values.
         """
         device = self.device if generator is None else generator.device
-        return torch.cat([part.sample(n, generator, device) for part in self.code_layout], 1).to(self.device)
+        drawn = [
+            part.prior.sample(
+                n, generator, device, **{name: columns[name] for name in part.prior.columns if name in columns}
+            )
+            for part in self.code_layout
+        ]
+        return torch.cat([codes.to(self.device) for codes in drawn], 1)
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """The model's optimisers by the name of their attribute."""
         return {name: value for name, value in vars(self).items() if isinstance(value, torch.optim.Optimizer)}
+
+    @staticmethod
+    def step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+        """One step of an optimiser down the gradient of a loss.
+
+        The gradient is computed for the optimiser's own weights alone: a network that the loss passes through on the
+        way to them, such as a discriminator in the generator's step, costs no gradients of its own and gets none.
+        """
+        weights = [weight for group in optimiser.param_groups for weight in group["params"] if weight.requires_grad]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward(inputs=weights)
+        optimiser.step()
+
+    def train(self, mode: bool = True) -> LatentModel:
+        """Training or evaluation mode; frozen networks stay in the latter, and without gradients."""
+        super().train(mode)
+        for name in self.frozen:
+            _freeze(getattr(self, name, None))
+        return self
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name in self.frozen:
+            _freeze(value)
 
     @property
     def device(self) -> torch.device:
@@ -153,23 +179,50 @@ class LatentModel(nn.Module):
         Args:
             path: of the file.
             dtype: what the weights of two or more dimensions are rounded to in the file, such as ``torch.float16``,
-                which halves it; by default nothing is rounded. Biases and running statistics stay as they are.
-                :func:`load` gives a model in 32 bits in any case.
+                which halves it; by default nothing is rounded. Biases and running statistics stay as they are, and so
+                do weights with values beyond the range of ``dtype``. :func:`load` gives a model in 32 bits in any case.
             without: the attributes of networks that the file leaves out; by default those that are missing already.
 
         Raises:
-            ValueError: a weight is too large for ``dtype``, or ``without`` names no network of the model.
+            ValueError: a weight is NaN or infinite, two names share one weight, or ``without`` names no network of the
+                model.
         """
         without = tuple(self.left_out if without is None else without)
         self._check_networks(without)
         tensors = {name: t for name, t in self.state_dict().items() if name.split(".")[0] not in without}
+        if wrong := [name for name, t in tensors.items() if not t.isfinite().all()]:
+            raise ValueError(f"{path}: {wrong[0]} is NaN or infinite")
         if dtype is not None:
-            tensors = {name: t.to(dtype) if t.ndim > 1 else t for name, t in tensors.items()}
-            if wrong := [name for name, t in tensors.items() if not t.isfinite().all()]:
-                raise ValueError(f"{path}: {wrong[0]} is not finite in {dtype}")
+            rounded = {name: t.to(dtype) for name, t in tensors.items() if t.ndim > 1}
+            tensors |= {name: t for name, t in rounded.items() if t.isfinite().all()}
         return save_tensors(
             path, tensors, FORMAT, VERSION, model=type(self).__name__, config=self.config, without=without
         )
+
+
+def _freeze(network: object) -> None:
+    if isinstance(network, nn.Module):
+        network.eval().requires_grad_(False)
+
+
+@contextmanager
+def measured(model: nn.Module) -> Iterator[None]:
+    """A model as it is measured, drawn and traced: in evaluation mode and in 32 bits; afterwards as it was before.
+
+    Args:
+        model: any module. Each of its parts gets back its own mode, and a :class:`LatentModel` its precision.
+    """
+    modes, precision = [(part, part.training) for part in model.modules()], getattr(model, "precision", None)
+    model.eval()
+    if precision is not None:
+        model.precision = torch.float32
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+        if precision is not None:
+            model.precision = precision
 
 
 def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> LatentModel:
@@ -180,17 +233,19 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> LatentM
         ValueError: the file is no saved model, is damaged, comes from another version, or names an unknown model; the
             message names the file.
     """
-    tensors, header = read_tensors(path, FORMAT, VERSION)
-    name, config = header.get("model"), header.get("config")
+    tensors, header = read_tensors(path, FORMAT, VERSION, {"model": str, "config": dict}, {"without": list})
+    name, config = header["model"], header["config"]
     if name not in LatentModel.registry:
         raise ValueError(f"{path} holds a model {name!r}, which is none of {', '.join(LatentModel.registry)}")
+    left_out = header.get("without", [])
+    if not all(isinstance(network, str) for network in left_out):
+        raise ValueError(f"{path}: the field 'without' must be a list of names, got {left_out!r}")
     try:
         model = LatentModel.registry[name](**config)
-        left_out = tuple(header.get("without", ()))
         model._check_networks(left_out)
         for network in left_out:
             setattr(model, network, None)
-        model.left_out = left_out
+        model.left_out = tuple(left_out)
         model.load_state_dict(tensors)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: the weights do not fit {name}({config}): {error}") from None

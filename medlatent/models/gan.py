@@ -53,6 +53,7 @@ class GAN(LatentModel):
     """
 
     only_for_training = ("discriminator",)
+    suites = ("generated",)
     weights: dict[str, float] = {}  # noqa: RUF012  # of the terms that a subclass adds
 
     def __init__(
@@ -109,18 +110,18 @@ class GAN(LatentModel):
             logits = self.generator(z)
         return torch.sigmoid(logits.float())
 
-    def read(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
         """The discriminator's features ``(B, F)`` of images ``(B, C, H, W)`` in [0, 1], as they are."""
         with self.autocast():
             return self.discriminator.trunk(images)
 
-    def judge(self, features: Tensor) -> Tensor:
+    def discriminate(self, features: Tensor) -> Tensor:
         """What the discriminator says of images with these features, ``(B,)``: D(x), or its logit."""
         with self.autocast():
             logits = self.discriminator.head(features)
         return logits.float().squeeze(1)
 
-    def blur(self, images: Tensor) -> Tensor:
+    def add_noise(self, images: Tensor) -> Tensor:
         """The images with this update's instance noise. Implements :eq:`eq-gan-8`."""
         if not self.config["noise"]:
             return images
@@ -157,26 +158,17 @@ class GAN(LatentModel):
         code = self.sample_codes(len(images))
         fake = self.decode(code)
 
-        real = self.judge(self.read(self.blur(images)))
-        features = self.read(self.blur(fake.detach()))
-        discriminator = self.discrimination(real, self.judge(features)).mean()
+        real = self.discriminate(self.features(self.add_noise(images)))
+        features = self.features(self.add_noise(fake.detach()))
+        discriminator = self.discrimination(real, self.discriminate(features)).mean()
         total = discriminator + self._weighed(self.discriminator_terms(features, code))
-        self.discriminator_optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        self.discriminator_optimiser.step()
+        self.step(self.discriminator_optimiser, total)
 
-        judges = [p for group in self.discriminator_optimiser.param_groups for p in group["params"]]
-        for parameter in judges:  # the step of the generator does not need their gradients
-            parameter.requires_grad_(False)
-        features = self.read(self.blur(fake))
-        adversarial = DECEPTION[self.config["loss"]](self.judge(features)).mean()
+        features = self.features(self.add_noise(fake))
+        adversarial = DECEPTION[self.config["loss"]](self.discriminate(features)).mean()
         terms = self.generator_terms(fake, features, code)
         loss = adversarial + self._weighed(terms)
-        self.generator_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.generator_optimiser.step()
-        for parameter in judges:
-            parameter.requires_grad_(True)
+        self.step(self.generator_optimiser, loss)
 
         self.updates += 1
         named = {"loss": loss, "adversarial": adversarial, "discriminator": discriminator, **terms}

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ..losses import squared_error
-from .base import LatentModel
+from .base import LatentModel, measured
+from .priors import Normal
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ def invert(
         ValueError: an argument is out of its range, the images do not fit what the model makes, or a part of its code
             has another prior.
     """
-    if other := [part for part in model.code_layout if part.prior != "normal"]:
+    if other := [part for part in model.code_layout if not isinstance(part.prior, Normal)]:
         raise ValueError(
-            f"model: its code has the part {other[0].name!r} with the prior {other[0].prior!r}; the search needs a "
+            f"model: its code has the part {other[0].name!r} with the prior {other[0].prior}; the search needs a "
             "code that is normal throughout"
         )
     if steps < 1 or starts < 1:
@@ -82,10 +83,7 @@ def invert(
     wanted = images.to(model.device).repeat_interleave(starts, 0)
     optimiser = torch.optim.Adam([codes], lr=rate)
 
-    was_training, precision = model.training, model.precision
-    model.eval()
-    model.precision = torch.float32
-    try:
+    with measured(model):
         for step in range(steps + 1):
             decoded = model.decode(codes)
             if decoded.shape != wanted.shape:
@@ -97,9 +95,6 @@ def invert(
             optimiser.param_groups[0]["lr"] = rate * (1 - step / steps)
             (codes.grad,) = torch.autograd.grad(objectives.sum(), codes)
             optimiser.step()
-    finally:
-        model.train(was_training)
-        model.precision = precision
 
     shape = (count, starts)
     found = (codes, errors, objectives)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from ..losses import kl_decomposition, reparametrise
 from ..losses.total_correlation import ESTIMATORS
 from .vae import VAE
+
+if TYPE_CHECKING:
+    from ..data import Factor
 
 
 class BetaTCVAE(VAE):
@@ -50,7 +56,7 @@ class BetaTCVAE(VAE):
             raise ValueError(f"dataset_size must be at least 1, got {images}")
         self.config["dataset_size"] = images
 
-    def prepare(self, images: int) -> None:
+    def prepare(self, images: int, factors: Mapping[str, Factor] | None = None) -> None:
         """Takes the number of training images as ``dataset_size``, or compares it with the one that was given.
 
         Raises:
@@ -101,7 +107,5 @@ class BetaTCVAE(VAE):
             ValueError: ``dataset_size`` is unknown or smaller than the batch.
         """
         terms, _ = self.terms(images)
-        self.optimiser.zero_grad(set_to_none=True)
-        terms["loss"].backward()
-        self.optimiser.step()
+        self.step(self.optimiser, terms["loss"])
         return {name: term.detach() for name, term in terms.items()}

@@ -31,6 +31,7 @@ class VAE(LatentModel):
     """
 
     beta = 1.0
+    suites = ("reconstruction", "posterior", "factors", "classes", "lesions")
 
     def __init__(
         self,
@@ -98,9 +99,7 @@ class VAE(LatentModel):
         kl = kl_to_standard_normal(mean, logvar)
         loss = beta_vae_objective(reconstruction, kl, self.beta)
 
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
+        self.step(self.optimiser, loss)
         return {
             "loss": loss.detach(),
             "reconstruction": reconstruction.detach().mean(),

@@ -17,9 +17,8 @@ import pytest
 import torch
 from common import BuildError
 from generate import toc_documents
-from pair import derive
-
 from medlatent.exercises import WrongAnswer
+from pair import derive
 
 matplotlib.use("agg")
 pytestmark = pytest.mark.executes

@@ -41,6 +41,7 @@ import torch.nn.functional as F
 
 from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet, split_by_group
+from ..source import Source
 
 DX = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 CLASS_COUNTS = (327, 514, 1099, 115, 1113, 6705, 142)
@@ -739,3 +740,16 @@ def _metadata(table: pd.DataFrame, lesion: torch.Tensor, seed: int) -> pd.DataFr
     )
     ids = table[["lesion_id", "image_id"]].reset_index(drop=True)
     return pd.concat([ids, patient.iloc[lesion.numpy()].reset_index(drop=True)], axis=1)
+
+
+SOURCES = (
+    Source(
+        name="phantoms.lesion",
+        kind="rendered",
+        summary="skin lesions with every factor known",
+        open=lambda n, seed: generate(5000 if n is None else n, seed=seed),
+        limits="Rendered images, fitted to the statistics of HAM10000; no patient was seen.",
+        licence="Apache-2.0",  # computed by this package, and under its licence
+        exact=False,
+    ),
+)

@@ -8,12 +8,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 NAMES = ("ci", "laptop", "paper")
-# What `python -m medlatent train` runs; a notebook states its own. The paper is Sarhan et al. 2019.
-TRAINING = {
-    "ci": {"steps": 300, "batch_size": 64},
-    "laptop": {"steps": 10_000, "batch_size": 64},
-    "paper": {"steps": 100_000, "batch_size": 256},
-}
 
 
 def choose(profiles: Mapping[str, T], name: str) -> T:

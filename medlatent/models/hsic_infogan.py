@@ -19,8 +19,8 @@ from ..losses import (
 )
 from ..losses.hsic import NORMALISATIONS
 from ..nets import CodeReader, Discriminator, InfoGANDiscriminator, InfoGANGenerator
-from .base import CodePart
 from .gan import GAN
+from .priors import Categorical, CodePart, Normal, Uniform, code_parts
 
 LEAST_BANDWIDTH = 1e-3  # of the median heuristic, should all images become one
 
@@ -30,6 +30,7 @@ class _CodedGAN(GAN):
 
     # Channels last, the transposed convolution from one place to 7×7 takes nine times as long on a CPU.
     memory_format = torch.contiguous_format
+    suites = ("generated", "digits")
 
     def __init__(
         self,
@@ -76,15 +77,9 @@ class _CodedGAN(GAN):
     @property
     def code_layout(self) -> tuple[CodePart, ...]:
         """``category``, one-hot; ``c1``, ``c2``, …, uniform on ``code_range``; last ``z``, standard normal noise."""
-        categories, informative = self.config["categories"], self.latent_dim - self.config["noise_dim"]
         low, high = self.config["code_range"]
-        codes = range(categories, informative)
-        parts = [
-            CodePart("category", 0, categories, "category"),
-            *(CodePart(f"c{i - categories + 1}", i, i + 1, "uniform", low, high) for i in codes),
-            CodePart("z", informative, self.latent_dim),
-        ]
-        return tuple(part for part in parts if part.stop > part.start)
+        codes = {f"c{i + 1}": Uniform(1, low, high) for i in range(self.config["continuous"])}
+        return code_parts(category=Categorical(self.config["categories"]), **codes, z=Normal(self.config["noise_dim"]))
 
     @property
     def code_entropy(self) -> dict[str, float]:

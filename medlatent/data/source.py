@@ -1,0 +1,152 @@
+"""What a source of images says of itself, in its own module: how it is opened, what stands in for it, its limits.
+
+A module of this package, or of ``phantoms``, that is a source has a tuple ``SOURCES``; nobody else lists them. The name
+of a source begins with that of its module: ``mnist.digits`` stands in ``mnist``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import DataError
+from .imageset import ImageSet
+
+KINDS = ("rendered", "carried", "packed")
+PACKAGE = __package__
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What a model is evaluated on, too, so that its record can be checked where its own data are not at hand."""
+
+    source: str
+    n: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ClassifierSpec:
+    """The domain classifier of a source's images, which the evaluation trains where it is needed.
+
+    Attributes:
+        factor: what it recognises.
+        source: what it is trained on, on the training split; it must be at hand everywhere.
+        shape: of the images that it takes, ``(C, H, W)``.
+        steps: of its training.
+    """
+
+    factor: str
+    source: str
+    shape: tuple[int, int, int]
+    steps: int = 300
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source of images.
+
+    Attributes:
+        name: what ``open_images`` and the command line call it.
+        kind: ``"rendered"`` on demand; ``"carried"`` by an installed package; or ``"packed"`` into
+            ``$MEDLATENT_DATA/<name>`` by its script.
+        summary: a line for lists.
+        open: ``open(n, seed)``: of a rendered source n images, or its own number of them where n is None; of a carried
+            one, without arguments, all that there are. None for a packed source.
+        limits: what a model of these images cannot say, for its card.
+        licence: of models trained on it, as the cards of the data call it.
+        exact: whether the same pixels come on every machine. Rendered ones may differ by a rounding.
+        stand_in: see :class:`StandIn`.
+        classifier: see :class:`ClassifierSpec`.
+        options: what the packing script must be told beside ``--out``.
+    """
+
+    name: str
+    kind: str
+    summary: str
+    open: Callable[..., ImageSet] | None = None
+    limits: str = ""
+    licence: str = ""
+    exact: bool = True
+    stand_in: StandIn | None = None
+    classifier: ClassifierSpec | None = None
+    options: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or (self.kind == "packed") != (self.open is None):
+            raise ValueError(f"source {self.name}: kind {self.kind!r}; a packed source is not opened by a function")
+
+    @property
+    def folder(self) -> Path | None:
+        """Where a packed source lies, ``$MEDLATENT_DATA/<name>``; None where it does not."""
+        root = os.environ.get("MEDLATENT_DATA")
+        folder = Path(root) / self.name if root and self.kind == "packed" else None
+        return folder if folder is not None and folder.is_dir() else None
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether it can be opened here: false for a packed source that is not there."""
+        return self.kind != "packed" or self.folder is not None
+
+    def images(self, n: int | None, seed: int) -> ImageSet:
+        """The image set, or its first n images.
+
+        Raises:
+            DataError: it is not packed; the message says how to.
+        """
+        if self.kind == "rendered":
+            return self.open(n, seed)
+        if self.kind == "carried":
+            images = self.open()
+        elif self.folder is None:
+            options = f"{self.options} " if self.options else ""
+            raise DataError(
+                f"{self.name} is not packed: run `python data_scripts/{self.name}.py {options}--out FOLDER/{self.name}` "
+                "and set the environment variable MEDLATENT_DATA to FOLDER"
+            )
+        else:
+            images = ImageSet.load(self.folder)
+        return images if n is None else images.subset(range(min(n, len(images))))
+
+
+def find_source(name: str) -> Source | None:
+    """The source of that name, or None. Only the module that it would stand in is imported.
+
+    Raises:
+        DataError: the module needs a package that is not installed.
+    """
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        module = ".".join(parts[:length])
+        if module in _modules():
+            try:
+                described = getattr(importlib.import_module(f"{PACKAGE}.{module}"), "SOURCES", ())
+            except ModuleNotFoundError as error:
+                raise DataError(f'{name} needs the package {error.name}: pip install "medlatent[data]"') from None
+            return next((source for source in described if source.name == name), None)
+    return None
+
+
+def all_sources() -> list[Source]:
+    """Every source whose module can be imported here, rendered ones first, packed ones last."""
+    found = []
+    for module in _modules():
+        try:
+            found += getattr(importlib.import_module(f"{PACKAGE}.{module}"), "SOURCES", ())
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("medlatent"):
+                raise  # a fault of this package, not an extra that is not installed
+    return sorted(found, key=lambda source: (KINDS.index(source.kind), source.name))
+
+
+def _modules() -> list[str]:
+    package = importlib.import_module(PACKAGE)
+    return [
+        module.name.removeprefix(f"{PACKAGE}.")
+        for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}.")
+        if not module.name.rpartition(".")[2].startswith("_")
+    ]

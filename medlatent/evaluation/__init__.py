@@ -1,0 +1,146 @@
+"""What a model is judged by, in suites: each is a module of this package, and a model names its suites.
+
+A suite works in two steps, so that a number can be computed again without the network that it came from:
+
+- ``observe(model, images)`` looks at the model: an array for each thing seen, such as the code of every image;
+- ``numbers(observed, images)`` computes the numbers from these arrays and from the labels of the images.
+
+``TOLERANCES`` says by how much a number that jumps may differ when it is computed again on another machine. Suites that
+observe the same share the function ``observe``. A new suite is a new file: nothing lists them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import pkgutil
+from collections.abc import Mapping, Sequence
+from functools import cache
+from types import ModuleType
+
+import numpy as np
+
+from ..data import ImageSet
+from ..models import LatentModel
+from .classifiers import classifier_of, domain_classifier
+from .factors import factor_columns
+
+__all__ = [
+    "agrees",
+    "classifier_of",
+    "domain_classifier",
+    "evaluate",
+    "factor_columns",
+    "numbers_of",
+    "observe",
+    "suite",
+    "suite_names",
+]
+
+# Another number of threads or another instruction set moves a sum of 12 288 float32 values in its fifth digit.
+TOLERANCE = 1e-3
+
+
+def suite_names() -> list[str]:
+    """The names of all suites."""
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    return [name for name in names if hasattr(importlib.import_module(f".{name}", __name__), "numbers")]
+
+
+def suite(name: str) -> ModuleType:
+    """A suite by its name.
+
+    Raises:
+        ValueError: there is no such suite; the message lists those there are.
+    """
+    if name not in suite_names():
+        raise ValueError(f"unknown suite {name!r}: there are {', '.join(suite_names())}")
+    return importlib.import_module(f".{name}", __name__)
+
+
+def observe(
+    model: LatentModel, images: ImageSet, suites: Sequence[str] | None = None
+) -> dict[str, dict[str, np.ndarray]]:
+    """What the suites see of a model: of each module that observes, its arrays by name.
+
+    Args:
+        model: on any device, in any mode; it is left as it was.
+        images: pass the test split.
+        suites: by default those that the model names.
+
+    Raises:
+        ValueError: a suite is unknown, or the model names none.
+    """
+    return {
+        module.observe.__module__.rpartition(".")[2]: module.observe(model, images)
+        for module in {m.observe: m for m in _suites(model, suites)}.values()
+    }
+
+
+def numbers_of(
+    observed: Mapping[str, Mapping[str, np.ndarray]],
+    images: ImageSet,
+    suites: Sequence[str],
+) -> dict[str, float]:
+    """The numbers of suites from what was observed, as :func:`observe` returns it.
+
+    Raises:
+        ValueError: a suite is unknown, two suites give one name to two numbers, or what a suite needs was not observed.
+    """
+    values: dict[str, float] = {}
+    for name in suites:
+        module = suite(name)
+        source = module.observe.__module__.rpartition(".")[2]
+        if source not in observed:
+            raise ValueError(f"the suite {name} needs what {source} observes, which is not there")
+        found = module.numbers(observed[source], images)
+        if twice := [key for key in found if key in values]:
+            raise ValueError(f"the suite {name} computes {twice[0]!r}, which another suite computes, too")
+        values |= found
+    return values
+
+
+def evaluate(model: LatentModel, images: ImageSet, suites: Sequence[str] | None = None) -> dict[str, float]:
+    """The numbers that a model is judged by, of each of its suites: see their modules for what each number is.
+
+    All random numbers are drawn from fixed seeds.
+
+    Args:
+        model: on any device, in any mode; it is left as it was.
+        images: pass the test split.
+        suites: by default those that the model names.
+
+    Raises:
+        ValueError: a suite is unknown, or the model names none.
+    """
+    chosen = tuple(model.suites if suites is None else suites)
+    return numbers_of(observe(model, images, chosen), images, chosen)
+
+
+def _suites(model: LatentModel, suites: Sequence[str] | None) -> list[ModuleType]:
+    names = model.suites if suites is None else suites
+    if not names:
+        raise ValueError(f"{type(model).__name__} names no suite: set its attribute `suites`, or pass suites")
+    return [suite(name) for name in names]
+
+
+@cache
+def _tolerances() -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name in suite_names():
+        found |= getattr(suite(name), "TOLERANCES", {})
+    return found
+
+
+def agrees(recorded: float, now: float, name: str = "") -> bool:
+    """Whether a number computed again is the recorded one, up to rounding on another machine.
+
+    Args:
+        recorded: the number of the record.
+        now: the number computed again.
+        name: what its suite calls it. A number that rounding can make jump, such as ``mig`` or ``slant.c1``, may differ
+            by what its suite says of the name before its dot, any other one by a thousandth of its size.
+    """
+    if (tolerance := _tolerances().get(name.partition(".")[0])) is not None:
+        return abs(recorded - now) <= tolerance
+    return math.isclose(recorded, now, rel_tol=TOLERANCE, abs_tol=1e-9)

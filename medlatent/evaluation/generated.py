@@ -1,0 +1,67 @@
+"""Suite ``generated``: how the images that a model draws from its prior compare with real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.stats import entropy
+from torch import Tensor
+
+from ..data import ImageSet
+from ..metrics import generation
+from ..models import LatentModel, measured
+from .classifiers import classifier_of
+
+TOLERANCES: dict[str, float] = {}
+GENERATED = 2000  # images that a generator is measured by
+BATCH = 256  # images a pass
+
+
+def draw(model: LatentModel) -> tuple[Tensor, Tensor]:
+    """2 000 codes from the prior, always from the same random numbers, ``(2000, D)``; and their images, on the CPU."""
+    codes = model.sample_codes(GENERATED, torch.Generator().manual_seed(0))
+    with torch.inference_mode(), measured(model):
+        return codes.cpu(), torch.cat([model.decode(part).cpu() for part in codes.split(BATCH)])
+
+
+def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
+    """Draws 2 000 images from the prior.
+
+    Returns:
+        ``pixels``, ``(2000, C · 64)``: averaged to 8×8. Where the set has a domain classifier also its ``features``,
+        ``(2000, F)``, and ``probabilities``, ``(2000, K)``.
+    """
+    _, drawn = draw(model)
+    found = {"pixels": _averaged(drawn).numpy()}
+    if classifier := classifier_of(images):
+        found |= {"features": classifier.features(drawn), "probabilities": classifier.probabilities(drawn)}
+    return found
+
+
+def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, float]:
+    """Distances to the images of the set.
+
+    Returns:
+        ``frechet_pixels``: the squared Fréchet distance to the images of the set, of their pixels averaged to 8×8.
+        Where the set has a domain classifier: ``frechet``, the same distance of its features; ``inception_score``, one
+        split; ``classes``, the exponential of the entropy, in nats, of the mean probabilities: the number of classes
+        that are drawn, as if equally often; a mode that collapsed is missing from it.
+    """
+    starts = range(0, len(images), BATCH)
+    real = torch.cat([_averaged(images.batch(slice(start, start + BATCH))) for start in starts])
+    values = {"frechet_pixels": generation.frechet_distance(real, observed["pixels"]).score}
+    if "features" not in observed or (classifier := classifier_of(images)) is None:
+        return values
+    inception = generation.inception_score(observed["probabilities"])
+    values["frechet"] = generation.frechet_distance(classifier.features(images), observed["features"]).score
+    values["inception_score"] = inception.score
+    values["classes"] = float(np.exp(entropy(inception.marginal)))
+    return values
+
+
+def _averaged(images: Tensor) -> Tensor:
+    """The pixels averaged to 8×8, ``(N, C · 64)``."""
+    return F.adaptive_avg_pool2d(images, 8).flatten(1)

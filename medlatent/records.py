@@ -1,0 +1,457 @@
+"""Records: what a long run produced, with everything needed to run it again and to check it.
+
+A record is a JSON file ``results/<slug>/<name>.json``. Beside it lie its model card ``<name>.md``, and its weights
+``<name>.safetensors`` where a page shows the model, or else ``<name>.observed.safetensors``: what its numbers are
+computed from, such as the code of every test image, in 16 bits. All of them change together or not at all. The numbers
+can be computed again, which the tests do: a record written by hand fails, and so do exchanged weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .cards import model_card
+from .data import ImageSet, at_hand, find_source, open_images
+from .evaluation import agrees, numbers_of, observe
+from .files import (
+    check_name,
+    claim,
+    read_json,
+    read_tensors,
+    recover,
+    replacing_together,
+    save_tensors,
+    write_json,
+)
+from .models import LatentModel, load
+
+FORMAT = "medlatent.Record"
+VERSION = 2
+OBSERVED = "medlatent.observed"
+OBSERVED_VERSION = 1
+TEXT, NUMBER, WHOLE = (str,), (int, float), (int,)
+# What the parts of a record must hold. Others may be there, too.
+NESTED = {
+    "data": {"source": TEXT, "split": TEXT, "images": WHOLE, "fingerprint": TEXT, "name": TEXT, "licence": TEXT},
+    "run": {"steps": WHOLE, "batch_size": WHOLE, "seed": WHOLE, "commit": TEXT, "command": TEXT, "seconds": NUMBER},
+    "weights": {"file": TEXT, "sha256": TEXT, "bytes": WHOLE},
+    "observed": {"file": TEXT, "sha256": TEXT, "bytes": WHOLE},
+}
+ENTRY = {"source": TEXT, "seed": WHOLE, "split": TEXT, "images": WHOLE, "fingerprint": TEXT, "values": (dict,)}
+
+
+def results_folder() -> Path:
+    """The project's ``results`` folder: beside the package in a checkout, else in the working directory."""
+    beside = Path(__file__).resolve().parent.parent / "results"
+    return beside if beside.is_dir() else Path("results")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One recorded run.
+
+    Attributes:
+        slug: the chapter it belongs to.
+        name: of the run within the chapter.
+        model: the class name.
+        config: the constructor's arguments.
+        data: what it was trained on, and under which licence.
+        run: how: profile, steps, batch size, seed, precision, device, versions, commit, command, date, duration.
+        weights: ``file`` (beside the record), ``sha256``, ``bytes``, ``dtype`` (where it is not float32); empty where
+            the weights were not kept.
+        observed: ``file``, ``sha256``, ``bytes`` of what the numbers are computed from, where no weights are kept.
+        history: ``step`` and each term of the loss, averaged over windows of steps.
+        measures: what was measured along the way: a row for each step, ``step`` and numbers by name.
+        metrics: for each evaluation set, how it is opened and the numbers.
+    """
+
+    slug: str
+    name: str
+    model: str
+    config: dict
+    data: dict
+    run: dict
+    weights: dict
+    observed: dict
+    history: dict
+    measures: list
+    metrics: dict
+
+    @property
+    def called(self) -> str:
+        """``slug/name``."""
+        return f"{self.slug}/{self.name}"
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> Record:
+        """Reads a record, and checks everything that can be checked without its data.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is no record, one of another version, was changed since it was written, lacks a field, or
+                says that it belongs elsewhere; the message names file and field.
+        """
+        path = Path(path).resolve()
+        recover(path.parent)
+        fields = read_json(path, FORMAT, VERSION, {n: _type(k) for n, k in cls.__annotations__.items()}, checksum=True)
+        record = cls(**{name: fields[name] for name in cls.__annotations__})
+        for name, there in (("slug", path.parent.name), ("name", path.stem)):
+            if (said := getattr(record, name)) != there:
+                raise ValueError(f"{path}: the field {name!r} says {said!r}, but the file lies in {there!r}")
+        record._check(path)
+        return record
+
+    def _check(self, where: object) -> None:
+        """Refuses what does not fit together."""
+        for name in (self.slug, self.name):
+            check_name(name, f"{where}: slug and name")
+        for name, fields in NESTED.items():
+            part = getattr(self, name)
+            if part or name in ("data", "run"):
+                _check_fields(f"{where}: {name}", part, fields)
+        for part, ending in (("weights", ".safetensors"), ("observed", ".observed.safetensors")):
+            if (entry := getattr(self, part)) and entry["file"] != f"{self.name}{ending}":
+                raise ValueError(f"{where}: {part}.file must be {self.name}{ending}, not {entry['file']!r}")
+        if not self.weights and not self.observed:
+            raise ValueError(f"{where}: neither weights nor what was observed are named: no number could be checked")
+        steps = self.history.get("step")
+        if not isinstance(steps, list) or not steps or steps[-1] != self.run["steps"]:
+            raise ValueError(f"{where}: the history does not end at step {self.run['steps']}, which run.steps states")
+        for term, values in self.history.items():
+            if not isinstance(values, list) or len(values) != len(steps) or not all(map(_is_number, values)):
+                raise ValueError(f"{where}: history.{term} must be {len(steps)} finite numbers")
+        for row in self.measures:
+            if not isinstance(row, dict) or "step" not in row or not all(map(_is_number, row.values())):
+                raise ValueError(f"{where}: measures must be rows of finite numbers with a step, got {row!r}")
+        if not self.metrics:
+            raise ValueError(f"{where}: there are no metrics")
+        for key, entry in self.metrics.items():
+            _check_fields(f"{where}: metrics.{key}", entry, ENTRY)
+            if not entry["values"] or not all(map(_is_number, entry["values"].values())):
+                raise ValueError(f"{where}: metrics.{key}.values must be finite numbers by name")
+
+    def write(self, folder: str | os.PathLike, contents: Mapping[str, bytes] | None = None) -> Path:
+        """Writes ``<folder>/<slug>/<name>.json``, its model card, and what lies beside it: all together or nothing.
+
+        Args:
+            folder: the results folder.
+            contents: the bytes of the files that ``weights`` and ``observed`` name; what is not given must lie there
+                already. A file of the record that it no longer names vanishes.
+
+        Raises:
+            ValueError: the record does not fit together, or a file is not what it names by its SHA-256.
+            FileExistsError: another process is writing the same record.
+        """
+        self._check(self.called)
+        contents, place = dict(contents or {}), Path(folder) / self.slug
+        path = place / f"{self.name}.json"
+        place.mkdir(parents=True, exist_ok=True)
+        with claim(path):
+            recover(place)
+            named = {entry["file"]: entry["sha256"] for entry in (self.weights, self.observed) if entry}
+            for file, sha256 in named.items():
+                content = contents.get(file)
+                if content is None:
+                    content = (place / file).read_bytes() if (place / file).is_file() else b""
+                if hashlib.sha256(content).hexdigest() != sha256:
+                    raise ValueError(f"{place / file} is not what {self.called} names: its SHA-256 differs")
+            if strange := sorted(set(contents) - set(named)):
+                raise ValueError(f"{self.called} names no file {strange[0]!r}")
+            possible = (f"{self.name}.safetensors", f"{self.name}.observed.safetensors")
+            stale = [place / file for file in possible if file not in named and (place / file).exists()]
+            targets = [path, path.with_suffix(".md"), *(place / file for file in contents)]
+            with replacing_together(*targets, remove=stale) as (record, card, *files):
+                write_json(record, asdict(self), FORMAT, VERSION, checksum=True)
+                card.write_text(model_card(self), encoding="utf-8")
+                for file, content in zip(files, contents.values(), strict=True):
+                    file.write_bytes(content)
+        return path
+
+    def _file(self, part: str, folder: str | os.PathLike | None) -> Path:
+        """The file that ``weights`` or ``observed`` names, checked."""
+        entry = getattr(self, part)
+        path = Path(results_folder() if folder is None else folder) / self.slug / entry["file"]
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: the {part} of the record {self.called} are missing")
+        if path.stat().st_size != entry["bytes"] or _sha256(path) != entry["sha256"]:
+            raise ValueError(f"{path} is not what {self.called} was recorded with: its SHA-256 differs")
+        return path
+
+    def load_model(self, folder: str | os.PathLike | None = None) -> LatentModel:
+        """The trained model, in evaluation mode on the CPU.
+
+        Args:
+            folder: the results folder; by default the project's.
+
+        Raises:
+            FileNotFoundError: the weights are missing, or were not kept.
+            ValueError: the weights are not those that the record was made with, or not of the model that it names.
+        """
+        if not self.weights:
+            raise FileNotFoundError(
+                f"{self.called} was recorded without its weights, with what its numbers are computed from; "
+                f"made again with them: {self.run['command']}"
+            )
+        path = self._file("weights", folder)
+        model = load(path)
+        if (type(model).__name__, model.config) != (self.model, self.config):
+            raise ValueError(
+                f"{path} holds {type(model).__name__}({model.config}), the record {self.called} says "
+                f"{self.model}({self.config})"
+            )
+        return model
+
+    def load_observed(self, folder: str | os.PathLike | None = None) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+        """What was observed, in 16 bits: of each evaluation set, of each module that observes, arrays by name.
+
+        Raises:
+            FileNotFoundError: it was not kept, since the weights were, or is missing.
+            ValueError: it is not what the record was made with.
+        """
+        if not self.observed:
+            raise FileNotFoundError(f"{self.called} holds its weights, and not what was observed: use load_model")
+        return read_observed(self._file("observed", folder))
+
+    def compact(
+        self, folder: str | os.PathLike | None = None, keep_weights: bool = True
+    ) -> tuple[Record, dict[str, bytes]]:
+        """A smaller record: its weights rounded to 16 bits without what only training needs, or no weights at all.
+
+        Args:
+            folder: the results folder; by default the project's.
+            keep_weights: false puts what the numbers are computed from in the place of the weights.
+
+        Returns:
+            The record, and the contents of its files: pass both to :meth:`write`. Numbers that agree with those that
+            are recorded stay as they are.
+
+        Raises:
+            ValueError: an evaluation set is not at hand; a number would move by more than its tolerance; or what
+                :meth:`reevaluate` refuses.
+        """
+        if missing := [key for key, entry in self.metrics.items() if not at_hand(entry["source"])]:
+            raise ValueError(f"{self.called}: {missing[0]} is not packed here")
+        model = self.load_model(folder)
+        if keep_weights:
+            weights, content = save_weights(model, self.name)
+            smaller, contents = replace(self, weights=weights), {weights["file"]: content}
+        else:
+            found = {key: observe(model, open_entry(self.called, key, entry)) for key, entry in self.metrics.items()}
+            observed, content = save_observed(found, self.name)
+            smaller, contents = replace(self, weights={}, observed=observed), {observed["file"]: content}
+        with tempfile.TemporaryDirectory() as elsewhere:
+            smaller.write(elsewhere, contents)
+            for key, pairs in smaller.reevaluate(elsewhere).items():
+                for name, (was, now) in pairs.items():
+                    if not agrees(was, now, name):
+                        raise ValueError(f"{self.called}: {key} {name} would move from {was:.6g} to {now:.6g}")
+        return smaller, contents
+
+    def supplement(self, folder: str | os.PathLike | None = None) -> tuple[Record, list[str]]:
+        """The record with the numbers that its suites have learnt to compute since it was written.
+
+        Numbers that are there stay as they are.
+
+        Returns:
+            The record, and the names of what was added, ``set: number``; on sets that are not at hand nothing is.
+
+        Raises:
+            ValueError: a number that is there is no longer what is computed, or what :meth:`reevaluate` refuses.
+        """
+        metrics, added = {}, []
+        now = self._evaluate(folder)
+        for key, entry in self.metrics.items():
+            values, computed = entry["values"], now.get(key, {})
+            for name, was in values.items():
+                if name in computed and not agrees(was, computed[name], name):
+                    raise ValueError(f"{self.called}: {key} {name} was {was} and is {computed[name]} now")
+            added += [f"{key}: {name}" for name in computed if name not in values]
+            metrics[key] = entry | {"values": values | {n: v for n, v in computed.items() if n not in values}}
+        return replace(self, metrics=metrics), added
+
+    def reevaluate(self, folder: str | os.PathLike | None = None) -> dict[str, dict[str, tuple[float, float]]]:
+        """Computes every metric again, on the data that are at hand, and compares all else that the record states.
+
+        Returns:
+            For each evaluation set whose data are there, for each metric: the recorded number and the new one.
+
+        Raises:
+            ValueError: data at hand are damaged or not those that were recorded, in their number, their pixels or the
+                columns that the model used; or the recorded numbers are not those that the model's suites compute.
+        """
+        self._check_training_data()
+        pairs = {}
+        for key, now in self._evaluate(folder).items():
+            values = self.metrics[key]["values"]
+            if unknown := sorted(set(values) - set(now)):
+                raise ValueError(f"{self.called}: {key} holds {', '.join(unknown)}, which no suite computes")
+            if lacking := sorted(set(now) - set(values)):
+                raise ValueError(
+                    f"{self.called}: {key} lacks {', '.join(lacking)}; `python -m medlatent evaluate --add` adds what "
+                    "suites have learnt to compute since"
+                )
+            pairs[key] = {name: (was, now[name]) for name, was in values.items()}
+        return pairs
+
+    def _evaluate(self, folder: str | os.PathLike | None) -> dict[str, dict[str, float]]:
+        """All numbers of each evaluation set whose data are at hand."""
+        there = {key: entry for key, entry in self.metrics.items() if at_hand(entry["source"])}
+        suites = LatentModel.registry[self.model].suites
+        if self.weights:
+            model = self.load_model(folder)
+            seen = {key: observe(model, open_entry(self.called, key, entry)) for key, entry in there.items()}
+        else:
+            seen = self.load_observed(folder)
+            if missing := [key for key in there if key not in seen]:
+                raise ValueError(f"{self.called}: nothing was observed of {missing[0]}")
+        return {key: numbers_of(seen[key], open_entry(self.called, key, entry), suites) for key, entry in there.items()}
+
+    def _check_training_data(self) -> None:
+        data = self.data
+        source = find_source(data["source"])
+        if (source and not source.exact) or not at_hand(data["source"]):
+            return  # rendered anew, another processor may round a pixel otherwise
+        images = _opened(data["source"], data.get("n"), data.get("seed", 0), data["split"])
+        if len(images) != data["images"]:
+            raise ValueError(f"{self.called}: data.images says {data['images']}, there are {len(images)}")
+        if images.fingerprint != data["fingerprint"]:
+            raise ValueError(f"{self.called}: the training images here are not those of data.fingerprint")
+        columns = LatentModel.registry[self.model].columns
+        if data.get("columns", "") != (images.fingerprint_of(columns) if columns else ""):
+            raise ValueError(f"{self.called}: the columns {', '.join(columns)} here are not those that were recorded")
+        for field, now in (("name", images.card.name), ("licence", images.card.licence)):
+            if data[field] != now:
+                raise ValueError(f"{self.called}: data.{field} says {data[field]!r}, the card of the data {now!r}")
+
+
+def open_entry(called: str, key: str, entry: Mapping) -> ImageSet:
+    """The evaluation set that an entry of a record's ``metrics`` states.
+
+    Raises:
+        ValueError: what is at hand is not the set that was recorded.
+    """
+    images = _opened(entry["source"], entry["n"], entry["seed"], entry["split"])
+    if len(images) != entry["images"]:
+        raise ValueError(f"{called}: {key} was recorded with {entry['images']} images, here there are {len(images)}")
+    source = find_source(entry["source"])
+    if (source is None or source.exact) and images.fingerprint != entry["fingerprint"]:
+        raise ValueError(
+            f"{called}: {key} here is not the set that was recorded; pack it again with the settings that its card "
+            f"gives: {images.card.preprocessing}"
+        )
+    return images
+
+
+def state_entry(source: str, split: str = "test", n: int | None = None, seed: int = 0) -> tuple[dict, ImageSet]:
+    """What a record states of an evaluation set, without the numbers, and the set.
+
+    The fingerprint of rendered images is left out: another processor may round a pixel otherwise.
+    """
+    images, described = _opened(source, n, seed, split), find_source(source)
+    exact = described is None or described.exact
+    entry = {"source": source, "n": n, "seed": seed, "split": split, "images": len(images)}
+    return entry | {"fingerprint": images.fingerprint if exact else ""}, images
+
+
+@lru_cache(maxsize=4)
+def _opened(source: str, n: int | None, seed: int, split: str) -> ImageSet:
+    return open_images(source, n, seed).split(*split.split("+"))
+
+
+def save_weights(model: LatentModel, name: str) -> tuple[dict[str, object], bytes]:
+    """The weights that a reader needs, in 16 bits: the record's entry, and the file's content.
+
+    What everybody would download is a half or a quarter then: a network that only training needs is left out.
+    """
+    entry = {"dtype": "float16"} | ({"without": list(model.only_for_training)} if model.only_for_training else {})
+    with tempfile.TemporaryDirectory() as folder:
+        path = model.save(Path(folder) / f"{name}.safetensors", dtype=torch.float16, without=model.only_for_training)
+        return _entry(path) | entry, path.read_bytes()
+
+
+def save_observed(observed: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]], name: str) -> tuple[dict, bytes]:
+    """What was observed on each evaluation set, in 16 bits where they hold it: the record's entry, and the content."""
+    tensors = {
+        f"{key}|{module}|{array}": torch.from_numpy(_in_16_bits(np.ascontiguousarray(values)))
+        for key, modules in observed.items()
+        for module, arrays in modules.items()
+        for array, values in arrays.items()
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = save_tensors(
+            Path(folder) / f"{name}.observed.safetensors", tensors, OBSERVED, OBSERVED_VERSION, record=name
+        )
+        return _entry(path), path.read_bytes()
+
+
+def read_observed(path: str | os.PathLike) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """What :func:`save_observed` wrote.
+
+    Raises:
+        ValueError: the file is none; the message names it.
+    """
+    tensors, _ = read_tensors(path, OBSERVED, OBSERVED_VERSION, {"record": str})
+    found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    for name, tensor in tensors.items():
+        parts = name.split("|")
+        if len(parts) != 3:
+            raise ValueError(f"{path}: {name!r} is no array of an evaluation set and a suite")
+        key, module, array = parts
+        found.setdefault(key, {}).setdefault(module, {})[array] = tensor.numpy()
+    return found
+
+
+def _in_16_bits(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind != "f":
+        return values.astype(np.int16) if np.abs(values).max(initial=0) < 2**15 else values
+    with np.errstate(over="ignore"):
+        rounded = values.astype(np.float16)
+    return rounded if (np.isfinite(rounded) == np.isfinite(values)).all() else values.astype(np.float32)
+
+
+def _entry(path: Path) -> dict[str, object]:
+    return {"file": path.name, "sha256": _sha256(path), "bytes": path.stat().st_size}
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _type(annotation: str) -> type:
+    return {"str": str, "dict": dict, "list": list}[annotation]
+
+
+def _check_fields(where: str, part: object, fields: Mapping[str, Sequence[type]]) -> None:
+    if not isinstance(part, dict):
+        raise ValueError(f"{where} must be an object, got {part!r}")
+    for name, kinds in fields.items():
+        if not isinstance(part.get(name), tuple(kinds)) or isinstance(part[name], bool):
+            raise ValueError(f"{where}.{name} must be {' or '.join(k.__name__ for k in kinds)}, got {part.get(name)!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def find_record(slug: str, name: str) -> Record:
+    """The record ``results/<slug>/<name>.json``.
+
+    Raises:
+        FileNotFoundError: there is none; the message lists those there are.
+    """
+    path = results_folder() / slug / f"{name}.json"
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
+        raise FileNotFoundError(f"{path}: no such record; recorded for {slug}: {there}")
+    return Record.read(path)

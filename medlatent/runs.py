@@ -1,0 +1,265 @@
+"""Running a plan: what is missing is trained, evaluated and recorded; what is there is left alone."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from .data import find_source, open_images
+from .engines import Outcome, run_all
+from .evaluation import evaluate, numbers_of, observe
+from .files import check_name, check_writable
+from .models import LatentModel, load
+from .plans import Job, Plan
+from .provenance import code_digest, surroundings, thin_history
+from .records import Record, read_observed, save_observed, save_weights, state_entry
+from .training import choose_device, train
+
+MEASURED_ON = 500  # images of the validation split, or of the test split where there is none, along the way
+
+
+def build(system: str, settings: Mapping[str, object], seed: int) -> LatentModel:
+    """A model by name, its weights drawn from a seed.
+
+    Raises:
+        ValueError: there is no such model, or it has no such argument; the message lists those there are.
+    """
+    if system not in LatentModel.registry:
+        raise ValueError(f"unknown model {system!r}: choose one of {', '.join(LatentModel.registry)}")
+    torch.manual_seed(seed)
+    try:
+        return LatentModel.registry[system](**settings)
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(f"{system} cannot be built with {dict(settings)}: {error}") from None
+
+
+def perform(
+    job: Job,
+    report: Callable[[int], None] | None = None,
+    *,
+    checkpoints: str | Path = "_build/checkpoints",
+    device: str = "auto",
+    progress: bool = False,
+    command: str | None = None,
+) -> tuple[Record, dict[str, bytes]]:
+    """Trains, evaluates and records one job, without writing the record.
+
+    Interrupted, it leaves a checkpoint, from which the same call goes on.
+
+    Args:
+        job: of a plan.
+        report: called with the number of steps done.
+        checkpoints: the folder of unfinished runs.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, …
+        progress: show the bar of the training.
+        command: what the record says made it; by default the job's own.
+
+    Returns:
+        The record, and the contents of the files beside it: for :meth:`medlatent.records.Record.write`.
+
+    Raises:
+        ValueError: the job cannot be run as it is described; found before the first step, but for a loss that becomes
+            infinite (``FloatingPointError``).
+    """
+    check_name(job.name, "the name of the record")
+    check_name(job.slug, "the name of the chapter")
+    where = choose_device(device)
+    checkpoint = Path(checkpoints) / job.slug / f"{job.name}.checkpoint"
+    check_writable(checkpoint)
+    images = open_images(job.source, job.n, job.data_seed)
+    training = images.split(*job.split.split("+"))
+    # What the run is judged on must be there before hours are spent on it.
+    sets = {f"{job.source}/test": state_entry(job.source, "test", job.n, job.data_seed)}
+    described = find_source(job.source)
+    if described and (other := described.stand_in):
+        sets[f"{other.source}/test"] = state_entry(other.source, "test", other.n, other.seed)
+    _, channels, size, _ = images.images.shape
+    torch.set_num_threads(job.threads)
+    model = build(job.system, {"channels": channels, "size": size} | job.settings, job.seed)
+    aside = "validation" if job.split == "train" and "validation" in set(images.table["split"]) else "test"
+    looked_at = images.split(aside)
+    looked_at = looked_at.subset(range(min(MEASURED_ON, len(looked_at))))
+    history = train(
+        model,
+        training,
+        job.steps,
+        batch_size=job.batch_size,
+        seed=job.seed,
+        device=device,
+        precision=job.precision,
+        progress=progress,
+        checkpoint=checkpoint,
+        measure=lambda trained: evaluate(trained, looked_at),
+        measure_at=job.measure_at,
+        report=report,
+    )
+
+    # Numbers are computed as the check of the record will: from what is kept, on the CPU, in 32 bits.
+    observed: dict = {}
+    with tempfile.TemporaryDirectory() as folder:
+        weights, content = save_weights(model, job.name)
+        (path := Path(folder) / weights["file"]).write_bytes(content)
+        kept = load(path)
+        seen = {key: observe(kept, test) for key, (_, test) in sets.items()}
+        if job.keep == "observed":
+            weights, (observed, content) = {}, save_observed(seen, job.name)
+            (path := Path(folder) / observed["file"]).write_bytes(content)
+            seen = read_observed(path)
+    metrics = {key: entry | {"values": numbers_of(seen[key], test, kept.suites)} for key, (entry, test) in sets.items()}
+    record = Record(
+        slug=job.slug,
+        name=job.name,
+        model=job.system,
+        config=kept.config,
+        data={
+            "source": job.source,
+            "n": job.n,
+            "seed": job.data_seed,
+            "split": job.split,
+            "images": len(training),
+            "fingerprint": training.fingerprint,
+            "columns": training.fingerprint_of(model.columns) if model.columns else "",
+            "name": training.card.name,
+            "licence": training.card.licence,
+            "citation": training.card.citation,
+        },
+        run={
+            "profile": job.profile,
+            "steps": job.steps,
+            "batch_size": job.batch_size,
+            "seed": job.seed,
+            "precision": history.precision,
+            **surroundings(where),
+            "code": code_digest(type(model)),
+            "command": command or job.command(),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seconds": round(history.seconds, 1),
+            "steps_per_second": round(job.steps / history.seconds, 2),
+            "measured_on": f"{len(looked_at)} images of the {aside} split",
+        },
+        weights=weights,
+        observed=observed,
+        history=thin_history(history.terms, history.values),
+        measures=list(history.measures),
+        metrics=metrics,
+    )
+    file = (weights or observed)["file"]
+    return record, {file: content}
+
+
+def standing(job: Job, folder: str | Path, checkpoints: str | Path) -> tuple[str, str]:
+    """Where a job stands: ``"missing"``, ``"unfinished"``, ``"recorded"`` or ``"different"``, and a remark in words.
+
+    A record is different where it does not say what the plan says; or it cannot be read. Of one that is recorded the
+    remark says whether the code that trained it has changed since, so that it would not come out the same again.
+    """
+    path = Path(folder) / job.slug / f"{job.name}.json"
+    if not path.is_file():
+        checkpoint = Path(checkpoints) / job.slug / f"{job.name}.checkpoint"
+        return ("unfinished", f"goes on from {checkpoint}") if checkpoint.is_file() else ("missing", "")
+    try:
+        record = Record.read(path)
+    except ValueError as error:
+        return "different", str(error)
+    said = {
+        "model": (record.model, job.system),
+        "source": (record.data["source"], job.source),
+        "images": (record.data.get("n"), job.n),
+        "data seed": (record.data.get("seed", 0), job.data_seed),
+        "split": (record.data["split"], job.split),
+        "seed": (record.run["seed"], job.seed),
+        "steps": (record.run["steps"], job.steps),
+        "batch size": (record.run["batch_size"], job.batch_size),
+        **{f"argument {name}": (record.config.get(name), value) for name, value in job.settings.items()},
+    }
+    if wrong := [f"{name} {was!r}, the plan says {now!r}" for name, (was, now) in said.items() if was != now]:
+        return "different", f"recorded with {'; '.join(wrong)}"
+    if job.keep == "weights" and not record.weights:
+        return "different", "recorded without its weights, which the plan keeps"
+    code = record.run.get("code")
+    if code is None:
+        return "recorded", f"at commit {record.run['commit'][:12]}, by code that is not stated"
+    same = code == code_digest(LatentModel.registry[job.system])
+    return "recorded", "" if same else "the code that trained it has changed since"
+
+
+def run_plan(
+    path: str | Path,
+    *,
+    profile: str | None = None,
+    only: Iterable[str] = (),
+    folder: str | Path,
+    checkpoints: str | Path = "_build/checkpoints",
+    engine: str | None = None,
+    workers: int = 1,
+    device: str = "auto",
+    dry_run: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> list[Outcome]:
+    """Makes the records of a plan that are missing; prints where each job stands.
+
+    Records are written here, one by one, as runs end; runs elsewhere send theirs back. Interrupted, it says what is
+    done; started again, it goes on.
+
+    Args:
+        path: of the plan.
+        profile: ``ci``, ``laptop`` or ``paper``; by default all of the plan's.
+        only: patterns of names.
+        folder: the results folder.
+        checkpoints: the folder of unfinished runs; relative to the working directory of whoever runs the job.
+        engine: None, or ``"dask:ADDRESS"``; see :func:`medlatent.engines.run_all`.
+        workers: processes on this machine.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, …
+        dry_run: only say where each job stands.
+        overwrite: make those anew that are recorded differently than the plan says. The others are never made anew.
+        progress: show the bar.
+
+    Returns:
+        The outcome of each job that was run.
+
+    Raises:
+        ValueError: the plan is wrong, or its jobs cannot be run as it says; or a record is there that says something
+            else than the plan, and ``overwrite`` is false. Nothing is run then.
+    """
+    folder = Path(folder)
+    jobs = Plan.read(path).jobs(profile, only)
+    stand = {job.name: standing(job, folder, checkpoints) for job in jobs}
+    width = max(len(name) for name in stand)
+    for name, (state, remark) in stand.items():
+        print(
+            f"{name:<{width}}  {state:<10}{f'  {remark}' if remark else ''}", file=sys.stdout if dry_run else sys.stderr
+        )
+    if dry_run:
+        return []
+    different = [name for name, (state, _) in stand.items() if state == "different"]
+    if different and not overwrite:
+        raise ValueError(
+            f"{different[0]}: {stand[different[0]][1]}. Change the plan or the name, leave it out with --only, or make "
+            "it anew with --overwrite"
+        )
+    todo = [job for job in jobs if stand[job.name][0] != "recorded"]
+    for job in todo:
+        check_writable(folder / job.slug / f"{job.name}.json")
+
+    def write(job: Job, made: tuple[Record, dict[str, bytes]]) -> None:
+        record, contents = made
+        record.write(folder, contents)
+        (Path(checkpoints) / job.slug / f"{job.name}.checkpoint").unlink(missing_ok=True)
+
+    function = partial(perform, checkpoints=Path(checkpoints), device=device)
+    return run_all(
+        todo,
+        function,
+        engine=engine,
+        workers=workers,
+        done=write,
+        cost=lambda job: job.steps * job.batch_size,
+        progress=progress,
+    )
