@@ -1,7 +1,5 @@
 """Fréchet distance, inception score and conditional accuracy against closed forms, and the classifier they rest on."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,11 +147,8 @@ def test_inception_score_is_bounded_and_invariant(seed, k):
     assert inception_score(np.tile(p, (3, 1))[:, random.permutation(k)]).score == pytest.approx(value)
 
 
-def test_reference_values(root):
-    folder = root.parent / "shared/reference"
-    if not (folder / "images.json").is_file():
-        pytest.skip(f"no reference values: {folder} is absent")
-    arrays, values = np.load(folder / "images.npz"), json.loads((folder / "images.json").read_text())
+def test_reference_values(reference):
+    arrays, values = reference("images")
     score = frechet_distance(arrays["f1"], arrays["f2"]).score
     assert score == pytest.approx(values["torch_fidelity_fid_features"], rel=1e-9)
     assert score == pytest.approx(values["torchmetrics_fid_features"], rel=1e-9)
