@@ -13,7 +13,7 @@ from functools import cache
 import torch
 
 from .data import ImageSet, open_images
-from .metrics.generation import DomainClassifier, train_domain_classifier
+from .nets import DomainClassifier, train_domain_classifier
 
 DIGITS = (1, 28, 28)
 STEPS = 300
@@ -21,7 +21,7 @@ STEPS = 300
 
 @cache
 def digit_judge() -> DomainClassifier:
-    """A classifier of the ten digits: a :class:`~medlatent.metrics.generation.DomainClassifier`, 128 features.
+    """A classifier of the ten digits: a :class:`~medlatent.nets.DomainClassifier`, 128 features.
 
     It is trained on the training split of ``open_images("mnist.digits")``, 4 016 images, and recognises 96 % of the
     test split, 488 images that it never saw. None of the 5 000 lies in MNIST's official test set. Trained once in a
