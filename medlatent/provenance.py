@@ -55,7 +55,7 @@ def commit() -> str:
 
 
 def code_digest(model: type) -> str:
-    """SHA-256 of the code that a training of this model runs through: the model's module, the loop, and all they import.
+    """SHA-256 of the code that a training of this model runs through: its module, the loop, and all that they import.
 
     Comments and docstrings do not count, nor does layout: the digest changes when the code does.
     """

@@ -974,7 +974,7 @@ explore.show(
 # $$ (eq-measuring-11)
 #
 # It is LPIPS only with the networks of that paper, trained on ImageNet, and with weights fitted to the judgements of people.
-# {py:func}`perceptual_backbone <medlatent.metrics.perceptual_backbone>` loads them where their packages are installed. This
+# {py:func}`perceptual_backbone <medlatent.nets.perceptual_backbone>` loads them where their packages are installed. This
 # page does without. {py:func}`lpips_like <medlatent.metrics.lpips_like>` takes any network, so we give it two and name them:
 # the *encoder of the recorded phantom VAE*, its four convolutional layers, and *the same network untrained*. All weights $w_l$ are 1.
 

@@ -1,7 +1,9 @@
 """Fixtures that several folders of tests share."""
 
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,20 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def root() -> Path:
     """The folder of the repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def reference(root) -> Callable[[str], tuple[dict, dict]]:
+    """From a name in ``tests/reference`` to its arrays and what public implementations compute from them."""
+
+    def read(name: str) -> tuple[dict, dict]:
+        import numpy as np  # only after the number of threads is set
+
+        folder = root / "tests/reference"
+        with np.load(folder / f"{name}.npz") as arrays:
+            return dict(arrays), json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+    return read
 
 
 @pytest.fixture(scope="session")

@@ -103,10 +103,10 @@ class Source:
         if self.kind == "carried":
             images = self.open()
         elif self.folder is None:
-            options = f"{self.options} " if self.options else ""
+            command = " ".join(filter(None, [f"python data_scripts/{self.name}.py", self.options]))
             raise DataError(
-                f"{self.name} is not packed: run `python data_scripts/{self.name}.py {options}--out FOLDER/{self.name}` "
-                "and set the environment variable MEDLATENT_DATA to FOLDER"
+                f"{self.name} is not packed: run `{command} --out FOLDER/{self.name}` and set the environment variable "
+                "MEDLATENT_DATA to FOLDER"
             )
         else:
             images = ImageSet.load(self.folder)
@@ -124,7 +124,7 @@ def find_source(name: str) -> Source | None:
         module = ".".join(parts[:length])
         if module in _modules():
             try:
-                described = getattr(importlib.import_module(f"{PACKAGE}.{module}"), "SOURCES", ())
+                described = getattr(importlib.import_module(f".{module}", PACKAGE), "SOURCES", ())
             except ModuleNotFoundError as error:
                 raise DataError(f'{name} needs the package {error.name}: pip install "medlatent[data]"') from None
             return next((source for source in described if source.name == name), None)
@@ -136,7 +136,7 @@ def all_sources() -> list[Source]:
     found = []
     for module in _modules():
         try:
-            found += getattr(importlib.import_module(f"{PACKAGE}.{module}"), "SOURCES", ())
+            found += getattr(importlib.import_module(f".{module}", PACKAGE), "SOURCES", ())
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("medlatent"):
                 raise  # a fault of this package, not an extra that is not installed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def to_numpy(values) -> np.ndarray:
@@ -61,6 +61,6 @@ def confusion(truth: np.ndarray, seen: np.ndarray, classes: int) -> np.ndarray:
 
 def in_evaluation(name: str, function: Callable) -> None:
     """Refuses a network, or a method of one, that is in training mode: dropout and batch norm would change numbers."""
-    owner = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
-    if isinstance(owner, nn.Module) and owner.training:
+    owner = getattr(function, "__self__", function)
+    if getattr(owner, "training", False) is True:
         raise ValueError(f"{name}: {type(owner).__name__} is in training mode; call its eval() first")

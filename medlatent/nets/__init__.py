@@ -1,7 +1,9 @@
-"""Networks as the papers draw them."""
+"""Networks as the papers draw them; also the classifiers and perceptual backbones that metrics and losses take."""
 
+from .classifier import DomainClassifier, train_domain_classifier
 from .conv import ConvDecoder, ConvEncoder, count_parameters
 from .gan import CodeReader, DCGANDiscriminator, DCGANGenerator, Discriminator, InfoGANDiscriminator, InfoGANGenerator
+from .perceptual import PerceptualBackbone, perceptual_backbone
 from .residual import Bottleneck, ResidualDecoder, ResidualEncoder
 
 __all__ = [
@@ -12,9 +14,13 @@ __all__ = [
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Discriminator",
+    "DomainClassifier",
     "InfoGANDiscriminator",
     "InfoGANGenerator",
+    "PerceptualBackbone",
     "ResidualDecoder",
     "ResidualEncoder",
     "count_parameters",
+    "perceptual_backbone",
+    "train_domain_classifier",
 ]

@@ -1,7 +1,6 @@
 """HSIC against double loops, permutations, exact independence, and the mistakes that are made with it."""
 
 import itertools
-import json
 import math
 
 import numpy as np
@@ -153,16 +152,13 @@ def test_the_gradient_is_finite_where_two_images_are_equal():
 
 
 @pytest.mark.parametrize("sigma", ["median", 1, 2, 5, 10])
-def test_the_values_of_the_hsic_bottleneck(root, sigma):
+def test_the_values_of_the_hsic_bottleneck(reference, sigma):
     """As its own code computes them on one batch of images and codes.
 
     In float32, as there: rounding moves the plain and the normalised form by up to 3e-4 of their size, the normalised
     operators, which all but invert singular matrices, by up to 4e-3.
     """
-    folder = root.parent / "shared" / "reference"
-    if not (folder / "losses.npz").is_file():
-        pytest.skip("the reference values do not lie beside this checkout")
-    arrays, values = np.load(folder / "losses.npz"), json.loads((folder / "losses.json").read_text())
+    arrays, values = reference("losses")
     kernels = []
     for name, key in (("img", "img"), ("codes12", "codes")):
         x = torch.from_numpy(arrays[name])

@@ -1,9 +1,5 @@
 """PSNR, SSIM and perceptual distance against other implementations and by hand."""
 
-import json
-import sys
-from types import ModuleType, SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +10,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
 from medlatent.metrics import psnr
-from medlatent.metrics.images import lpips_like, perceptual_backbone, ssim
+from medlatent.metrics.images import lpips_like, ssim
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.random((5, 3, 8, 8))
@@ -157,16 +153,8 @@ def test_ssim_is_symmetric_bounded_and_knows_no_unit(seed, window, scale):
     assert ssim(a[..., ::-1], b[..., ::-1], window=window).score == pytest.approx(value)
 
 
-@pytest.fixture(scope="module")
-def reference(root):
-    folder = root.parent / "shared/reference"
-    if not (folder / "images.json").is_file():
-        pytest.skip(f"no reference values: {folder} is absent")
-    return np.load(folder / "images.npz"), json.loads((folder / "images.json").read_text())
-
-
 def test_reference_values(reference):
-    arrays, values = reference
+    arrays, values = reference("images")
     a, b = arrays["a"], arrays["b"]
     # Those implementations computed SSIM in float32: seven digits are what they have.
     assert ssim(a, b).score == pytest.approx(values["torchmetrics_ssim_gauss11_range1"], rel=3e-6)
@@ -255,65 +243,8 @@ def test_a_network_in_training_mode_is_refused():
         (lambda: lpips_like(IMAGES, IMAGES, two_layers, [[1.0]]), "weights: expected"),
         (lambda: lpips_like(IMAGES, IMAGES, lambda x: [x], [[1, -1, 1]]), "weights: a weight is negative"),
         (lambda: lpips_like(IMAGES, IMAGES, two_layers, batch_size=0), "batch_size"),
-        (lambda: perceptual_backbone("vgg"), "no backbone"),
     ],
 )
 def test_perceptual_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-class PublicForm(nn.Module):
-    """An LPIPS module as the public packages build it: a trunk, a scaling of its input, one head a layer."""
-
-    def __init__(self, net="alex", variant="", verbose=True):
-        super().__init__()
-        torch.manual_seed(0)
-        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3, stride=2)
-        heads = [nn.Conv2d(width, 1, 1, bias=False) for width in (4, 5)]
-        self.lins = [SimpleNamespace(model=nn.Sequential(nn.Dropout(), head)) for head in heads]
-        for head in heads:
-            head.weight.data.abs_()
-
-    def scaling_layer(self, images):
-        return (images + 0.1) / 0.5
-
-    def net(self, images):
-        first = self.first(images).relu()
-        return [first, self.second(first)]
-
-    def forward(self, a, b):
-        total = 0
-        for x, y, head in zip(self.net(self.scaling_layer(a)), self.net(self.scaling_layer(b)), self.lins, strict=True):
-            x, y = (v / (v.square().sum(1, keepdim=True).sqrt() + 1e-10) for v in (x, y))
-            total = total + head.model[-1]((x - y) ** 2).mean((1, 2, 3))
-        return total
-
-
-@pytest.mark.parametrize(
-    ("kind", "module", "name"),
-    [("lpips", "lpips", "LPIPS 0.1 (alex)"), ("st_lpips", "stlpips_pytorch.stlpips", "ST-LPIPS (alex)")],
-)
-def test_backbones_of_packages_give_the_packages_distance(monkeypatch, kind, module, name):
-    fake = ModuleType(module)
-    fake.LPIPS = PublicForm
-    monkeypatch.setitem(sys.modules, module.split(".")[0], ModuleType(module.split(".")[0]))
-    monkeypatch.setitem(sys.modules, module, fake)
-    backbone = perceptual_backbone(kind)
-    a, b = torch.tensor(IMAGES).float(), torch.tensor(NOISY).float().clamp(0, 1)
-    with torch.no_grad():
-        colour = PublicForm()(2 * a - 1, 2 * b - 1)
-        grey = [PublicForm()(*(2 * x[:, [c, c, c]] - 1 for x in (a, b))) for c in (0, 1)]
-    result = lpips_like(a, b, backbone)
-    np.testing.assert_allclose(result.per_image, colour, rtol=1e-5)
-    assert result.backbone == name
-    # Two channels, such as two phases of a heart: each a grey image, and the mean over both.
-    np.testing.assert_allclose(lpips_like(a[:, :2], b[:, :2], backbone).per_image, torch.stack(grey).mean(0), rtol=1e-5)
-
-
-@pytest.mark.parametrize("kind", ["lpips", "st_lpips"])
-def test_a_missing_package_is_named(monkeypatch, kind):
-    for module in ("lpips", "stlpips_pytorch", "stlpips_pytorch.stlpips"):
-        monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=r"install .*torchvision"):
-        perceptual_backbone(kind)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from medlatent.metrics.strokes import slant, thickness
@@ -24,10 +24,14 @@ def ring(width: float, radius: float = 8) -> np.ndarray:
 
 @settings(max_examples=20, deadline=None)
 @given(st.floats(-0.8, 0.8), st.floats(-2, 2), st.floats(1.5, 5))
+@example(1 / 16, 0.0, 1.5)
+@example(0.04, 0.5, 4.5)
 def test_the_slant_of_a_sheared_bar(shear, shift, width):
     # A parallelogram: the bar's own moments are those of an upright one, so that the shear is all there is.
     bar = render(lambda x, y: (np.abs(x - shift - shear * y) < width / 2) & (np.abs(y) < 8))
-    assert slant(bar)[0] == pytest.approx(np.degrees(np.arctan(shear)), abs=0.3)
+    # A pixel does not say where in it the ink lies: while the edges of a nearly upright bar stay within their columns,
+    # it seems to lean too little, or too much.
+    assert slant(bar)[0] == pytest.approx(np.degrees(np.arctan(shear)), abs=1.4 / width)
     assert slant(0.3 * bar)[0] == pytest.approx(slant(bar)[0])  # faint ink leans as much
     assert slant(bar[:, :, :, ::-1])[0] == pytest.approx(-slant(bar)[0], abs=1e-9)
     assert slant(bar[:, :, ::-1])[0] == pytest.approx(-slant(bar)[0], abs=1e-9)

@@ -1,0 +1,95 @@
+"""What several of the metrics ask of codes and factors, and do with them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._checks import finite
+
+
+def _table(name: str, values, shape: str) -> np.ndarray:
+    values = finite(name, values, shape)
+    with np.errstate(over="ignore"):
+        if (j := np.flatnonzero(~np.isfinite(np.ptp(values, axis=0)))).size:
+            raise ValueError(f"{name}[:, {j[0]}] spans more than float64 holds; rescale it")
+    return values
+
+
+def _checked(
+    codes, factors, name: str = "factors", varied: bool = False, least_dimensions: int = 1, least_factors: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    codes, factors = _table("codes", codes, "(N, D)"), _table(name, factors, "(N, K)")
+    if len(codes) != len(factors):
+        raise ValueError(f"codes and {name} must have the same number of rows, got {len(codes)} and {len(factors)}")
+    if codes.shape[1] < least_dimensions:
+        raise ValueError(f"codes: dimensions are compared, at least {least_dimensions} are needed, got 1")
+    if factors.shape[1] < least_factors:
+        raise ValueError(f"{name}: factors are compared, at least {least_factors} are needed, got 1")
+    if varied and (k := np.flatnonzero(np.ptp(factors, axis=0) == 0)).size:
+        raise ValueError(f"{name}[:, {k[0]}] is constant: there is nothing to know about it, leave it out")
+    return codes, factors
+
+
+def _is_categorical(factor: np.ndarray, bins: int = 20) -> bool:
+    return bool((factor == np.round(factor)).all()) or len(np.unique(factor)) <= bins
+
+
+def _binned(columns: np.ndarray, bins: int) -> np.ndarray:
+    """The bin of each value, 0 to bins - 1: equal widths from the least to the largest, the upper edge in the last."""
+    if bins < 2:
+        raise ValueError(f"bins must be at least 2, got {bins}")
+    if len(columns) < bins:
+        raise ValueError(f"bins: {len(columns)} rows cannot fill {bins} bins; give more rows or fewer bins")
+    edges = np.linspace(columns.min(0), columns.max(0), bins + 1)[1:-1]
+    return np.stack([np.searchsorted(*pair, side="right") for pair in zip(edges.T, columns.T, strict=True)], 1)
+
+
+def _labels(factors: np.ndarray, bins: int) -> list[np.ndarray]:
+    """Each factor's categories, numbered from 0."""
+    labels = []
+    for factor in factors.T:
+        low, whole = factor.min(), bool((factor == np.round(factor)).all())
+        if whole and factor.max() - low < len(factor):
+            label = (factor - low).astype(np.int64)  # numbers between may be missing: no count, no harm
+        elif whole or _is_categorical(factor, bins):
+            label = np.unique(factor, return_inverse=True)[1]
+        else:
+            label = _binned(factor[:, None], bins)[:, 0]
+        labels.append(label)
+    return labels
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson's, of each column of a with each of b; 0 where one is constant."""
+    unit = []
+    for columns in (a, b):
+        # A mean is rounded: what it leaves of a constant is not a deviation.
+        centred = np.where(np.ptp(columns, axis=0) == 0, 0.0, columns - columns.mean(0))
+        largest = np.abs(centred).max(0)
+        centred = centred / np.where(largest > 0, largest, 1.0)  # so that squares neither overflow nor vanish
+        norm = np.sqrt(np.square(centred).sum(0))
+        unit.append(centred / np.where(norm > 0, norm, 1.0))
+    return np.clip(unit[0].T @ unit[1], -1.0, 1.0)
+
+
+def _gap(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each column, the row of the largest entry, and by how much it exceeds the second largest."""
+    second, first = np.sort(matrix, axis=0)[-2:]
+    return matrix.argmax(0), first - second
+
+
+def _split(factors: np.ndarray, train_fraction: float, shuffle: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Training rows and test rows."""
+    if not 0 < train_fraction < 1:
+        raise ValueError(f"train_fraction must be between 0 and 1, got {train_fraction}")
+    rows = np.random.default_rng(seed).permutation(len(factors)) if shuffle else np.arange(len(factors))
+    train, test = np.split(rows, [int(train_fraction * len(factors) + 1e-9)])  # 2/3 of 3 rows is 2, rounding apart
+    if not len(train) or not len(test):
+        raise ValueError(
+            f"train_fraction {train_fraction} of {len(factors)} rows leaves none to train on or to test on"
+        )
+    if (k := np.flatnonzero(np.ptp(factors[train], axis=0) == 0)).size:
+        raise ValueError(
+            f"factors[:, {k[0]}] is constant in the {len(train)} training rows; shuffle=True mixes sorted rows"
+        )
+    return train, test
