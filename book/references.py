@@ -9,14 +9,13 @@ Writes ``tests/notebooks/metrics/NN_slug.json`` from the metrics of the built bo
 
 import json
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import nbformat
 from common import BuildError, write
-from execute import clean, environment, failure
+from execute import run
 from generate import toc_chapters
 from pair import derive
 
@@ -56,15 +55,7 @@ def store_reference(root: Path, doc: str, target: Path) -> None:
     if not any(map(is_checked, notebook.cells)):
         return
     with tempfile.TemporaryDirectory() as folder:
-        plain, executed = Path(folder) / "in.ipynb", Path(folder) / "out.ipynb"
-        write(plain, nbformat.writes(notebook))
-        command = [sys.executable, "-m", "papermill", plain, executed, "--cwd", root, "-k", "python3"]
-        run = subprocess.run(
-            [*command, "--no-progress-bar"], env=environment(root), capture_output=True, text=True, check=False
-        )
-        if run.returncode:
-            raise BuildError(failure(doc, executed, run.stderr))
-        result = clean(nbformat.read(executed, as_version=4))
+        result = run(root, doc, nbformat.writes(notebook), Path(folder))
     for old, new in zip(notebook.cells, result.cells, strict=True):
         new.metadata, new.id = old.metadata, old.id
         if is_checked(new):

@@ -82,6 +82,30 @@ def test_a_failing_cell_fails_the_build_and_leaves_no_page(small_book):
     assert not list((small_book.root / "_build/executed").rglob("*.ipynb"))
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import sys\nsys.exit()", "a cell calls for an exit"),
+        ("raise SystemExit(0)", "a cell calls for an exit"),
+        ("exit()", "a cell calls for an exit"),
+        ("import os\nos._exit(0)", "a cell did not run to its end"),
+    ],
+)
+def test_a_notebook_that_stops_before_its_end_fails_the_build(small_book, code, message):
+    small_book.change("# %%\ndisplay(", f"# %%\n{code}\n\n# %%\ndisplay(")
+    run = small_book.build("--only", "small")
+    assert run.returncode != 0
+    assert f"notebooks/01_small: {message}" in run.stderr
+    assert code in run.stderr
+    assert not list((small_book.root / "_build/executed").rglob("*.ipynb"))
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(0)", "quit", "get_ipython().ask_exit()"])
+def test_an_exit_in_the_last_cell_fails_too(small_book, code):
+    small_book.write("notebooks/01_small.py", f"{small_book.notebook.read_text()}\n# %%\n{code}\n")
+    assert small_book.build("--only", "small").returncode != 0
+
+
 def test_an_unknown_profile_fails(small_book):
     run = small_book.build("--profile", "fast")
     assert run.returncode != 0
