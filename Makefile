@@ -4,6 +4,7 @@ PYTHON ?= python3
 PROFILE ?= ci
 JOBS ?= 2
 PORT ?= 8000
+COURSE ?= assignments
 
 # One thread a process: notebooks and tests run side by side, and more threads would be several times slower.
 export OMP_NUM_THREADS := 1
@@ -38,8 +39,8 @@ serve: book ## show the book at http://127.0.0.1:8000
 student: $(INSTALLED) ## collect the student's edition of the exercises: _build/student
 	$(BIN)/python book/exercises.py student
 
-assignments: $(INSTALLED) ## write an nbgrader course with solutions: _build/assignments
-	$(BIN)/python book/exercises.py assignments
+assignments: $(INSTALLED) ## write an nbgrader course with solutions: assignments, or COURSE=FOLDER
+	$(BIN)/python book/exercises.py assignments --course "$(COURSE)"
 
 pair: $(INSTALLED) ## derive the .ipynb from the .py, and every public address from _config.yml
 	$(BIN)/python book/address.py
@@ -51,8 +52,12 @@ kernel: $(INSTALLED) ## assemble the explorer's kernel: medlatent/explore/web/ke
 references: book ## store today's metrics and outputs as what later builds are compared with
 	$(BIN)/python book/references.py
 
-clean: ## remove what was built; the environments stay
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+clean: ## remove what was built; the environments and a course with its grades stay
+	@if [ -e _build/assignments ]; then \
+	  echo "_build/assignments stays: it is a course of nbgrader. Move it out with: mv _build/assignments $(COURSE)"; \
+	fi
+	if [ -d _build ]; then find _build -mindepth 1 -maxdepth 1 ! -name assignments -exec rm -rf {} +; fi
+	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 .PHONY: lint environment

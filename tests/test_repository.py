@@ -90,6 +90,26 @@ def test_make_lists_its_targets():
         assert re.search(rf"^make {target}\s+\S", run.stdout, re.M), target
 
 
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_clean_removes_what_was_built_and_nothing_that_a_person_made(tmp_path):
+    for name in ("Makefile", "requirements.txt"):
+        shutil.copy2(ROOT / name, tmp_path)
+    built = [
+        tmp_path / "_build/html/index.html",
+        tmp_path / "medlatent/__pycache__/x.pyc",
+        tmp_path / "_build/book.key",
+    ]
+    kept = [tmp_path / "assignments/gradebook.db", tmp_path / "_build/assignments/gradebook.db", tmp_path / "a.txt"]
+    for path in built + kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    said = subprocess.run(["make", "-C", tmp_path, "clean"], capture_output=True, text=True, check=True).stdout
+    assert [p for p in built if p.exists()] == []
+    assert [p for p in kept if not p.exists()] == []
+    assert "mv _build/assignments assignments" in said
+    subprocess.run(["make", "-C", tmp_path, "clean"], check=True)
+
+
 def test_colab_constraints():
     freeze = "numpy==2.0.2\ntorch==2.9.0+cu126\nscikit_learn==1.6.1\nlocal @ file:///x\n"
     assert colab.constraints(freeze, ["torch>=2.6", "scikit-learn>=1.4"]) == ["torch==2.9.0", "scikit-learn==1.6.1"]

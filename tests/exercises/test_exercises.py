@@ -359,10 +359,23 @@ def test_the_folders_are_written(notebook):
     root = notebook().parents[1]
     assert exercises.write_student(root) == root / "_build/student"
     assert "BEGIN SOLUTION" not in (root / "_build/student/01_small_exercises.ipynb").read_text()
-    course = exercises.write_assignments(root)
+    course = exercises.write_assignments(root, root / "assignments")
     (course / "nbgrader_config.py").write_text("# changed")
     (course / "submitted").mkdir()
-    exercises.write_assignments(root)
+    (course / "source/own").mkdir()
+    exercises.write_assignments(root, course)
     assert "BEGIN SOLUTION" in (course / "source/01_small/01_small_exercises.ipynb").read_text()
     assert (course / "nbgrader_config.py").read_text() == "# changed"
     assert (course / "submitted").is_dir()
+    assert (course / "source/own").is_dir()
+
+
+def test_no_second_course_begins_beside_one_that_lies_where_courses_were_written_before(notebook):
+    root = notebook().parents[1]
+    earlier = root / "_build/assignments"
+    earlier.mkdir(parents=True)
+    with pytest.raises(BuildError, match=re.escape(f"mv {earlier} {root / 'assignments'}")):
+        exercises.write_assignments(root, root / "assignments")
+    assert not (root / "assignments").exists()
+    earlier.rename(root / "assignments")
+    exercises.write_assignments(root, root / "assignments")
