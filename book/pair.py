@@ -18,6 +18,36 @@ import nbformat
 from common import write
 
 ROOT = Path(__file__).resolve().parents[1]
+# The first code cell of every notebook. Restart session keeps the files and forgets the working folder, in which the
+# recorded models are found: the folder is entered in each session, the rest is done once.
+COLAB = """\
+import sys
+
+if "google.colab" in sys.modules:
+    # Colab: fetch the course, install it, and work in its folder.
+    import os
+    import subprocess
+    from pathlib import Path
+
+    address = "https://github.com/medlatent/medlatent"
+    course = Path("/content/medlatent")
+    installed = Path("/content/.medlatent-installed")
+    if not course.is_dir():
+        clone = ["git", "clone", "--quiet", "--depth=1"]
+        subprocess.run([*clone, address, course], check=True)
+    os.chdir(course)
+    if not installed.exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, ".[notebooks,data]"], check=True)
+        installed.touch()
+    if str(course) not in sys.path:
+        sys.path.insert(0, str(course))
+"""
+
+
+def colab_cell() -> nbformat.NotebookNode:
+    """What a reader in Colab runs first. It does nothing elsewhere, and no page shows it."""
+    return nbformat.v4.new_code_cell(COLAB.rstrip(), metadata={"tags": ["colab", "remove-cell"]})
 
 
 def derive(source: Path, edition: Callable | None = None) -> str:
@@ -30,6 +60,8 @@ def derive(source: Path, edition: Callable | None = None) -> str:
     notebook = jupytext.read(source)
     if exercises.is_exercises(source):
         notebook = (edition or exercises.student)(notebook)
+    first = next((i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"), len(notebook.cells))
+    notebook.cells.insert(first, colab_cell())
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         content = hashlib.sha256(f"{cell.cell_type}\0{cell.source}".encode()).hexdigest()[:12]
