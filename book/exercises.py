@@ -230,9 +230,10 @@ def write_assignments(root: Path, course: Path) -> Path:
     Releases, submissions, the gradebook, a changed configuration and assignments of one's own stay as they are.
 
     Raises:
-        BuildError: the course is new, and an earlier one still lies in ``_build``, where it was written before.
+        BuildError: the course is new, and an earlier one still lies in ``_build``, where it was written before; or a
+            notebook of the course was edited by hand. Then nothing is written.
     """
-    from pair import derive
+    from pair import derive, edit
 
     earlier = root / "_build/assignments"
     if earlier.is_dir() and not course.exists():
@@ -240,10 +241,19 @@ def write_assignments(root: Path, course: Path) -> Path:
             f"{earlier} holds a course, with the grades if it was used; courses live outside _build now. "
             f"Take it over with: mv {earlier} {course}"
         )
+    notebooks = {}
+    for source in sources(root):
+        target = course / f"source/{source.stem.removesuffix(SUFFIX)}/{source.stem}.ipynb"
+        notebooks[target] = derive(source, instructor)
+        if difference := edit(target, notebooks[target]):
+            raise BuildError(
+                f"{target} was edited by hand and is left as it is.\n\n{difference}\n\n"
+                f"Repeat the change in {source}, or keep this one under another name; then remove it"
+            )
     if not (config := course / "nbgrader_config.py").exists():
         write(config, CONFIG)
-    for source in sources(root):
-        write(course / f"source/{source.stem.removesuffix(SUFFIX)}/{source.stem}.ipynb", derive(source, instructor))
+    for target, text in notebooks.items():
+        write(target, text)
     return course
 
 

@@ -368,6 +368,20 @@ def test_the_folders_are_written(notebook):
     assert (course / "source/own").is_dir()
 
 
+def test_a_notebook_of_the_course_that_was_edited_is_kept(notebook):
+    root = notebook().parents[1]
+    target = root / "assignments/source/01_small/01_small_exercises.ipynb"
+    exercises.write_assignments(root, root / "assignments")
+    target.write_text(target.read_text().replace("Double", "Double it"))
+    before = target.read_text()
+    with pytest.raises(BuildError, match=r"(?s)was edited by hand.*\+## Exercise 1: Double it.*remove it"):
+        exercises.write_assignments(root, root / "assignments")
+    assert target.read_text() == before
+    notebook("# It is halved.", "# It is cut in half.")
+    target.unlink()
+    exercises.write_assignments(root, root / "assignments")
+
+
 def test_no_second_course_begins_beside_one_that_lies_where_courses_were_written_before(notebook):
     root = notebook().parents[1]
     earlier = root / "_build/assignments"

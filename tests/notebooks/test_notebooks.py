@@ -11,6 +11,7 @@ from pathlib import Path
 import jupytext
 import pair
 import pytest
+from common import BuildError
 from generate import Chapter, check_equations, implementations, slug, toc_chapters, toc_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -290,3 +291,108 @@ def test_the_command_fails_when_out_of_step_and_mends_it(notebook):
     )
     assert subprocess.run([*command, source], capture_output=True, text=True, check=True).stdout == ""
     subprocess.run([*command, "--check", source], check=True)
+
+
+# ------------------------------------------------------------------------- a notebook that was edited by hand
+
+
+@pytest.fixture
+def edited(notebook):
+    """A derived notebook in which a person has changed a cell, in Jupyter or Colab, and run it; and its source."""
+
+    def make(before: str = "ask()", after: str = "ask(7)  # ½") -> tuple[Path, Path]:
+        source = notebook()
+        target = source.with_suffix(".ipynb")
+        pair.update(source)
+        cells = json.loads(target.read_text())
+        for cell in cells["cells"]:
+            cell["source"] = cell["source"].replace(before, after)
+            if cell["cell_type"] == "code":
+                cell["outputs"], cell["execution_count"] = [{"output_type": "stream", "name": "stdout", "text": "1"}], 1
+        cells["metadata"]["colab"] = {"provenance": []}
+        target.write_text(json.dumps(cells))
+        return source, target
+
+    return make
+
+
+def pair_command(*arguments: str | Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, ROOT / "book/pair.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_an_edited_notebook_is_shown_and_kept(edited, tmp_path):
+    source, target = edited()
+    before = target.read_text()
+    run = pair_command(source)
+    assert run.returncode != 0
+    for line in ("01_good.ipynb was edited by hand", "\n-ask()\n+ask(7)", f"--take {target}", f"--force {source}"):
+        assert line in run.stderr
+    assert target.read_text() == before
+    assert "is not what" in pair_command("--check", source).stderr
+    assert pair_command("--force", source).returncode == 0
+    assert target.read_text() == pair.derive(source)
+
+
+def test_an_edit_is_taken_over(edited):
+    source, target = edited()
+    before = source.read_text()
+    run = pair_command("--take", target)
+    assert run.returncode == 0, run.stderr
+    assert source.read_text() == before.replace("ask()", "ask(7)  # ½")
+    assert pair.problem(source) == ""
+    assert json.loads(target.read_text())["cells"][-2]["outputs"] == []
+
+
+def test_an_edit_is_not_taken_over_a_change_of_the_source(edited):
+    source, target = edited()
+    source.write_text(source.read_text().replace("say why", "say how"))
+    before = source.read_text()
+    run = pair_command("--take", target)
+    assert "was not derived from 01_good.py as it is now" in run.stderr
+    assert "+After ten minutes you will be able to say why." in run.stderr
+    assert source.read_text() == before
+    assert pair_command("--take", target, "--force").returncode == 0
+    assert "say why" in source.read_text()
+
+
+def test_a_notebook_that_was_only_run_is_derived_again(edited):
+    source, target = edited("", "")
+    assert pair.problem(source)
+    assert pair.update(source)
+    assert target.read_text() == pair.derive(source)
+
+
+def test_a_source_that_moved_on_is_no_edit(notebook):
+    source = notebook()
+    pair.update(source)
+    notebook("ask()", "ask(5)")
+    assert pair.edit(source.with_suffix(".ipynb"), pair.derive(source)) == ""
+    assert pair.update(source)
+    assert "ask(5)" in source.with_suffix(".ipynb").read_text()
+
+
+def test_the_students_edition_is_not_taken_over(notebook):
+    source = notebook().rename(notebook().with_name("01_good_exercises.py"))
+    target = source.with_suffix(".ipynb")
+    pair.update(source)
+    target.write_text(target.read_text().replace("ask()", "ask(7)"))
+    with pytest.raises(BuildError, match=r"lacks the solutions: repeat the change in 01_good_exercises\.py"):
+        pair.update(source)
+    with pytest.raises(BuildError, match="student's edition"):
+        pair.take(target)
+
+
+def test_a_notebook_with_the_marks_of_a_conflict_is_kept(notebook):
+    source = notebook()
+    target = source.with_suffix(".ipynb")
+    target.write_text("<<<<<<< ours\n{}")
+    with pytest.raises(BuildError, match=r"01_good.ipynb cannot be read as a notebook .* --force"):
+        pair.update(source)
+    assert pair.update(source, force=True)
+
+
+@pytest.mark.parametrize("doc", NOTEBOOKS)
+def test_a_source_is_written_as_it_was_read(doc):
+    source = ROOT / f"{doc}.py"
+    assert pair.percent(jupytext.read(source)) == source.read_text()
