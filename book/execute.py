@@ -1,7 +1,7 @@
 """Executes the notebooks of the book, each only when something it depends on has changed.
 
-The result and its key lie under ``_build/executed/``. The key covers the notebook, the package, the requirements, the
-recorded results, the files of this repository that the notebook names, and the parameters.
+The result and its key lie under ``_build/executed/``. The key covers the notebook, what it imports of the package, the
+requirements, the records that it opens, the files of this repository that it names (:mod:`inputs`), and the parameters.
 """
 
 import ast
@@ -21,7 +21,8 @@ from pathlib import Path
 import exercises
 import jupytext
 import nbformat
-from common import BuildError, digest, tree, write
+from common import BuildError, digest, write
+from inputs import inputs
 from pair import derive
 from widgets import host_widgets
 
@@ -53,12 +54,7 @@ def check_parameters(source: Path, parameters: dict[str, str]) -> None:
 
 def key(root: Path, doc: str, parameters: dict[str, str]) -> str:
     """Changes when the notebook's result may change."""
-    source = root / f"{doc}.py"
-    text = source.read_text(encoding="utf-8")
-    named = sorted(set(re.findall(r"""["']((?:book|tests|data_scripts|benchmarks)/[\w./-]+)["']""", text)))
-    files = [source, *tree(root, "medlatent", "requirements.txt", "results")]
-    files += [root / name for name in named if (root / name).is_file()]
-    return digest(root, files, sorted(parameters.items()), platform.python_version())
+    return digest(root, inputs(root, root / f"{doc}.py"), sorted(parameters.items()), platform.python_version())
 
 
 # IPython's own exit() and quit let the kernel die a moment after the cell, which no output shows.

@@ -156,7 +156,7 @@ def times_page(root: Path, docs: list[str]) -> str:
     lines = [
         "(execution-times)=\n# Execution times\n",
         "How long each notebook took when this book last executed it, kernel start included. "
-        "A notebook is executed again only when it, the package, the requirements or the recorded results change.\n",
+        "It is executed again only when it changes, or the code that it imports, its records or the requirements.\n",
         "| Notebook | Profile | Seconds | Machine | Executed |",
         "|:--|:--|--:|:--|:--|",
     ]
