@@ -49,8 +49,9 @@ pair: $(INSTALLED) ## derive the .ipynb from the .py, and every public address f
 kernel: $(INSTALLED) ## assemble the explorer's kernel: medlatent/explore/web/kernel.wasm
 	$(BIN)/python -c "from pathlib import Path; from wasmtime import wat2wasm; web = Path('medlatent/explore/web'); (web / 'kernel.wasm').write_bytes(wat2wasm((web / 'kernel.wat').read_text()))"
 
-references: book ## store today's metrics and outputs as what later builds are compared with
-	$(BIN)/python book/references.py
+references: $(if $(CHAPTER),$(INSTALLED),book) ## store today's metrics and outputs for later builds; CHAPTER=vae: of one
+	$(if $(CHAPTER),$(BIN)/python book/build.py --only "$(CHAPTER)")
+	$(BIN)/python book/references.py $(CHAPTER)
 
 clean: ## remove what was built; the environments and a course with its grades stay
 	@if [ -e _build/assignments ]; then \

@@ -111,7 +111,15 @@ def test_a_notebook_without_parameters_fails(small_book):
 def test_only_an_unknown_slug_fails(small_book):
     run = small_book.build("--only", "vea")
     assert run.returncode != 0
-    assert "the notebooks are small" in run.stderr
+    assert "vea: there is no such notebook; there are small" in run.stderr
+
+
+@pytest.mark.parametrize("name", ["small", "01_small"])
+def test_only_one_notebook_has_its_metrics_and_no_pages(small_book, name):
+    run = small_book.build("--only", name)
+    assert run.returncode == 0, run.stderr
+    assert json.loads((small_book.root / "_build/metrics/01_small.json").read_text()) == {"area": 12.566}
+    assert not (small_book.root / "_build/html").exists()
 
 
 @pytest.fixture
