@@ -27,8 +27,8 @@ help: ## list what can be made
 book: $(INSTALLED) ## execute the notebooks that changed and build the book: _build/html/index.html
 	$(BIN)/python book/build.py --profile $(PROFILE) --jobs $(JOBS)
 
-test: lint book $(GRADING) ## build the book and test everything, in a browser too
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval-lax
+test: browser lint book $(GRADING) ## build the book and test everything, in a browser too
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval-lax --durations=15
 
 check: lint ## the fast part of the tests: format, lint, pairs in step, unit tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not built and not browser and not nbgrader and not recorded and not executes"
@@ -61,8 +61,12 @@ clean: ## remove what was built; the environments and a course with its grades s
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: lint environment
+.PHONY: lint environment browser
 environment: $(INSTALLED)
+
+# First of all that make test does: without a browser its last part would fail, after most of an hour.
+browser: $(INSTALLED)
+	@$(BIN)/python book/browser.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

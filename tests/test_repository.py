@@ -83,6 +83,13 @@ def test_every_push_runs_what_ci_runs():
     assert {"run": "bash .ci/run"} in workflow["jobs"]["test"]["steps"]
 
 
+def test_ci_prints_its_slowest_tests_and_ends_with_the_tests():
+    assert (ROOT / ".ci/run").read_text().rstrip().endswith("\nmake test")
+    recipe = re.search(r"^test: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)[1].splitlines()
+    assert "pytest" in recipe[-1]
+    assert "--durations=15" in recipe[-1]
+
+
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_lists_its_targets():
     run = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, check=True)
