@@ -5,14 +5,16 @@ PROFILE ?= ci
 JOBS ?= 2
 PORT ?= 8000
 COURSE ?= assignments
+REQUIREMENTS ?= requirements.txt
 
 # One thread a process: notebooks and tests run side by side, and more threads would be several times slower.
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
+export REQUIREMENTS # a test compares them with what is installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BIN := .venv/bin
-HASH := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('requirements.txt', 'rb').read()).hexdigest()[:16])")
+HASH := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('$(REQUIREMENTS)', 'rb').read()).hexdigest()[:16])")
 INSTALLED := .venv/.installed-$(HASH)
 # nbgrader brings JupyterLab and more: it has an environment of its own, which sees the packages of the other one.
 NBGRADER := nbgrader==0.9.6
@@ -71,15 +73,17 @@ browser: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/deptry .
+	$(BIN)/deptry book tests benchmarks data_scripts notebooks medlatent --config book/dependencies.toml
 	$(BIN)/python book/address.py --check
 	$(BIN)/python book/pair.py --check
 
 # torch first and exactly: a looser request on the way would fetch gigabytes of another build of it.
-$(INSTALLED): requirements.txt
+$(INSTALLED): $(REQUIREMENTS)
 	@$(PYTHON) -c "import sys; sys.exit('medlatent needs Python 3.11 or newer: make PYTHON=python3.12 ...' if sys.version_info < (3, 11) else 0)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.txt)"
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' $(REQUIREMENTS))"
+	$(BIN)/python -m pip install --quiet -r $(REQUIREMENTS)
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	@rm -f .venv/.installed-* && touch $@
 
