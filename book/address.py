@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DERIVED = (
     "README.md",
     "CONTRIBUTING.md",
+    "CHANGELOG.md",
     "CITATION.cff",
     "pyproject.toml",
     "notebooks/*.py",

@@ -57,6 +57,38 @@ def test_citation_file_has_what_the_format_requires():
     assert citation["version"] == version("medlatent")
 
 
+def newest_entry(changelog: str) -> str:
+    return re.split(r"^## ", changelog, flags=re.M)[1]
+
+
+def test_the_changelog_says_which_numbers_moved():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    moved = re.search(r"^### Numbers that moved\n+(?!#)\S", newest_entry(text), re.M)
+    assert moved, "the newest entry of CHANGELOG.md has no section 'Numbers that moved', or an empty one"
+    kinds = {"Numbers that moved", "Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.+)$", text, re.M)) <= kinds
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (ROOT / "medlatent/py.typed").is_file()
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert "py.typed" in data["medlatent"]
+
+
+HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook["id"])
+def test_hooks_before_a_commit_run_what_make_lint_runs(hook):
+    program, *arguments = hook["entry"].split()
+    lint = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin").replace("ruff format --check", "ruff format")
+    assert f"\t{program} {' '.join(arguments)}".removesuffix(" --force-exclude") in lint
+    if hook.get("pass_filenames", True):
+        arguments = [*arguments, "book/pair.py", *(["--check"] if "format" in arguments else [])]
+    command = [Path(sys.executable).parent / Path(program).name, *arguments]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
 def test_workflows_are_valid():
     files = sorted((ROOT / ".github/workflows").glob("*.yml"))
     assert [f.stem for f in files] == ["ci", "weekly"]
