@@ -28,6 +28,9 @@ def inputs(root: Path, source: Path) -> list[Path]:
     used |= {node.name for node in nodes if isinstance(node, ast.alias)}
     if used & (doors | LOADERS):
         modules |= import_closure(root, (root / PACKAGE / "models").rglob("*.py"))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    if any(text == PACKAGE or f"-m {PACKAGE}" in text for text in texts):  # its command line, which may run anything
+        modules |= import_closure(root, (root / PACKAGE).rglob("*.py"))
     named = set(re.findall(r"""["']((?:book|tests|data_scripts|benchmarks)/[\w./-]+)["']""", source.read_text("utf-8")))
     files = modules | companions(root, modules) | {root / name for name in named if (root / name).is_file()}
     return sorted(files | set(tree(root, "requirements.txt", *record_folders(root, source, doors))))

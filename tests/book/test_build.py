@@ -24,6 +24,7 @@ def test_builds_and_then_does_nothing_twice(small_book):
     assert "Fig. 1" in page
     assert 'id="check-small-1"' in page
     assert "injected-parameters" not in page
+    assert "google.colab" not in page
     assert "colab.research.google.com/github/medlatent/medlatent/blob/main/notebooks/01_small.ipynb" in page
     equations = small_book.html("book/equations.html")
     assert "01_small.html#check-small-1" in equations

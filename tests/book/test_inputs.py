@@ -112,6 +112,8 @@ def test_a_notebook_depends_on_what_it_imports_and_on_nothing_else(moved, notebo
         "import importlib\nimportlib.import_module(name)",
         "__import__(name)",
         "%matplotlib inline",
+        "subprocess.run([sys.executable, '-m', 'medlatent', 'train'])",
+        "os.system('python -m medlatent train')",
     ],
 )
 def test_what_cannot_be_read_depends_on_the_whole_package(moved, notebook):
