@@ -61,6 +61,11 @@ def count(job, report):
                 raise
 
 
+def measured(form, sigma, seed):
+    """A trial of a grid; with sigma 0 it fails."""
+    return {"inverse": 1 / sigma + seed, "process": os.getpid()}
+
+
 if __name__ == "__main__":
     folder, engine, grace, *pairs = sys.argv[1:]
     jobs = [Try(*pair.split("=", 1), Path(folder)) for pair in pairs]
