@@ -102,9 +102,9 @@ from medlatent.metrics import categories, generation, strokes
 from medlatent.metrics.comparison import paired_interval
 from medlatent.metrics.lesions import MEASURED, measure
 from medlatent.models import HSICInfoGAN, InfoGAN
+from medlatent.models.hsic_search import balance
 from medlatent.nets import count_parameters
 from medlatent.training import train
-from medlatent.tuning import balance
 
 _ = torch.manual_seed(seed)
 
@@ -2410,7 +2410,7 @@ display_quiz(
 # {py:func}`medlatent.losses.saturating_deception_loss` {eq}`eq-hsic-infogan-1`,
 # {py:func}`medlatent.losses.information_bound` {eq}`eq-hsic-infogan-3`, {py:class}`medlatent.models.InfoGAN`
 # {eq}`eq-hsic-infogan-4`, {py:func}`medlatent.losses.hsic` {eq}`eq-hsic-infogan-5`,
-# {py:class}`medlatent.models.HSICInfoGAN` {eq}`eq-hsic-infogan-6`, {py:func}`medlatent.tuning.balance`, {py:func}`medlatent.tuning.grid`,
+# {py:class}`medlatent.models.HSICInfoGAN` {eq}`eq-hsic-infogan-6`, {py:func}`medlatent.models.hsic_search.balance`, {py:func}`medlatent.tuning.grid`,
 # {py:func}`medlatent.metrics.categories.category_agreement`, {py:func}`medlatent.metrics.strokes.slant`,
 # {py:func}`medlatent.metrics.strokes.thickness`, {py:func}`medlatent.metrics.lesions.measure`,
 # {py:func}`medlatent.metrics.comparison.paired_interval`.
