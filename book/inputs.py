@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from closure import called, import_closure, last, parse
 from common import tree
+
+from medlatent.closure import called, import_closure, last, parse
 
 PACKAGE = "medlatent"
 RECORDS = "results"

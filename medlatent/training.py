@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from .capture import Captured
 from .data import ImageSet
 from .files import check_saveable, check_writable, plain, read_tensors, save_tensors
 from .models import LatentModel, measured
@@ -309,9 +310,10 @@ def train(
         first, kept = state.step, state.step
 
         model.train()
+        update = Captured(model) if where.type == "cuda" and model.capturable else model.update
         bar = tqdm(range(first, steps), initial=first, total=steps, disable=not progress, mininterval=0.5, unit="step")
         for step in bar:
-            named = model.update(batches[step], **batches.columns(step))
+            named = update(batches[step], **batches.columns(step))
             state.terms = tuple(named)
             unseen.append(torch.stack(list(named.values())))
             if report is not None and time.perf_counter() - reported >= 1:

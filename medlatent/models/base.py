@@ -36,6 +36,8 @@ class LatentModel(nn.Module):
         frozen: the attributes of networks that are never trained: they stay in evaluation mode and without gradients.
         pictures: where each channel is a picture of its own, such as one of two phases of the heart, what each is
             called; empty where the channels are one picture, grey or RGB.
+        capturable: whether ``update`` computes the same operations every time, none of which waits for a value on the
+            CPU: on a GPU it is then recorded once and replayed, see :class:`medlatent.capture.Captured`.
         suites: what the model is judged by, modules of :mod:`medlatent.evaluation`.
         precision: ``torch.float32`` or ``torch.bfloat16``: what ``autocast`` casts convolutions and products to.
         memory_format: how training lays out images and weights: ``torch.channels_last``, which suits most networks, or
@@ -48,6 +50,7 @@ class LatentModel(nn.Module):
     columns: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
+    capturable: bool = False
     suites: tuple[str, ...] = ()
     memory_format: torch.memory_format = torch.channels_last
     only_for_training: tuple[str, ...] = ()

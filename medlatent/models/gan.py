@@ -53,6 +53,7 @@ class GAN(LatentModel):
     """
 
     only_for_training = ("discriminator",)
+    capturable = True
     suites = ("generated",)
     weights: dict[str, float] = {}  # noqa: RUF012  # of the terms that a subclass adds
 

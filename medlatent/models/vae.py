@@ -31,6 +31,7 @@ class VAE(LatentModel):
     """
 
     beta = 1.0
+    capturable = True
     suites = ("reconstruction", "posterior", "factors", "classes", "lesions")
 
     def __init__(

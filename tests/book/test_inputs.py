@@ -5,8 +5,9 @@ from pathlib import Path
 
 import execute
 import pytest
-from closure import import_closure
 from inputs import inputs
+
+from medlatent.closure import import_closure
 
 ROOT = Path(__file__).resolve().parents[2]
 
