@@ -1,4 +1,4 @@
-"""An update as a CUDA graph: recorded once, and replayed at every step without the CPU launching each operation anew."""
+"""An update as a CUDA graph: recorded once, then replayed without the CPU launching each operation anew."""
 
 from __future__ import annotations
 
