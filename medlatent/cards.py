@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
-from .models import LatentModel
+from .data import find_source
 
 if TYPE_CHECKING:
-    from .results import Record
+    from .records import Record
 
 INTENDED = (
     "Teaching, and the study of what a latent space holds: reconstructions, traversals, metrics of disentanglement, "
@@ -18,24 +19,9 @@ NOT_FOR = (
     "Diagnosis, triage, or any other decision about a person. The model has not been validated for a clinical purpose. "
     "What it draws are no photographs of people; do not pass them off as such."
 )
-OF_DIGITS = (
-    "Digits that employees of the Census Bureau and pupils wrote in the United States around 1990, centred and scaled. "
-    "Nothing medical follows from them."
-)
-LIMITS = {
-    "ham10000": (
-        "Small images of the patients of one clinic in Vienna and one practice in Queensland, among whom dark skin is "
-        "all but absent, and lesions that somebody had reason to photograph. The classes are unbalanced: two thirds "
-        "are naevi. Hair, rulers and tinted light are drawn as if they belonged to the lesion."
-    ),
-    "phantoms.lesion": "Rendered images, fitted to the statistics of HAM10000; no patient was seen.",
-    "mnist": OF_DIGITS,
-    "mnist.digits": OF_DIGITS,
-}
 LIMITS_ELSEWHERE = "See the card of the data."
 # Identifiers of the model hubs for what the cards of the data call their licence.
 LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "CC BY-SA 3.0": "cc-by-sa-3.0", "Apache-2.0": "apache-2.0"}
-OF_PHANTOMS = "Apache-2.0"  # computed by this package, and under its licence
 
 
 def model_card(record: Record) -> str:
@@ -55,15 +41,13 @@ def model_card(record: Record) -> str:
 
 def _card(record: Record) -> str:
     run, data = record.run, record.data
-    described = LatentModel.registry[record.model].__doc__.strip().splitlines()[0]
+    described = next(iter((record.model_class.__doc__ or "").strip().splitlines()), "")
     described = re.sub(r",? :\w+:`[^`]*`", "", described)  # a reference that only the book can follow
-    computed = data["source"].startswith("phantoms.")
-    licence = OF_PHANTOMS if computed else data["licence"]
+    source = find_source(data["source"])
+    computed = source is not None and source.kind == "rendered"
+    licence = source.licence if computed else data["licence"]
+    name = json.dumps(data["name"], ensure_ascii=False)  # YAML reads it as JSON does
     settings = ", ".join(f"{name} {value}" for name, value in record.config.items())
-    kept = record.weights.get("dtype", "float32")
-    rounded = " (what has two or more dimensions; the numbers below are of these)" if kept != "float32" else ""
-    without = record.weights.get("without", [])
-    left_out = f"; without {' and '.join(without)}, which only training needs" if without else ""
     facts = {
         "trained on": f"{data['name']}, {data['split']} split, {data['images']:,} images",
         "settings": settings,
@@ -73,36 +57,66 @@ def _card(record: Record) -> str:
         "duration": f"{run['seconds']:,.0f} s",
         "finished": run["finished"][:10],
         "commit": run["commit"],
-        "weights": f"{record.weights['bytes'] / 1e6:.1f} MB, {kept}{rounded}{left_out}",
+        "weights": _weights(record),
     }
     names = list(dict.fromkeys(name for entry in record.metrics.values() for name in entry["values"]))
     heads = [f"{key}, {record.metrics[key]['images']:,} images" for key in record.metrics]
     columns = [entry["values"] for entry in record.metrics.values()]
     numbers = [[name, *(f"{c[name]:.4g}" if name in c else "–" for c in columns)] for name in names]
     parts = [
-        f"---\nlicense: {LICENCES.get(licence, 'other')}\nlibrary_name: medlatent\ndatasets:\n- {data['name']}\n---",
+        f"---\nlicense: {LICENCES.get(licence, 'other')}\nlibrary_name: medlatent\ndatasets:\n- {name}\n---",
         f"# {record.slug}/{record.name}",
         f"`{record.model}`: {described}",
-        "```python\nfrom medlatent.results import find_record\n\n"
-        f'model = find_record("{record.slug}", "{record.name}").load_model()\n```',
+        *_opening(record),
         f"**Intended use.** {INTENDED}",
         f"**Not for.** {NOT_FOR}",
         "## Training",
         _table(["", ""], [[name, str(value)] for name, value in facts.items()]),
-        f"```\n{run['command']}\n```",
+        _listing(run["command"]),
         "## Numbers",
-        "Of held-out images. `medlatent.results.evaluate` defines each, and `python -m medlatent evaluate` computes it "
-        "again from the weights.",
+        "Of held-out images. The suites in `medlatent.evaluation` define each, and `python -m medlatent evaluate` "
+        f"computes it again from {'the weights' if record.weights else 'what was observed'}.",
         _table(["", *heads], numbers),
         "## Limits",
-        f"{LIMITS.get(data['source'], LIMITS_ELSEWHERE)} The run is short beside published ones, and one seed says "
+        f"{(source and source.limits) or LIMITS_ELSEWHERE} The run is short beside published ones, and one seed says "
         "little: two runs with different seeds differ.",
         "## Licence and source",
-        f"Of the weights: {licence}, that of the {'package' if computed else 'data'}. {data['citation']}",
+        _in_line(f"Of the weights: {licence}, that of the {'package' if computed else 'data'}. {data['citation']}"),
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def _opening(record: Record) -> list[str]:
+    """How the model is opened, where its weights were kept."""
+    if not record.weights:
+        return []
+    call = f'model = find_record("{record.slug}", "{record.name}").load_model()'
+    return [f"```python\nfrom medlatent.records import find_record\n\n{call}\n```"]
+
+
+def _weights(record: Record) -> str:
+    if not record.weights:
+        return f"not kept, but {record.observed['bytes'] / 1e6:.1f} MB of what the numbers are computed from"
+    kept, without = record.weights.get("dtype", "float32"), record.weights.get("without", [])
+    rounded = " (what has two or more dimensions; the numbers below are of these)" if kept != "float32" else ""
+    left_out = f"; without {' and '.join(without)}, which only training needs" if without else ""
+    return f"{record.weights['bytes'] / 1e6:.1f} MB, {kept}{rounded}{left_out}"
+
+
+# What a data set or a command calls itself must not end the place where it stands, and begin something else.
+
+
+def _in_line(text: str) -> str:
+    """A text on one line, in which nothing is an element of HTML."""
+    return " ".join(text.split()).replace("<", "&lt;")
+
+
+def _listing(text: str) -> str:
+    fence = max(["```", *(f"{run}`" for run in re.findall("`{3,}", text))], key=len)
+    return f"{fence}\n{text}\n{fence}"
+
+
 def _table(heads: list[str], rows: list[list[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
+    lines = [[_in_line(cell).replace("|", "\\|") for cell in cells] for cells in [heads, *rows]]
+    lines.insert(1, ["---"] * len(heads))
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
