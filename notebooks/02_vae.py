@@ -34,7 +34,12 @@ profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.course import choose, publish_metrics, show_source
+from medlatent.course import (
+    choose,
+    publish_metrics,
+    show_source,
+    show_table,
+)
 from medlatent.evaluation import evaluate
 from medlatent.records import find_record
 
@@ -613,9 +618,7 @@ rows.append(
         "PSNR (dB)": 22.91,
     }
 )
-table = pd.DataFrame(rows).style.hide(axis="index")
-table.set_table_attributes('class="dataframe"')
-table.format(precision=1, na_rep="–", thousands=" ")
+show_table(pd.DataFrame(rows), 1, index=False, thousands=" ")
 
 # %% [markdown]
 # Where the two runs of ours come from:
@@ -764,18 +767,7 @@ fig.alt = "Blurred oval lesions, brown to red, on pale to pink skin. " + fig.alt
 explore.show(fig)
 
 # %% mystnb={"figure": {"caption": "A traversal of the model recorded on real HAM10000 images: eight dimensions, each from −3 to 3, the others at 0.", "name": "fig-vae-traversal-real"}} tags=["hide-input"]
-with torch.inference_mode():
-    response = torch.stack(
-        [
-            (
-                real.decode(2 * torch.eye(real.latent_dim))
-                - real.decode(-2 * torch.eye(real.latent_dim))
-            )
-        ]
-    )
-strongest = (
-    response[0].square().flatten(1).sum(1).argsort(descending=True)[:8].tolist()
-)
+strongest = explore.strongest_dimensions(real)
 explore.show(explore.traversal(real, dimensions=strongest))
 
 # %% [markdown]

@@ -33,7 +33,12 @@ profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.course import choose, publish_metrics, show_source
+from medlatent.course import (
+    choose,
+    publish_metrics,
+    show_source,
+    show_table,
+)
 from medlatent.records import find_record
 
 settings = choose(
@@ -57,7 +62,7 @@ from scipy.stats import norm
 from medlatent import explore, losses
 from medlatent.data.phantoms import lesion
 from medlatent.losses.total_correlation import log_importance_weights
-from medlatent.models import BetaTCVAE, BetaVAE
+from medlatent.models import BetaTCVAE, BetaVAE, decode_all
 from medlatent.training import train
 
 _ = torch.manual_seed(seed)
@@ -604,10 +609,8 @@ table = (
     .drop(columns="seed")
     .reset_index()
     .rename(columns=lambda name: name.replace("_", " "))
-    .style.hide(axis="index")
 )
-table.set_table_attributes('class="dataframe"')
-table.format(precision=2)
+show_table(table, index=False)
 
 # %% mystnb={"figure": {"caption": "Reconstruction error against total correlation, for three betas of each model. Down and to the left is better; the numbers are the betas.", "name": "fig-independence-tradeoff"}} tags=["hide-input"]
 fig, (left, right) = explore.figure(7, 3.0, columns=2)
@@ -726,9 +729,8 @@ table = pd.DataFrame(
         for name, record in recorded.items()
         for values in (record.metrics["ham10000/test"]["values"],)
     ]
-).style.hide(axis="index")
-table.set_table_attributes('class="dataframe"')
-table.format(precision=2)
+)
+show_table(table, index=False)
 
 # %% tags=["hide-input"]
 for name, record in recorded.items():
@@ -744,15 +746,11 @@ walked, labels = [], []
 positions = torch.linspace(-3, 3, 7)
 for name, record in recorded.items():
     network = record.load_model()
-    with torch.inference_mode():
-        ends = 2 * torch.eye(network.latent_dim)
-        response = network.decode(ends) - network.decode(-ends)
-        size = response.square().flatten(1).sum(1)
-        for j in size.argsort(descending=True)[:4].tolist():
-            codes = torch.zeros(7, network.latent_dim)
-            codes[:, j] = positions
-            walked.append(network.decode(codes))
-            labels.append(f"{name.split(',')[0]} z{j}")
+    for j in explore.strongest_dimensions(network, 4):
+        codes = torch.zeros(7, network.latent_dim)
+        codes[:, j] = positions
+        walked.append(decode_all(network, codes))
+        labels.append(f"{name.split(',')[0]} z{j}")
 explore.show(
     explore.image_table(
         torch.stack(walked),
@@ -771,15 +769,11 @@ explore.show(
 
 # %%
 network = recorded["beta-TCVAE, β = 6"].load_model()
-with torch.inference_mode():
-    ends = 2 * torch.eye(network.latent_dim)
-    response = network.decode(ends) - network.decode(-ends)
-strongest = response.square().flatten(1).sum(1).argsort(descending=True)[:8]
 explore.Explorer(
     network,
     images=lesion.generate(12, seed=seed + 1).batch(range(12)),
     image_names=[f"phantom {i + 1}" for i in range(12)],
-    dimensions=strongest.tolist(),
+    dimensions=explore.strongest_dimensions(network),
     title="beta-TCVAE, trained on real lesions",
 )
 

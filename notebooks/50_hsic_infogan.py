@@ -35,7 +35,13 @@ profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.course import choose, publish_metrics, show_source
+from medlatent.course import (
+    choose,
+    fit,
+    publish_metrics,
+    show_source,
+    show_table,
+)
 from medlatent.evaluation import domain_classifier
 from medlatent.records import Record, results_folder
 
@@ -101,18 +107,11 @@ from medlatent.data.phantoms import lesion
 from medlatent.metrics import categories, generation, strokes
 from medlatent.metrics.comparison import paired_interval
 from medlatent.metrics.lesions import MEASURED, measure
-from medlatent.models import HSICInfoGAN, InfoGAN
+from medlatent.models import HSICInfoGAN, InfoGAN, decode_all, draw_images
 from medlatent.models.hsic_search import balance
 from medlatent.nets import count_parameters
-from medlatent.training import train
 
 _ = torch.manual_seed(seed)
-
-
-def show_table(frame, precision=2):
-    """A table of numbers that can be scrolled on a narrow screen."""
-    table = frame.style.format(precision=precision, na_rep="–")
-    return table.set_table_attributes('class="dataframe"')
 
 
 # %% [markdown]
@@ -967,21 +966,6 @@ def build(system, run=0, **options):
     return system(**options)
 
 
-def fit(model, images, steps, run=0, batch_size=None):
-    """Trains a model; returns the terms of its loss."""
-    history = train(
-        model,
-        images,
-        steps,
-        batch_size=batch_size or settings["batch_size"],
-        seed=seed + run,
-        precision="float32",
-        progress=False,
-    )
-    model.eval()  # batch normalisation uses its running statistics
-    return history
-
-
 classifier = domain_classifier("mnist.digits")
 
 
@@ -999,10 +983,7 @@ def enlarge(images):
 
 def drawn(model, count=1_000, run=0):
     """Codes from the prior, and their images."""
-    codes = model.sample_codes(count, torch.Generator().manual_seed(seed + run))
-    with torch.inference_mode():
-        images = [model.decode(part) for part in codes.split(250)]
-    return codes, torch.cat(images)
+    return draw_images(model, count, seed + run)
 
 
 def legible(codes, images):
@@ -1043,17 +1024,7 @@ def tried(form, sigma, weight, steps, seed):
     model = HSICInfoGAN(
         size=16, width=16, sigma=sigma, hsic_weight=weight, **FORMS[form]
     )
-    history = train(
-        model,
-        small,
-        steps,
-        batch_size=64,
-        seed=seed,
-        device="cpu",
-        precision="float32",
-        progress=False,
-    )
-    model.eval()
+    history = fit(model, small, steps, 64, seed, device="cpu")
     codes, images = drawn(model)
     seen = classifier.probabilities(enlarge(images)).argmax(1)
     agreed = categories.category_agreement(
@@ -1297,19 +1268,22 @@ SYSTEMS = {"InfoGAN": (InfoGAN, {}), "HSIC-InfoGAN": (HSICInfoGAN, CHOSEN)}
 models, histories = {}, {}
 for name, (system, options) in SYSTEMS.items():
     models[name] = build(system, **options)
-    histories[name] = fit(models[name], training, settings["steps"])
+    histories[name] = fit(
+        models[name],
+        training,
+        settings["steps"],
+        settings["batch_size"],
+        seed,
+    )
 
 # %% mystnb={"figure": {"caption": "The terms of both systems over the steps, running means. Left: the discriminator's loss, 2 log 2 where it cannot tell (dashed), and the generator's adversarial one. Middle: the bounds on the information of InfoGAN, with the largest value that the category's can have (dotted). Right: λ HSIC and the adversarial loss of HSIC-InfoGAN.", "name": "fig-hsic-infogan-loss"}} tags=["hide-input"]
 fig, axes = explore.figure(7.4, 2.8, columns=3)
-window = max(1, settings["steps"] // 20)
-ends = {}
 
 
 def draw(axis, values, label, **options):
-    """A running mean; its last value is kept for the description."""
-    curve = np.convolve(values, np.ones(window) / window, mode="valid")
-    axis.plot(np.arange(len(curve)) + window, curve, label=label, **options)
-    ends[f"{axis.get_title()}, {label}"] = curve[-1]
+    """A running mean over a twentieth of the steps."""
+    mean = explore.running_mean(values, max(1, settings["steps"] // 20))
+    axis.plot(*mean, label=label, **options)
 
 
 for axis, title in zip(axes, ("the game", "bounds", "magnitudes"), strict=True):
@@ -1334,9 +1308,7 @@ draw(axes[2], CHOSEN["hsic_weight"] * of_both["hsic"], "λ HSIC")
 draw(axes[2], of_both["adversarial"], "adversarial")
 for axis in axes:
     axis.legend(fontsize=6)
-fig.alt = "Three panels of curves. At the end: " + "; ".join(
-    f"{name} {value:.2f}" for name, value in ends.items()
-)
+fig.alt = "Three panels of curves. At the end: " + explore.describe_curves(fig)
 explore.show(fig)
 
 # %% [markdown]
@@ -1367,8 +1339,7 @@ def grid_codes(model, name, values, run=0):
 
 def decode_grid(model, codes):
     """Images (rows, columns, C, H, W)."""
-    with torch.inference_mode():
-        return model.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+    return decode_all(model, codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
 
 
 WALK = np.linspace(-1, 1, 10)
@@ -1536,8 +1507,8 @@ def moved_by(model, count=150):
     again = model.sample_codes(count, generator)
 
     def change(new):
-        with torch.inference_mode():
-            return (model.decode(new) - model.decode(codes)).square().mean()
+        difference = decode_all(model, new) - decode_all(model, codes)
+        return difference.square().mean()
 
     whole, shares = change(again), {}
     for part in model.code_layout:
@@ -1881,7 +1852,13 @@ show_table(pd.DataFrame(rows).T)
 # %%
 ranges = {"U(0, 1)": models["InfoGAN"]}
 ranges["U(-1, 1)"] = build(InfoGAN, code_range=(-1, 1))
-fit(ranges["U(-1, 1)"], training, settings["steps"])
+fit(
+    ranges["U(-1, 1)"],
+    training,
+    settings["steps"],
+    settings["batch_size"],
+    seed,
+)
 for name, record in first_runs.items():
     low, high = record.config["code_range"]
     ranges[f"recorded {name}, U({low:g}, {high:g})"] = record.load_model()
@@ -1893,11 +1870,10 @@ for name, model in ranges.items():
     for half, low, high in (("-1 to 0", -1, 0), ("0 to 1", 0, 1)):
         uniform = torch.rand(500, 2, generator=generator)
         codes[:, 10:12] = low + (high - low) * uniform
-        with torch.inference_mode():
-            images = torch.cat([model.decode(c) for c in codes.split(250)])
-            moved = codes.clone()
-            moved[:, 10:12] += 0.1 * (1 - 2 * (uniform > 0.5).float())
-            step = (model.decode(moved[:250]) - images[:250]).flatten(1)
+        images = decode_all(model, codes)
+        moved = codes.clone()
+        moved[:, 10:12] += 0.1 * (1 - 2 * (uniform > 0.5).float())
+        step = (decode_all(model, moved[:250]) - images[:250]).flatten(1)
         sure = classifier.probabilities(images).max(1)
         trained = model.config["code_range"][0] <= low
         rows[name, half] = {
@@ -2105,8 +2081,8 @@ for weight in (0.0, CHOSEN["hsic_weight"]):
             model,
             lesions,
             settings["lesion_steps"],
-            run,
             settings["small_batch"],
+            seed + run,
         )
         codes, images = drawn(model, 400, run)
         drawn_lesions[weight, run] = model
@@ -2177,8 +2153,7 @@ for weight, dimensions in ((strongest, (0, 1, 2)), (0.0, (0,))):
         codes = torch.zeros(7, model.latent_dim)
         codes[:, 3:] = noise
         codes[:, j] = values
-        with torch.inference_mode():
-            rows.append(model.decode(codes))
+        rows.append(decode_all(model, codes))
         names.append(f"c{j + 1}, λ {weight:g}")
 explore.show(
     explore.image_table(
