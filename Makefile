@@ -27,6 +27,7 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 book: $(INSTALLED) ## execute the notebooks that changed and build the book: _build/html/index.html
+	$(BIN)/python book/check_chapters.py --to-build
 	$(BIN)/python book/build.py --profile $(PROFILE) --jobs $(JOBS)
 
 test: browser lint book $(GRADING) ## build the book and test everything, in a browser too
@@ -47,6 +48,7 @@ assignments: $(INSTALLED) ## write an nbgrader course with solutions: assignment
 pair: $(INSTALLED) ## derive the .ipynb from the .py, and every public address from _config.yml
 	$(BIN)/python book/address.py
 	$(BIN)/python book/pair.py
+	$(BIN)/python book/chapters.py
 
 kernel: $(INSTALLED) ## assemble the explorer's kernel: medlatent/explore/web/kernel.wasm
 	$(BIN)/python -c "from pathlib import Path; from wasmtime import wat2wasm; web = Path('medlatent/explore/web'); (web / 'kernel.wasm').write_bytes(wat2wasm((web / 'kernel.wat').read_text()))"
@@ -77,6 +79,7 @@ lint: $(INSTALLED)
 	$(BIN)/deptry book tests benchmarks data_scripts notebooks medlatent --config book/dependencies.toml
 	$(BIN)/python book/address.py --check
 	$(BIN)/python book/pair.py --check
+	$(BIN)/python book/check_chapters.py
 
 # torch first and exactly: a looser request on the way would fetch gigabytes of another build of it.
 $(INSTALLED): $(REQUIREMENTS)

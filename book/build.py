@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import files
 from pathlib import Path
 
+from chapters import pages
 from common import BuildError, digest, tree, write
 from execute import environment, execute, publish
 from generate import equations_page, exercises_page, named, times_page, toc_notebooks
@@ -119,7 +120,7 @@ def build(args: argparse.Namespace) -> None:
     stamp.unlink(missing_ok=True)
     shutil.rmtree(html, ignore_errors=True)
     # Before the long part: what these refuse does not depend on a result.
-    generated = {"equations": equations_page(root, docs), "exercises_included": exercises_page(root)}
+    generated = {"equations": equations_page(root, docs), "exercises_included": exercises_page(root)} | pages(root)
     execute_all(root, docs, parameters, args.jobs, args.force)
     sphinx(root, stage_sources(root, docs, generated))
     write(stamp, now)

@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,12 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: a latent space to play with in five minutes
+#     needs: []
+#     sessions:
+#     - class: '{ref}`start`, and how to run the notebooks'
+#       homework: '{ref}`start-exercises`'
 # ---
 
 # %% [markdown]

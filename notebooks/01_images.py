@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,15 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: Hounsfield units and windows, masks and moments, leakage between splits,
+#       and what phantoms hide
+#     needs: []
+#     sessions:
+#     - class: '{ref}`images`: DICOM, Hounsfield units, windows'
+#       homework: the first half of {ref}`images-exercises`
+#     - class: '{ref}`images`: moments, leakage, what phantoms hide'
+#       homework: the second half
 # ---
 
 # %% [markdown]

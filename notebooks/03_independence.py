@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,16 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: what a penalty on the KL asks for, total correlation and its estimators,
+#       beta-VAE beside beta-TCVAE
+#     needs:
+#     - vae
+#     sessions:
+#     - class: '{ref}`independence`: the decomposition and its estimators'
+#       homework: the first half of {ref}`independence-exercises`
+#     - class: '{ref}`independence`: beta-VAE beside beta-TCVAE'
+#       homework: the second half, quiz
 # ---
 
 # %% [markdown]

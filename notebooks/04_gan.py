@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,17 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: 'a game in place of a likelihood: the best discriminator, losses and aids,
+#       collapse measured, and the search for codes without an encoder'
+#     needs:
+#     - vae
+#     sessions:
+#     - class: '{ref}`gan` up to instance noise: the best discriminator on the board,
+#         whose slope teaches whom'
+#       homework: '{ref}`gan-exercises` 1 to 4'
+#     - class: '{ref}`gan` from training on: what a loss tells, collapse, latent search'
+#       homework: '{ref}`gan-exercises` 5 and 6, quiz'
 # ---
 
 # %% [markdown]

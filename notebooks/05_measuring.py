@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,17 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: entropy and mutual information, six metrics of disentanglement and where
+#       each is blind, the recorded models measured
+#     needs:
+#     - independence
+#     sessions:
+#     - class: '{ref}`measuring`: mutual information, six metrics'
+#       homework: the first half of {ref}`measuring-exercises`
+#     - class: '{ref}`measuring`: where each is blind, the recorded models; a student
+#         presents a claim of a paper and how it could be tested'
+#       homework: the second half, quiz
 # ---
 
 # %% [markdown]

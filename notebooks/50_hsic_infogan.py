@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,21 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: 'a short paper {cite:p}`liu2022`, taken at its word: mutual information
+#       and its bound, HSIC in all its forms, digits by category and code, and what
+#       of it survives five seeds'
+#     needs:
+#     - vae
+#     - independence
+#     - gan
+#     sessions:
+#     - class: '{ref}`hsic-infogan` up to the variants: the bound and HSIC on the board,
+#         the permutation test at the keyboard'
+#       homework: '{ref}`hsic-infogan-exercises` 1 to 4'
+#     - class: '{ref}`hsic-infogan`: the search, the recorded runs; a debate on what
+#         "about as well" means'
+#       homework: the rest of {ref}`hsic-infogan-exercises`, quiz
 # ---
 
 # %% [markdown]

@@ -1,9 +1,7 @@
 """What every notebook of the course keeps to; each rule is tried on a notebook that breaks it."""
 
-import ast
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +9,9 @@ from pathlib import Path
 import jupytext
 import pair
 import pytest
+from check_chapters import conventions, tags
 from common import BuildError
-from generate import Chapter, check_equations, implementations, slug, toc_chapters, toc_notebooks
+from generate import Chapter, check_equations, implementations, toc_chapters, toc_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,56 +20,9 @@ NOTEBOOKS = toc_notebooks(ROOT)
 CHAPTERS = toc_chapters(ROOT)
 
 
-def tags(cell) -> set[str]:
-    return set(cell.metadata.get("tags", []))
-
-
-def problems(source: Path) -> list[str]:
-    """What in a notebook does not keep to the conventions that the book, Colab and the tests rely on."""
-    cells = jupytext.read(source).cells
-    code = [c for c in cells if c.cell_type == "code"]
-    text = "\n\n".join(c.source for c in cells if c.cell_type == "markdown")
-    name = slug(source.stem).replace("_", "-")
-    found = []
-    if not re.match(rf"\({name}\)=\n+# \S", cells[0].source):
-        found.append(f"the first cell does not begin with ({name})= and the title")
-    if len(re.findall(r"^# \S", text, re.M)) != 1:
-        found.append("there must be exactly one first-level heading")
-    if any("google.colab" in c.source for c in code):
-        found.append("a cell asks for Colab: `make pair` puts that cell in")
-    parameters = [c for c in code if "parameters" in tags(c)]
-    if len(parameters) != 1:
-        found.append("there must be exactly one cell tagged parameters")
-    else:
-        values = {
-            t.id: s.value for s in ast.parse(parameters[0].source).body if isinstance(s, ast.Assign) for t in s.targets
-        }
-        for key, default in (("profile", "ci"), ("seed", 0)):
-            if not isinstance(values.get(key), ast.Constant) or values[key].value != default:
-                found.append(f"the parameters cell does not set {key} = {default!r}")
-    if not any("quiz" in tags(c) for c in code[-3:]):
-        found.append("there is no cell tagged quiz at the end")
-    if not any("publish_metrics" in c.source for c in code):
-        found.append("no cell publishes metrics")
-    if "you will be able to" not in text.lower():
-        found.append("the chapter does not say what 'you will be able to' do")
-    if not re.search(r"\b(minutes?|hours?)\b", text):
-        found.append("the chapter does not say how long it takes")
-    for heading in ("Summary", "Quiz", "Further reading"):
-        if not re.search(rf"^#+ .*{heading}", text, re.M | re.I):
-            found.append(f"there is no section {heading!r}")
-    if outside := re.findall(r"\]\((http://[^)]+)\)", text):
-        found.append(f"a link is not https: {outside[0]}")
-    for paragraph in re.split(r"\n\s*\n", text):  # each page numbers from 1: two equations (3) would be in sight
-        for label, other in re.findall(r"{eq}`(eq-([\w-]+)-\d+)`", paragraph):
-            if other != name and f"{{ref}}`{other}`" not in paragraph:
-                found.append(f"{label} is of another chapter, which the paragraph does not name")
-    return found
-
-
 @pytest.mark.parametrize("doc", CHAPTERS)
 def test_keeps_to_the_conventions(doc):
-    assert problems(ROOT / f"{doc}.py") == []
+    assert conventions(ROOT / f"{doc}.py") == []
 
 
 @pytest.mark.parametrize("doc", NOTEBOOKS)
@@ -166,7 +118,7 @@ def notebook(tmp_path):
 
 
 def test_a_good_notebook_has_no_problem(notebook):
-    assert problems(notebook()) == []
+    assert conventions(notebook()) == []
 
 
 @pytest.mark.parametrize(
@@ -189,7 +141,7 @@ def test_a_good_notebook_has_no_problem(notebook):
     ],
 )
 def test_each_rule_has_been_seen_to_fail(notebook, before, after, message):
-    assert any(message in p for p in problems(notebook(before, after)))
+    assert any(message in p for p in conventions(notebook(before, after)))
 
 
 def test_deriving_twice_gives_the_same_bytes_and_stable_ids(notebook):
