@@ -581,7 +581,7 @@ class _Display:
         self.at = dict.fromkeys(self.steps, 0)
         self.ended_jobs = 0
         self.lock = threading.Lock()
-        every = 0.5 if sys.stderr.isatty() else 30  # a log is no terminal
+        every = 0.5 if sys.stderr.isatty() else 5  # a log keeps every line
         self.bar = tqdm(total=sum(self.steps.values()), unit="step", disable=not shown, mininterval=every)
 
     def __enter__(self) -> _Display:

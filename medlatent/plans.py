@@ -3,7 +3,7 @@
 .. code-block:: toml
 
     [defaults]                    # any key of an entry, for all entries
-    data = "ham10000"             # the source of the images, as open_images takes it
+    data = "ham10000"             # the source of the images
     batch_size = 64
 
     [[runs]]                      # one entry: its systems × its seeds

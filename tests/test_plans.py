@@ -2,10 +2,13 @@
 
 import json
 import pickle
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
+from medlatent import plans
 from medlatent.models import LatentModel
 from medlatent.plans import OPTIONAL, REQUIRED, Job, Plan
 
@@ -214,6 +217,15 @@ def test_where_a_plan_lies(write, tmp_path):
         Plan.read(write().rename(tmp_path / "no slug/plan.toml"))
 
 
+def test_the_plans_that_are_shown_are_plans(write):
+    page = re.search(r"```toml\n(.*?)```", (RESULTS.parent / "book/runs.md").read_text(encoding="utf-8"), re.DOTALL)
+    jobs = Plan.read(write(page[1])).runs
+    assert len(jobs) == 6
+    assert jobs[0].name == "ham10000_betavae_seed0"  # as the page says
+    shown = textwrap.dedent(plans.__doc__.split(".. code-block:: toml\n")[1])
+    assert len(Plan.read(write(shown)).runs) == 6
+
+
 def recorded() -> list[Path]:
     paths = sorted(RESULTS.glob("*/*.json"))
     return [path for path in paths if json.loads(path.read_text(encoding="utf-8")).get("format") == "medlatent.Record"]
@@ -238,13 +250,13 @@ def test_every_record_is_a_job_of_its_chapters_plan(path):
 
 def test_every_chapter_with_records_has_a_plan_and_the_papers_their_scale():
     assert len(recorded()) > 30
-    plans = {path.parent.name: Plan.read(path) for path in RESULTS.glob("*/plan.toml")}
-    assert {path.parent.name for path in recorded()} <= set(plans)
-    assert all("ci" in {job.profile for job in plan.runs} for plan in plans.values())
-    sarhan = plans["adversarial_vae"].jobs("paper")
+    by_chapter = {path.parent.name: Plan.read(path) for path in RESULTS.glob("*/plan.toml")}
+    assert {path.parent.name for path in recorded()} <= set(by_chapter)
+    assert all("ci" in {job.profile for job in plan.runs} for plan in by_chapter.values())
+    sarhan = by_chapter["adversarial_vae"].jobs("paper")
     assert {(job.steps, job.batch_size, job.settings["learning_rate"]) for job in sarhan} == {(100_000, 256, 1e-4)}
     assert len({job.system for job in sarhan}) == 5
-    liu = plans["hsic_infogan"].jobs("paper")
+    liu = by_chapter["hsic_infogan"].jobs("paper")
     assert {(job.steps * job.batch_size, job.batch_size) for job in liu} == {(100 * 60_000, 100)}
     assert all("paper_" in job.name for job in sarhan + liu)
 
