@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -80,16 +81,17 @@ def _card(record: Record) -> str:
     columns = [entry["values"] for entry in record.metrics.values()]
     numbers = [[name, *(f"{c[name]:.4g}" if name in c else "–" for c in columns)] for name in names]
     parts = [
-        f"---\nlicense: {LICENCES.get(licence, 'other')}\nlibrary_name: medlatent\ndatasets:\n- {data['name']}\n---",
-        f"# {record.slug}/{record.name}",
+        f"---\nlicense: {LICENCES.get(licence, 'other')}\nlibrary_name: medlatent\n"
+        f"datasets:\n- {_yaml(data['name'])}\n---",
+        f"# {_inline(record.slug)}/{_inline(record.name)}",
         f"`{record.model}`: {described}",
         "```python\nfrom medlatent.results import find_record\n\n"
-        f'model = find_record("{record.slug}", "{record.name}").load_model()\n```',
+        f"model = find_record({json.dumps(record.slug)}, {json.dumps(record.name)}).load_model()\n```",
         f"**Intended use.** {INTENDED}",
         f"**Not for.** {NOT_FOR}",
         "## Training",
         _table(["", ""], [[name, str(value)] for name, value in facts.items()]),
-        f"```\n{run['command']}\n```",
+        _listing(run["command"]),
         "## Numbers",
         "Of held-out images. `medlatent.results.evaluate` defines each, and `python -m medlatent evaluate` computes it "
         "again from the weights.",
@@ -98,11 +100,33 @@ def _card(record: Record) -> str:
         f"{LIMITS.get(data['source'], LIMITS_ELSEWHERE)} The run is short beside published ones, and one seed says "
         "little: two runs with different seeds differ.",
         "## Licence and source",
-        f"Of the weights: {licence}, that of the {'package' if computed else 'data'}. {data['citation']}",
+        f"Of the weights: {_inline(licence)}, that of the {'package' if computed else 'data'}. "
+        f"{_inline(data['citation'])}",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return "\n".join("| " + " | ".join(_inline(cell) for cell in cells) + " |" for cells in lines)
+
+
+def _inline(text: str) -> str:
+    """Text that stays text, and in its cell or paragraph: it opens no element, ends no cell, begins no line."""
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(str(text).splitlines()))
+    return text.translate({ord(c): f"&#{ord(c)};" for c in "<|`\\"}).replace("](", "]&#40;")  # the last makes a link
+
+
+def _listing(text: str) -> str:
+    """A block of code that its own text cannot end."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _yaml(text: str) -> str:
+    """Text as one value of YAML: as it is where it is plain words, in quotes where it could mean something else."""
+    words = re.fullmatch(r"[A-Za-z][A-Za-z0-9 ,.()_-]*(?<! )", text)
+    if words and text.lower() not in ("null", "true", "false", "yes", "no", "on", "off", "y", "n"):
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)  # YAML knows JSON's escapes, and some characters only as escapes
+    return re.sub(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda c: f"\\u{ord(c[0]):04x}", quoted)

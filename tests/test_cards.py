@@ -3,6 +3,10 @@
 import dataclasses
 
 import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from medlatent.cards import model_card
 from medlatent.results import Record
@@ -82,3 +86,57 @@ def test_a_field_that_is_not_there_is_named():
     run = {name: value for name, value in RECORD.run.items() if name != "commit"}
     with pytest.raises(ValueError, match="vae/run: there is no 'commit' in the record"):
         model_card(dataclasses.replace(RECORD, run=run))
+
+
+TEXT = st.text(st.characters(codec="utf-8"))
+HOSTILE = (
+    "</SCRIPT><img src=x onerror=alert(1)> | a \\| b &lt; [x](javascript:y)\n---\nlicense: mit\n# Title\n```\n````"
+)
+
+
+@given(TEXT)
+@example("HAM\nlicense: mit")
+@example("yes")
+@example("2026-01-01")
+@example("a: b")
+@example("a #b")
+@example("\u2028\x85\x7f")
+@example("skin-lesion phantoms")
+def test_the_header_is_what_was_written_whatever_the_data_are_called(name):
+    card = model_card(dataclasses.replace(RECORD, data=RECORD.data | {"name": name}))
+    header = yaml.safe_load(card.split("\n---\n")[0])
+    assert header == {"license": "cc-by-nc-4.0", "library_name": "medlatent", "datasets": [name]}
+
+
+def everywhere(text: str) -> Record:
+    data = RECORD.data | dict.fromkeys(("name", "split", "licence", "citation"), text)
+    run = RECORD.run | dict.fromkeys(("seed", "device", "torch", "precision", "commit", "command"), text)
+    metrics = {text: {"images": 3, "values": {text: 1.0}}}
+    config = {text: text}
+    return dataclasses.replace(RECORD, slug=text, name=text, data=data, run=run, metrics=metrics, config=config)
+
+
+def structure(card: str) -> list[tuple]:
+    """The blocks of a card and the elements in them, without their text."""
+    tokens = MarkdownIt().enable("table").parse(card.partition("\n---\n\n")[2])
+    inner = [
+        [c.type for c in t.children if c.type not in ("text", "softbreak")] for t in tokens if t.children is not None
+    ]
+    return [(t.type, t.tag) for t in tokens], inner
+
+
+@given(TEXT.filter(lambda text: text.strip()))
+@example(HOSTILE)
+def test_text_of_a_record_stays_text_in_its_place(text):
+    blocks, _ = structure(model_card(everywhere(text)))
+    assert blocks == structure(model_card(everywhere("text")))[0]
+
+
+def test_nothing_in_a_record_becomes_an_element():
+    card = model_card(everywhere(HOSTILE))
+    assert structure(card) == structure(model_card(everywhere("text")))
+    html = MarkdownIt().enable("table").render(card.partition("\n---\n\n")[2])
+    assert "<img" not in html
+    assert "<script" not in html.lower()
+    assert "<a " not in html
+    assert "&lt;/SCRIPT&gt;&lt;img src=x onerror=alert(1)&gt; | a \\| b &amp;lt; [x](javascript:y) --- " in html
