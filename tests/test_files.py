@@ -4,8 +4,11 @@ import itertools
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -569,7 +572,7 @@ class TestClaim:
             (tmp_path / ".count.lock").write_text(json.dumps(owner))
 
         def work():
-            for _ in range(50):
+            for _ in range(15):
                 while True:
                     with suppress(Claimed), claim(count):
                         before = int(count.read_text())
@@ -588,7 +591,7 @@ class TestClaim:
                     os._exit(1)
             processes.append(process)
         assert [os.waitpid(process, 0)[1] for process in processes] == [0] * 8
-        assert count.read_text() == "400"
+        assert count.read_text() == "120"
         assert names(tmp_path) == ["count"]
 
 
@@ -771,3 +774,12 @@ def test_plain_numbers():
     kinds = [type(v) for v in (found["a"][0], *found["a"][1], found["b"][0], found["c"][0][0], plain(torch.tensor(3)))]
     assert kinds == [int, float, bool, float, float, int]
     assert plain(json) is json
+
+
+def test_the_data_do_without_pytorch():
+    """The processes that pack images start in a fifth of the time without it."""
+    program = "import sys, medlatent.data, medlatent.files; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[1]
+    )
+    assert done.stdout == "False\n", done.stderr

@@ -6,12 +6,12 @@ import hashlib
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 
 import numpy as np
-from torch import Tensor
 
 from .one import replacing
 
@@ -27,7 +27,7 @@ def plain(value: object) -> object:
         return value.item()
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
-    if isinstance(value, Tensor):
+    if (torch := sys.modules.get("torch")) and isinstance(value, torch.Tensor):  # else there can be none
         return value.tolist()
     if isinstance(value, Mapping):
         return {plain(key): plain(item) for key, item in value.items()}
