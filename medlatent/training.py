@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import tqdm
 
@@ -177,7 +178,9 @@ def _check_unit_images(images: Tensor) -> None:
         raise ValueError(f"images: image {int(wrong.nonzero()[0])} holds a value that is NaN or outside [0, 1]")
 
 
-def columns_of(model: LatentModel, images: ImageSet | Tensor, given: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+def columns_of(
+    model: LatentModel, images: ImageSet | Tensor, given: Mapping[str, ArrayLike] | None
+) -> dict[str, Tensor]:
     """The columns that a model asks for, row by row with the images: of an image set its factors, else those given.
 
     Raises:
@@ -197,7 +200,8 @@ def columns_of(model: LatentModel, images: ImageSet | Tensor, given: Mapping[str
     columns = {}
     for name in model.columns:
         try:
-            columns[name] = torch.as_tensor(given[name]).detach()
+            value = given[name] if isinstance(given[name], Tensor) else np.asarray(given[name])
+            columns[name] = torch.as_tensor(value).detach()
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"columns: {name!r} is no tensor and no array of numbers: {error}") from None
     for name, column in columns.items():
@@ -219,7 +223,7 @@ def train(
     images: ImageSet | Tensor,
     steps: int,
     *,
-    columns: Mapping[str, Tensor] | None = None,
+    columns: Mapping[str, ArrayLike] | None = None,
     batch_size: int = 64,
     seed: int = 0,
     device: str = "auto",

@@ -31,7 +31,7 @@ class LatentModel(nn.Module):
 
     Attributes:
         latent_dim: the dimension D of the code.
-        config: the constructor's arguments.
+        config: the constructor's arguments; NumPy's numbers have become Python's, which a network can be built of.
         columns: the factors of the data that ``update`` takes beside the images, by name.
         frozen: the attributes of networks that are never trained: they stay in evaluation mode and without gradients.
         pictures: where each channel is a picture of its own, such as one of two phases of the heart, what each is

@@ -94,7 +94,8 @@ class GAN(LatentModel):
         if noise and noise_steps < 1:
             raise ValueError(f"noise_steps: in how many updates the noise falls to 0, at least 1, got {noise_steps}")
         self.latent_dim = self.config["latent_dim"]
-        self.generator, self.discriminator = self.networks(latent_dim, channels, size, width)
+        sizes = (self.config[name] for name in ("latent_dim", "channels", "size", "width"))
+        self.generator, self.discriminator = self.networks(*sizes)
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))  # a checkpoint goes on with the same noise
         self.generator_optimiser, self.discriminator_optimiser = (
             torch.optim.Adam(network.parameters(), lr=rate, betas=BETAS, fused=True)

@@ -59,7 +59,7 @@ class VAE(LatentModel):
         if not variance > 0:
             raise ValueError(f"variance must be positive, got {variance}")
         self.latent_dim = self.config["latent_dim"]
-        self.encoder, self.decoder = self.networks(latent_dim, channels, size)
+        self.encoder, self.decoder = self.networks(self.latent_dim, self.config["channels"], self.config["size"])
         self.optimiser = torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)
 
     def networks(self, latent_dim: int, channels: int, size: int) -> tuple[nn.Module, nn.Module]:
