@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from .cards import model_card
-from .data import ImageSet, at_hand, find_source, open_images
+from .data import DataError, ImageSet, at_hand, find_source, open_images
 from .evaluation import agrees, numbers_of, observe
 from .files import (
     check_name,
@@ -382,7 +382,7 @@ class Record:
                     f"{self.called}: data.licence says {data['licence']!r}, {source.name} is under {source.licence!r}"
                 )
             return
-        images = _opened(data["source"], data["n"], data["seed"], data["split"])
+        images = _opened(f"{self.called}: data", data["source"], data["n"], data["seed"], data["split"])
         for field, now in (("images", len(images)), *((f, getattr(images.card, f)) for f in CARD)):
             if data[field] != now:
                 raise ValueError(f"{self.called}: data.{field} says {data[field]!r}, the data here {now!r}")
@@ -401,7 +401,7 @@ def open_entry(called: str, key: str, entry: Mapping) -> ImageSet:
     Raises:
         ValueError: what is at hand is not the set that was recorded.
     """
-    images = _opened(entry["source"], entry["n"], entry["seed"], entry["split"])
+    images = _opened(f"{called}: {key}", entry["source"], entry["n"], entry["seed"], entry["split"])
     if len(images) != entry["images"]:
         raise ValueError(f"{called}: {key} was recorded with {entry['images']} images, here there are {len(images)}")
     if entry["fingerprint"] != _fingerprint(entry["source"], images):
@@ -417,7 +417,7 @@ def state_entry(source: str, split: str = "test", n: int | None = None, seed: in
 
     The fingerprint of rendered images is left out: another processor may round a pixel otherwise.
     """
-    images = _opened(source, n, seed, split)
+    images = _opened("", source, n, seed, split)
     entry = {"source": source, "n": n, "seed": seed, "split": split, "images": len(images)}
     return entry | {"fingerprint": _fingerprint(source, images)}, images
 
@@ -427,12 +427,16 @@ def _fingerprint(source: str, images: ImageSet) -> str:
     return images.fingerprint if described is None or described.exact else ""
 
 
-def _opened(source: str, n: int | None, seed: int, split: str) -> ImageSet:
+def _opened(asked_by: str, source: str, n: int | None, seed: int, split: str) -> ImageSet:
     """An image set, kept for the next record: sets of one source are rendered, or read and compared, only once."""
     described = find_source(source)
     folder = described.folder if described else Path(source)
     files = sorted(folder.resolve().iterdir()) if folder and folder.is_dir() else []
-    return _split(source, n, seed, split, tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files))
+    known_by = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    try:
+        return _split(source, n, seed, split, known_by)
+    except ValueError as error:
+        raise DataError(f"{asked_by}: {error}" if asked_by else str(error)) from None
 
 
 @lru_cache(maxsize=4)
@@ -457,12 +461,17 @@ def save_weights(model: LatentModel, name: str) -> tuple[dict[str, object], byte
 
 
 def save_observed(observed: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]], name: str) -> tuple[dict, bytes]:
-    """What was observed on each evaluation set, in 16 bits where they hold it: the record's entry, and the content."""
+    """What was observed on each evaluation set, in 16 bits: the record's entry, and the file's content.
+
+    Each column is divided into 65 534 steps from its least value to its greatest: half a step, by which it is rounded,
+    is 8 millionths of its range wherever the range lies, where float16 would keep three digits of each value.
+    """
     tensors = {
-        f"{key}|{module}|{array}": torch.from_numpy(_in_16_bits(np.ascontiguousarray(values)))
+        "|".join(filter(None, (key, module, array, part))): torch.from_numpy(np.array(values, order="C"))
         for key, modules in observed.items()
         for module, arrays in modules.items()
-        for array, values in arrays.items()
+        for array, whole in arrays.items()
+        for part, values in _in_16_bits(whole).items()
     }
     with tempfile.TemporaryDirectory() as folder:
         path = save_tensors(
@@ -482,20 +491,36 @@ def read_observed(path: str | os.PathLike) -> dict[str, dict[str, dict[str, np.n
         raise ValueError(f"{path} belongs to the record {header['record']!r}")
     found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for name, tensor in tensors.items():
-        parts = name.split("|")
-        if len(parts) != 3:
+        key, module, array, *part = (*name.split("|"), "", "")[: max(3, name.count("|") + 1)]
+        if not array or part not in ([], ["low"], ["step"]):
             raise ValueError(f"{path}: {name!r} is no array of an evaluation set and a suite")
-        key, module, array = parts
-        found.setdefault(key, {}).setdefault(module, {})[array] = tensor.numpy()
+        if not part:
+            low, step = tensors.get(f"{name}|low"), tensors.get(f"{name}|step")
+            if (low is None) != (step is None) or (low is not None and {low.shape, step.shape} != {tensor.shape[1:]}):
+                raise ValueError(f"{path}: {name!r} lacks the least value or the step of its columns")
+            values = tensor.numpy()
+            if low is not None:
+                levels = np.where(values == GAP, np.nan, values.astype(np.float64) - LEAST)
+                values = low.numpy() + step.numpy() * levels
+            found.setdefault(key, {}).setdefault(module, {})[array] = values
     return found
 
 
-def _in_16_bits(values: np.ndarray) -> np.ndarray:
+GAP, LEAST, MOST = -(2**15), -(2**15) + 1, 2**15 - 1  # what stands for a missing value, and the levels of the others
+
+
+def _in_16_bits(values: np.ndarray) -> dict[str, np.ndarray]:
+    """The array (under ""), and what it is computed from its levels with: ``low`` and ``step`` of each column."""
     if values.dtype.kind != "f":
-        return values.astype(np.int16) if np.abs(values).max(initial=0) < 2**15 else values
-    with np.errstate(over="ignore"):
-        rounded = values.astype(np.float16)
-    return rounded if (np.isfinite(rounded) == np.isfinite(values)).all() else values.astype(np.float32)
+        return {"": values.astype(np.int16) if np.abs(values).max(initial=0) < 2**15 else values}
+    if np.isinf(values).any():
+        return {"": values}
+    exact, gap = values.astype(np.float64), np.isnan(values)
+    low = np.where(gap, np.inf, exact).min(0)
+    low = np.where(np.isinf(low), 0.0, low)  # of a column without a value
+    step = (np.where(gap, low, exact).max(0) - low) / (MOST - LEAST)
+    levels = np.rint((np.where(gap, low, exact) - low) / np.where(step > 0, step, 1)) + LEAST
+    return {"": np.where(gap, GAP, levels).astype(np.int16), "low": low, "step": step}
 
 
 def _entry(path: Path) -> dict[str, object]:

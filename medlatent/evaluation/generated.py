@@ -51,7 +51,9 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     values = {"frechet_pixels": generation.frechet_distance(real, observed["pixels"]).score}
     if "features" not in observed or (classifier := classifier_of(images)) is None:
         return values
-    inception = generation.inception_score(observed["probabilities"])
+    probabilities = observed["probabilities"].astype(np.float64)
+    probabilities /= probabilities.sum(1, keepdims=True)  # in 16 bits they miss 1
+    inception = generation.inception_score(probabilities)
     values["frechet"] = generation.frechet_distance(classifier.features(images), observed["features"]).score
     values["inception_score"] = inception.score
     values["classes"] = float(np.exp(entropy(inception.marginal)))

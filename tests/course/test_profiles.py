@@ -1,7 +1,8 @@
 """Profiles are complete, and unknown names are errors."""
 
 import pytest
-from medlatent.profiles import NAMES, TRAINING, choose
+
+from medlatent.course import choose
 
 
 def test_choose():
@@ -17,9 +18,3 @@ def test_an_unknown_name_is_an_error_that_lists_the_known(name):
 def test_a_profile_left_out_is_an_error_even_if_another_is_asked_for():
     with pytest.raises(ValueError, match="'paper' is not described"):
         choose({"ci": 1, "laptop": 2}, "ci")
-
-
-def test_the_command_line_has_all_three_in_growing_size():
-    sizes = [TRAINING[name]["steps"] * TRAINING[name]["batch_size"] for name in NAMES]
-    assert sizes == sorted(sizes)
-    assert all(set(TRAINING[name]) == {"steps", "batch_size"} for name in NAMES)

@@ -1,0 +1,76 @@
+"""The suites ``generated`` and ``digits``: what a model draws, against a plain computation."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from evaluation_cases import image_set, small_generator
+
+from medlatent.data import open_images
+from medlatent.evaluation import domain_classifier, evaluate, generated
+from medlatent.metrics import generation, strokes
+from medlatent.models import GAN, HSICInfoGAN, InfoGAN
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+OF_CLASSIFIER = ["frechet", "inception_score", "classes"]
+OF_CATEGORY = ["category_purity", "category_nmi"]
+OF_CODES = ["slant.c1", "thickness.c1", "slant.c2", "thickness.c2"]
+
+
+def test_without_a_classifier_there_are_pixels(monkeypatch):
+    monkeypatch.setattr(generated, "BATCH", 7)
+    torch.manual_seed(0)
+    model, images = GAN(latent_dim=4, size=16, width=2).eval(), image_set()
+    found = evaluate(model, images)
+    assert list(found) == ["frechet_pixels"]
+    with torch.inference_mode():
+        drawn = model.decode(torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))
+    pair = [x.reshape(-1, 3, 8, 2, 8, 2).mean((3, 5)).flatten(1) for x in (images.batch(slice(None)), drawn)]
+    assert found["frechet_pixels"] == pytest.approx(generation.frechet_distance(*pair).score, rel=1e-4)
+
+
+def test_equals_a_plain_computation():
+    model, images = small_generator(code_range=(-1, 1)).eval(), open_images("mnist.digits", 150)
+    found = evaluate(model, images)
+    assert list(found) == ["frechet_pixels", *OF_CLASSIFIER, *OF_CATEGORY, *OF_CODES]
+    draw = torch.Generator().manual_seed(0)
+    category = torch.randint(10, (200,), generator=draw)
+    codes = 2 * torch.rand(2, 200, 1, generator=draw) - 1
+    noise = torch.randn(200, 4, generator=draw)
+    with torch.inference_mode():
+        drawn = model.decode(torch.cat([F.one_hot(category, 10), *codes, noise], 1))
+    classifier = domain_classifier("mnist.digits")
+    probabilities = classifier.probabilities(drawn)
+    distance = generation.frechet_distance(classifier.features(images), classifier.features(drawn))
+    assert found["frechet"] == pytest.approx(distance.score, rel=1e-4)
+    assert found["inception_score"] == pytest.approx(generation.inception_score(probabilities).score, rel=1e-4)
+    mean = probabilities.mean(0)
+    assert found["classes"] == pytest.approx(np.prod(mean**-mean), rel=1e-4)
+    seen, category = probabilities.argmax(1), category.numpy()
+    purity = sum(np.bincount(seen[category == c]).max() for c in range(10)) / 200
+    assert found["category_purity"] == pytest.approx(purity)
+    for name, measure in (("slant", strokes.slant), ("thickness", strokes.thickness)):
+        measured = measure(drawn)
+        for k in (0, 1):
+            columns = np.stack([codes[k, :, 0].numpy(), measured])
+            for c in range(10):
+                columns[:, category == c] -= columns[:, category == c].mean(1, keepdims=True)
+            expected = np.corrcoef(columns)[0, 1]
+            assert found[f"{name}.c{k + 1}"] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("system", "options", "names"),
+    [
+        (HSICInfoGAN, {}, [*OF_CATEGORY, *OF_CODES]),
+        (InfoGAN, {"categories": 0, "continuous": 1}, OF_CODES[:2]),
+        (InfoGAN, {"continuous": 0}, OF_CATEGORY),
+    ],
+)
+def test_what_the_code_lacks_has_no_number(system, options, names):
+    found = evaluate(small_generator(system, **options), open_images("mnist.digits", 30))
+    assert list(found) == ["frechet_pixels", *OF_CLASSIFIER, *names]
+    assert all(math.isfinite(value) for value in found.values())
