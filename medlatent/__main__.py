@@ -11,12 +11,12 @@ from pathlib import Path
 
 from .data import all_sources
 from .evaluation import agrees
-from .files import check_name
+from .files import check_name, check_writable
 from .models import LatentModel
 from .nets import count_parameters
-from .plans import Job
+from .plans import FILE, Job, Plan
 from .records import Record, results_folder
-from .runs import build, perform, run_plan
+from .runs import alone, build, differences, perform, run_plan, write
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "train",
         help="train one model and record it",
         description="Train a model and write a record. The same command goes on where an interrupted one stopped.",
+        allow_abbrev=False,  # the record states the command
     )
     one.add_argument("model", help=f"one of {', '.join(LatentModel.registry)}")
     one.add_argument(
@@ -163,7 +164,10 @@ def _settings(pairs: list[str]) -> dict:
 
 def _train(options: argparse.Namespace) -> int:
     plain = f"{Path(options.data).name}_{options.model}_seed{options.seed}".lower().replace(".", "_")
-    name, slug = check_name(options.name or plain, "--name"), check_name(options.slug, "--slug")
+    name, slug = (
+        check_name(plain if options.name is None else options.name, "--name"),
+        check_name(options.slug, "--slug"),
+    )
     target = options.out / slug / f"{name}.json"
     if target.exists() and not options.overwrite:
         raise FileExistsError(f"{target} exists: choose another --name, or pass --overwrite")
@@ -174,6 +178,8 @@ def _train(options: argparse.Namespace) -> int:
     ):
         if value < 1:
             raise ValueError(f"{argument} must be at least 1, got {value}")
+    if options.measures > options.steps:
+        raise ValueError(f"--measures {options.measures}: there are only {options.steps} steps")
     if options.split not in ("train", "train+validation"):
         raise ValueError(f"--split {options.split}: use train or train+validation; the test images judge the run")
     job = Job(
@@ -196,12 +202,10 @@ def _train(options: argparse.Namespace) -> int:
     )
     print(f"{job.system}: {count_parameters(build(job.system, job.settings, job.seed)):,} parameters", file=sys.stderr)
     command = shlex.join(["python", "-m", "medlatent", *_without_folders(options.arguments)])
-    record, contents = perform(
-        job, checkpoints=options.checkpoints, device=options.device, progress=True, command=command
-    )
-    path = record.write(options.out, contents)
-    (options.checkpoints / slug / f"{name}.checkpoint").unlink()
-    print(path)
+    check_writable(target)
+    with alone([job], options.checkpoints):
+        made = perform(job, checkpoints=options.checkpoints, device=options.device, progress=True, command=command)
+        print(write(job, made, options.out, options.checkpoints, options.overwrite))
     return 0
 
 
@@ -223,37 +227,60 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise FileNotFoundError(f"{results_folder()}: no records")
     failed = 0
     for path in paths:
-        path = path.resolve()
-        record = Record.read(path)
-        if options.add:
-            record, added = record.supplement(path.parent.parent)
-            if added:
-                record.write(path.parent.parent)
-            print(f"{record.called}: added {', '.join(added) or 'nothing'}")
-            continue
-        pairs = record.reevaluate(path.parent.parent)
-        print(record.called)
-        for key in record.metrics:
-            if key not in pairs:
-                print(f"  {key}: not checked, the data are not packed here")
-            for name, (was, now) in pairs.get(key, {}).items():
-                same = agrees(was, now, name)
-                failed += not same
-                print(f"  {key:<24} {name:<19} recorded {was:<12.6g} now {now:<12.6g} {'ok' if same else 'DIFFERS'}")
+        try:
+            failed += _add(path.resolve()) if options.add else _compare(path.resolve())
+        except (ValueError, OSError) as error:  # the others are looked at all the same
+            print(f"medlatent: {error}", file=sys.stderr)
+            failed += 1
     return 1 if failed else 0
+
+
+def _add(path: Path) -> int:
+    record = Record.read(path)
+    whole, added = record.supplement(path.parent.parent)
+    if added:
+        _replace(path, record, whole)
+    print(f"{record.called}: added {', '.join(added) or 'nothing'}")
+    return 0
+
+
+def _compare(path: Path) -> int:
+    """Prints each number beside the recorded one; returns how many differ."""
+    record, failed = Record.read(path), 0
+    if (plan := path.with_name(FILE)).is_file():
+        for job in Plan.read(plan).runs:
+            if job.name == record.name and (wrong := differences(record, job)):
+                raise ValueError(f"{record.called}: recorded with {'; '.join(wrong)}")
+    pairs = record.reevaluate(path.parent.parent)
+    print(record.called)
+    for key in record.metrics:
+        if key not in pairs:
+            print(f"  {key}: not checked, the data are not packed here")
+        for name, (was, now) in pairs.get(key, {}).items():
+            same = agrees(was, now, name)
+            failed += not same
+            print(f"  {key:<24} {name:<19} recorded {was:<12.6g} now {now:<12.6g} {'ok' if same else 'DIFFERS'}")
+    return failed
+
+
+def _replace(path: Path, record: Record, new: Record, contents: dict[str, bytes] | None = None) -> None:
+    """Writes the new record in the place of that which it was made from."""
+    if Record.read(path) != record:
+        raise ValueError(f"{path} was changed by somebody else in the meantime; nothing was written")
+    new.write(path.parent.parent, contents, overwrite=True)
 
 
 def _compact(options: argparse.Namespace) -> int:
     for path in options.records:
         path = path.resolve()
         record = Record.read(path)
-        leaves_out = list(LatentModel.registry[record.model].only_for_training)
+        leaves_out = list(record.model_class.only_for_training)
         small = record.weights.get("dtype") == "float16" and record.weights.get("without", []) == leaves_out
         if not record.weights or (small and not options.without_weights):
             print(f"{record.called}: is as small as it gets")
             continue
         smaller, contents = record.compact(path.parent.parent, keep_weights=not options.without_weights)
-        smaller.write(path.parent.parent, contents)
+        _replace(path, record, smaller, contents)
         before, after = (sum(part.get("bytes", 0) for part in (r.weights, r.observed)) for r in (record, smaller))
         print(f"{record.called}: {before / 1e6:.2f} MB, now {after / 1e6:.2f} MB; every number agrees")
     return 0
@@ -270,10 +297,15 @@ def _list(options: argparse.Namespace) -> int:
             where = f": {source.folder}" if source.folder else f": not packed, see data_scripts/{source.name}.py"
         print(f"  {source.name:<16} {source.summary} ({source.kind}{where})")
     print("records")
+    unreadable = 0
     for path in sorted(results_folder().glob("*/*.json")):
-        record = Record.read(path)
-        print(f"  {record.called}: {record.model}, {record.run['steps']} steps on {record.data['name']}")
-    return 0
+        try:
+            record = Record.read(path)
+            print(f"  {record.called}: {record.model}, {record.run['steps']} steps on {record.data['name']}")
+        except ValueError as error:
+            print(f"medlatent: {error}", file=sys.stderr)
+            unreadable += 1
+    return 1 if unreadable else 0
 
 
 if __name__ == "__main__":

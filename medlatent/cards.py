@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from typing import TYPE_CHECKING
 
 from .data import find_source
-from .models import LatentModel
 
 if TYPE_CHECKING:
     from .records import Record
@@ -42,14 +40,17 @@ def model_card(record: Record) -> str:
 
 
 def _card(record: Record) -> str:
-    run, data, source = record.run, record.data, find_source(record.data["source"])
-    described = LatentModel.registry[record.model].__doc__.strip().splitlines()[0]
+    run, data = record.run, record.data
+    described = next(iter((record.model_class.__doc__ or "").strip().splitlines()), "")
     described = re.sub(r",? :\w+:`[^`]*`", "", described)  # a reference that only the book can follow
-    computed = source is not None and source.kind == "rendered"  # by this package, and under its licence
-    licence = (source.licence if source else "") or data["licence"]
+    source = find_source(data["source"])
+    computed = source is not None and source.kind == "rendered"
+    licence = source.licence if computed else data["licence"]
+    name = json.dumps(data["name"], ensure_ascii=False)  # YAML reads it as JSON does
+    settings = ", ".join(f"{name} {value}" for name, value in record.config.items())
     facts = {
         "trained on": f"{data['name']}, {data['split']} split, {data['images']:,} images",
-        "settings": ", ".join(f"{name} {value}" for name, value in record.config.items()),
+        "settings": settings,
         "steps": f"{run['steps']:,} of {run['batch_size']} images",
         "seed": run["seed"],
         "device": f"{run['device']}, {run['precision']}, PyTorch {run['torch']}",
@@ -62,49 +63,60 @@ def _card(record: Record) -> str:
     heads = [f"{key}, {record.metrics[key]['images']:,} images" for key in record.metrics]
     columns = [entry["values"] for entry in record.metrics.values()]
     numbers = [[name, *(f"{c[name]:.4g}" if name in c else "–" for c in columns)] for name in names]
-    load, kept = ("model", "the weights") if record.weights else ("observed", "what was observed of the model")
     parts = [
-        # A JSON string is one of YAML, too, whatever is in it.
-        f"---\nlicense: {LICENCES.get(licence, 'other')}\nlibrary_name: medlatent\ndatasets:\n"
-        f"- {json.dumps(data['name'])}\n---",
+        f"---\nlicense: {LICENCES.get(licence, 'other')}\nlibrary_name: medlatent\ndatasets:\n- {name}\n---",
         f"# {record.slug}/{record.name}",
-        f"`{record.model}`: {_plain(described)}",
-        "```python\nfrom medlatent.records import find_record\n\n"
-        f'{load} = find_record("{record.slug}", "{record.name}").load_{load}()\n```',
+        f"`{record.model}`: {described}",
+        *_opening(record),
         f"**Intended use.** {INTENDED}",
         f"**Not for.** {NOT_FOR}",
         "## Training",
         _table(["", ""], [[name, str(value)] for name, value in facts.items()]),
-        "\n".join(f"    {line}" for line in run["command"].splitlines()),
+        _listing(run["command"]),
         "## Numbers",
-        "Of held-out images. `medlatent.evaluation` defines each, and `python -m medlatent evaluate` computes it again "
-        f"from {kept}.",
+        "Of held-out images. The suites in `medlatent.evaluation` define each, and `python -m medlatent evaluate` "
+        f"computes it again from {'the weights' if record.weights else 'what was observed'}.",
         _table(["", *heads], numbers),
         "## Limits",
-        f"{(source.limits if source else '') or LIMITS_ELSEWHERE} The run is short beside published ones, and one seed "
-        "says little: two runs with different seeds differ.",
+        f"{(source and source.limits) or LIMITS_ELSEWHERE} The run is short beside published ones, and one seed says "
+        "little: two runs with different seeds differ.",
         "## Licence and source",
-        f"Of the model: {_plain(licence)}, that of the {'package' if computed else 'data'}. {_plain(data['citation'])}",
+        _in_line(f"Of the weights: {licence}, that of the {'package' if computed else 'data'}. {data['citation']}"),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _weights(record: Record) -> str:
-    """What is kept of them, in words."""
+def _opening(record: Record) -> list[str]:
+    """How the model is opened, where its weights were kept."""
     if not record.weights:
-        return f"not kept; what the numbers are computed from is, {record.observed['bytes'] / 1e6:.1f} MB"
-    kept = record.weights.get("dtype", "float32")
+        return []
+    call = f'model = find_record("{record.slug}", "{record.name}").load_model()'
+    return [f"```python\nfrom medlatent.records import find_record\n\n{call}\n```"]
+
+
+def _weights(record: Record) -> str:
+    if not record.weights:
+        return f"not kept, but {record.observed['bytes'] / 1e6:.1f} MB of what the numbers are computed from"
+    kept, without = record.weights.get("dtype", "float32"), record.weights.get("without", [])
     rounded = " (what has two or more dimensions; the numbers below are of these)" if kept != "float32" else ""
-    without = record.weights.get("without", [])
     left_out = f"; without {' and '.join(without)}, which only training needs" if without else ""
     return f"{record.weights['bytes'] / 1e6:.1f} MB, {kept}{rounded}{left_out}"
 
 
-def _plain(text: str) -> str:
-    """Text on one line in which nothing is a tag."""
-    return html.escape(" ".join(text.split()), quote=False)
+# What a data set or a command calls itself must not end the place where it stands, and begin something else.
+
+
+def _in_line(text: str) -> str:
+    """A text on one line, in which nothing is an element of HTML."""
+    return " ".join(text.split()).replace("<", "&lt;")
+
+
+def _listing(text: str) -> str:
+    fence = max(["```", *(f"{run}`" for run in re.findall("`{3,}", text))], key=len)
+    return f"{fence}\n{text}\n{fence}"
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in cells) + " |" for cells in lines)
+    lines = [[_in_line(cell).replace("|", "\\|") for cell in cells] for cells in [heads, *rows]]
+    lines.insert(1, ["---"] * len(heads))
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import platform
 import subprocess
 import sys
@@ -41,7 +42,10 @@ def _processor() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout, with ``+changes`` where the package differs from it; ``"unknown"`` elsewhere."""
+    """The commit of the checkout, with ``+changes`` where the package differs from it; ``"unknown"`` elsewhere.
+
+    Where a copy of the checkout without its history runs, on a cluster perhaps, ``MEDLATENT_COMMIT`` states it.
+    """
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
@@ -51,15 +55,22 @@ def commit() -> str:
         git("ls-files", "--error-unmatch", Path(__file__).name)  # an installed package may lie inside another checkout
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("MEDLATENT_COMMIT", "unknown")
 
 
 def code_digest(model: type) -> str:
     """SHA-256 of the code that a training of this model runs through: its module, the loop, and all that they import.
 
-    Comments and docstrings do not count, nor does layout: the digest changes when the code does.
+    Comments and docstrings do not count, nor do layout and the version of Python: the digest changes when the code
+    does.
+
+    Raises:
+        ValueError: the model was defined in no file, so that nobody else could train it.
     """
-    sources = [Path(sys.modules[model.__module__].__file__), Path(__file__).with_name("training.py")]
+    file = getattr(sys.modules[model.__module__], "__file__", None)
+    if file is None:
+        raise ValueError(f"{model.__name__} is defined in no file: put it into a module, which a record can refer to")
+    sources = [Path(file), Path(__file__).with_name("training.py")]
     digest = hashlib.sha256()
     for path in sorted(import_closure(ROOT, sources) | set(sources)):
         if path.suffix == ".py":
@@ -68,8 +79,18 @@ def code_digest(model: type) -> str:
                 body = getattr(node, "body", None)
                 if isinstance(body, list) and body and _is_text(body[0]):
                     del body[0]
-            digest.update(ast.dump(tree).encode())
+            digest.update(repr(_structure(tree)).encode())
     return digest.hexdigest()
+
+
+def _structure(node: object) -> object:
+    """A syntax tree without what it leaves empty, which ``ast.dump`` shows in some versions of Python only."""
+    if isinstance(node, list):
+        return [_structure(item) for item in node]
+    if not isinstance(node, ast.AST):
+        return node
+    fields = [(name, _structure(value)) for name, value in ast.iter_fields(node) if value not in (None, [])]
+    return type(node).__name__, fields
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,15 +41,22 @@ FORMAT = "medlatent.Record"
 VERSION = 2
 OBSERVED = "medlatent.observed"
 OBSERVED_VERSION = 1
-TEXT, NUMBER, WHOLE = (str,), (int, float), (int,)
+DEPTH = 20  # of lists in lists in a record; Python itself gives up at some hundreds, and not in words
+TEXT, NUMBER, WHOLE, PERHAPS = (str,), (int, float), (int,), (int, type(None))
+SET = {"source": TEXT, "n": PERHAPS, "seed": WHOLE, "split": TEXT, "images": WHOLE, "fingerprint": TEXT}
+FILE = {"file": TEXT, "sha256": TEXT, "bytes": WHOLE}
+CARD = ("name", "licence", "citation")  # what the card of the data says, too
+RUN_TEXTS = ("precision", "device", "torch", "finished", "commit", "command")
 # What the parts of a record must hold. Others may be there, too.
 NESTED = {
-    "data": {"source": TEXT, "split": TEXT, "images": WHOLE, "fingerprint": TEXT, "name": TEXT, "licence": TEXT},
-    "run": {"steps": WHOLE, "batch_size": WHOLE, "seed": WHOLE, "commit": TEXT, "command": TEXT, "seconds": NUMBER},
-    "weights": {"file": TEXT, "sha256": TEXT, "bytes": WHOLE},
-    "observed": {"file": TEXT, "sha256": TEXT, "bytes": WHOLE},
+    "data": SET | dict.fromkeys(CARD, TEXT),
+    "run": {"steps": WHOLE, "batch_size": WHOLE, "seed": WHOLE, "seconds": NUMBER, **dict.fromkeys(RUN_TEXTS, TEXT)},
+    "weights": FILE,
+    "observed": FILE,
 }
-ENTRY = {"source": TEXT, "seed": WHOLE, "split": TEXT, "images": WHOLE, "fingerprint": TEXT, "values": (dict,)}
+ENTRY = SET | {"values": (dict,)}
+# Of the others, what kind they are of where they are there.
+OPTIONAL = {"data": {"columns": TEXT}, "run": {"code": TEXT}, "weights": {"dtype": TEXT, "without": (list,)}}
 
 
 def results_folder() -> Path:
@@ -92,6 +101,18 @@ class Record:
         """``slug/name``."""
         return f"{self.slug}/{self.name}"
 
+    @property
+    def model_class(self) -> type[LatentModel]:
+        """The class that ``model`` names.
+
+        Raises:
+            ValueError: there is none of that name; the message lists those there are.
+        """
+        if self.model not in LatentModel.registry:
+            known = ", ".join(LatentModel.registry)
+            raise ValueError(f"{self.called}: model is {self.model!r}, which is none of {known}")
+        return LatentModel.registry[self.model]
+
     @classmethod
     def read(cls, path: str | os.PathLike) -> Record:
         """Reads a record, and checks everything that can be checked without its data.
@@ -104,6 +125,8 @@ class Record:
         path = Path(path).resolve()
         recover(path.parent)
         fields = read_json(path, FORMAT, VERSION, {n: _type(k) for n, k in cls.__annotations__.items()}, checksum=True)
+        if deep := [name for name, value in fields.items() if _is_deeper(value, DEPTH)]:
+            raise ValueError(f"{path}: the field {deep[0]!r} is nested too deeply")
         record = cls(**{name: fields[name] for name in cls.__annotations__})
         for name, there in (("slug", path.parent.name), ("name", path.stem)):
             if (said := getattr(record, name)) != there:
@@ -118,39 +141,60 @@ class Record:
         for name, fields in NESTED.items():
             part = getattr(self, name)
             if part or name in ("data", "run"):
-                _check_fields(f"{where}: {name}", part, fields)
+                _check_fields(f"{where}: {name}", part, fields, OPTIONAL.get(name, {}))
         for part, ending in (("weights", ".safetensors"), ("observed", ".observed.safetensors")):
             if (entry := getattr(self, part)) and entry["file"] != f"{self.name}{ending}":
                 raise ValueError(f"{where}: {part}.file must be {self.name}{ending}, not {entry['file']!r}")
         if not self.weights and not self.observed:
             raise ValueError(f"{where}: neither weights nor what was observed are named: no number could be checked")
-        steps = self.history.get("step")
-        if not isinstance(steps, list) or not steps or steps[-1] != self.run["steps"]:
-            raise ValueError(f"{where}: the history does not end at step {self.run['steps']}, which run.steps states")
-        for term, values in self.history.items():
-            if not isinstance(values, list) or len(values) != len(steps) or not all(map(_is_number, values)):
-                raise ValueError(f"{where}: history.{term} must be {len(steps)} finite numbers")
-        for row in self.measures:
-            if not isinstance(row, dict) or "step" not in row or not all(map(_is_number, row.values())):
-                raise ValueError(f"{where}: measures must be rows of finite numbers with a step, got {row!r}")
+        if not all(isinstance(network, str) for network in self.weights.get("without", [])):
+            raise ValueError(f"{where}: weights.without must be names of networks, got {self.weights['without']!r}")
+        if not re.fullmatch("[0-9a-f]{64}", self.data["fingerprint"]):
+            raise ValueError(f"{where}: data.fingerprint must be a SHA-256, got {self.data['fingerprint']!r}")
+        self._check_steps(where)
         if not self.metrics:
             raise ValueError(f"{where}: there are no metrics")
         for key, entry in self.metrics.items():
             _check_fields(f"{where}: metrics.{key}", entry, ENTRY)
+            if key != (there := f"{entry['source']}/{entry['split']}"):
+                raise ValueError(f"{where}: metrics.{key} is of {there}")
             if not entry["values"] or not all(map(_is_number, entry["values"].values())):
                 raise ValueError(f"{where}: metrics.{key}.values must be finite numbers by name")
+        own = f"{self.data['source']}/test"
+        if own not in self.metrics:
+            raise ValueError(f"{where}: there are no metrics of {own}, the test images of the data it was trained on")
+        for field in ("n", "seed"):
+            if (said := self.metrics[own][field]) != self.data[field]:
+                raise ValueError(f"{where}: metrics.{own}.{field} is {said}, data.{field} is {self.data[field]}")
 
-    def write(self, folder: str | os.PathLike, contents: Mapping[str, bytes] | None = None) -> Path:
+    def _check_steps(self, where: object) -> None:
+        """Refuses a history, or measures, that are no rows of numbers at rising steps, up to the last."""
+        last, steps = self.run["steps"], self.history.get("step")
+        if not isinstance(steps, list) or not _are_rising(steps) or steps[-1] != last:
+            raise ValueError(f"{where}: history.step must rise to {last}, which run.steps states")
+        for term, values in self.history.items():
+            if not isinstance(values, list) or len(values) != len(steps) or not all(map(_is_number, values)):
+                raise ValueError(f"{where}: history.{term} must be {len(steps)} finite numbers")
+        if not all(isinstance(row, dict) and all(map(_is_number, row.values())) for row in self.measures):
+            raise ValueError(f"{where}: measures must be rows of finite numbers by name")
+        if self.measures and (not _are_rising(at := [row.get("step") for row in self.measures]) or at[-1] > last):
+            raise ValueError(f"{where}: the steps of measures must rise, to {last} at most")
+
+    def write(
+        self, folder: str | os.PathLike, contents: Mapping[str, bytes] | None = None, overwrite: bool = False
+    ) -> Path:
         """Writes ``<folder>/<slug>/<name>.json``, its model card, and what lies beside it: all together or nothing.
 
         Args:
             folder: the results folder.
             contents: the bytes of the files that ``weights`` and ``observed`` name; what is not given must lie there
                 already. A file of the record that it no longer names vanishes.
+            overwrite: whether a record of this name may be replaced.
 
         Raises:
             ValueError: the record does not fit together, or a file is not what it names by its SHA-256.
-            FileExistsError: another process is writing the same record.
+            FileExistsError: there is a record of this name, and ``overwrite`` is false.
+            OSError: another process is writing the same record, or it cannot be written.
         """
         self._check(self.called)
         contents, place = dict(contents or {}), Path(folder) / self.slug
@@ -158,12 +202,14 @@ class Record:
         place.mkdir(parents=True, exist_ok=True)
         with claim(path):
             recover(place)
-            named = {entry["file"]: entry["sha256"] for entry in (self.weights, self.observed) if entry}
-            for file, sha256 in named.items():
+            if path.exists() and not overwrite:
+                raise FileExistsError(f"{path} exists, and is not to be replaced")
+            named = {entry["file"]: entry for entry in (self.weights, self.observed) if entry}
+            for file, entry in named.items():
                 content = contents.get(file)
                 if content is None:
                     content = (place / file).read_bytes() if (place / file).is_file() else b""
-                if hashlib.sha256(content).hexdigest() != sha256:
+                if (hashlib.sha256(content).hexdigest(), len(content)) != (entry["sha256"], entry["bytes"]):
                     raise ValueError(f"{place / file} is not what {self.called} names: its SHA-256 differs")
             if strange := sorted(set(contents) - set(named)):
                 raise ValueError(f"{self.called} names no file {strange[0]!r}")
@@ -209,6 +255,8 @@ class Record:
                 f"{path} holds {type(model).__name__}({model.config}), the record {self.called} says "
                 f"{self.model}({self.config})"
             )
+        if list(model.left_out) != (said := self.weights.get("without", [])):
+            raise ValueError(f"{path} lacks {list(model.left_out)}, weights.without of {self.called} says {said}")
         return model
 
     def load_observed(self, folder: str | os.PathLike | None = None) -> dict[str, dict[str, dict[str, np.ndarray]]]:
@@ -289,7 +337,6 @@ class Record:
             ValueError: data at hand are damaged or not those that were recorded, in their number, their pixels or the
                 columns that the model used; or the recorded numbers are not those that the model's suites compute.
         """
-        self._check_training_data()
         pairs = {}
         for key, now in self._evaluate(folder).items():
             values = self.metrics[key]["values"]
@@ -305,8 +352,10 @@ class Record:
 
     def _evaluate(self, folder: str | os.PathLike | None) -> dict[str, dict[str, float]]:
         """All numbers of each evaluation set whose data are at hand."""
+        suites = self.model_class.suites
+        self._check_sets()
+        self._check_training_data()
         there = {key: entry for key, entry in self.metrics.items() if at_hand(entry["source"])}
-        suites = LatentModel.registry[self.model].suites
         if self.weights:
             model = self.load_model(folder)
             seen = {key: observe(model, open_entry(self.called, key, entry)) for key, entry in there.items()}
@@ -316,22 +365,34 @@ class Record:
                 raise ValueError(f"{self.called}: nothing was observed of {missing[0]}")
         return {key: numbers_of(seen[key], open_entry(self.called, key, entry), suites) for key, entry in there.items()}
 
+    def _check_sets(self) -> None:
+        """Refuses a record without the numbers of a set that its run was judged on."""
+        source = find_source(self.data["source"])
+        wanted = {f"{self.data['source']}/test": (self.data["n"], self.data["seed"])}
+        if source and (other := source.stand_in):
+            wanted[f"{other.source}/test"] = other.n, other.seed
+        if wanted != (found := {key: (entry["n"], entry["seed"]) for key, entry in self.metrics.items()}):
+            raise ValueError(f"{self.called}: it is judged on the sets {found}, not on {wanted}: set, n and seed")
+
     def _check_training_data(self) -> None:
-        data = self.data
-        source = find_source(data["source"])
-        if (source and not source.exact) or not at_hand(data["source"]):
+        data, source = self.data, find_source(self.data["source"])
+        if not at_hand(data["source"]):
+            if source and source.licence not in ("", data["licence"]):
+                raise ValueError(
+                    f"{self.called}: data.licence says {data['licence']!r}, {source.name} is under {source.licence!r}"
+                )
+            return
+        images = _opened(data["source"], data["n"], data["seed"], data["split"])
+        for field, now in (("images", len(images)), *((f, getattr(images.card, f)) for f in CARD)):
+            if data[field] != now:
+                raise ValueError(f"{self.called}: data.{field} says {data[field]!r}, the data here {now!r}")
+        if source and not source.exact:
             return  # rendered anew, another processor may round a pixel otherwise
-        images = _opened(data["source"], data.get("n"), data.get("seed", 0), data["split"])
-        if len(images) != data["images"]:
-            raise ValueError(f"{self.called}: data.images says {data['images']}, there are {len(images)}")
         if images.fingerprint != data["fingerprint"]:
             raise ValueError(f"{self.called}: the training images here are not those of data.fingerprint")
-        columns = LatentModel.registry[self.model].columns
+        columns = self.model_class.columns
         if data.get("columns", "") != (images.fingerprint_of(columns) if columns else ""):
             raise ValueError(f"{self.called}: the columns {', '.join(columns)} here are not those that were recorded")
-        for field, now in (("name", images.card.name), ("licence", images.card.licence)):
-            if data[field] != now:
-                raise ValueError(f"{self.called}: data.{field} says {data[field]!r}, the card of the data {now!r}")
 
 
 def open_entry(called: str, key: str, entry: Mapping) -> ImageSet:
@@ -343,8 +404,7 @@ def open_entry(called: str, key: str, entry: Mapping) -> ImageSet:
     images = _opened(entry["source"], entry["n"], entry["seed"], entry["split"])
     if len(images) != entry["images"]:
         raise ValueError(f"{called}: {key} was recorded with {entry['images']} images, here there are {len(images)}")
-    source = find_source(entry["source"])
-    if (source is None or source.exact) and images.fingerprint != entry["fingerprint"]:
+    if entry["fingerprint"] != _fingerprint(entry["source"], images):
         raise ValueError(
             f"{called}: {key} here is not the set that was recorded; pack it again with the settings that its card "
             f"gives: {images.card.preprocessing}"
@@ -357,15 +417,32 @@ def state_entry(source: str, split: str = "test", n: int | None = None, seed: in
 
     The fingerprint of rendered images is left out: another processor may round a pixel otherwise.
     """
-    images, described = _opened(source, n, seed, split), find_source(source)
-    exact = described is None or described.exact
+    images = _opened(source, n, seed, split)
     entry = {"source": source, "n": n, "seed": seed, "split": split, "images": len(images)}
-    return entry | {"fingerprint": images.fingerprint if exact else ""}, images
+    return entry | {"fingerprint": _fingerprint(source, images)}, images
+
+
+def _fingerprint(source: str, images: ImageSet) -> str:
+    described = find_source(source)
+    return images.fingerprint if described is None or described.exact else ""
+
+
+def _opened(source: str, n: int | None, seed: int, split: str) -> ImageSet:
+    """An image set, kept for the next record: sets of one source are rendered, or read and compared, only once."""
+    described = find_source(source)
+    folder = described.folder if described else Path(source)
+    files = sorted(folder.resolve().iterdir()) if folder and folder.is_dir() else []
+    return _split(source, n, seed, split, tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files))
 
 
 @lru_cache(maxsize=4)
-def _opened(source: str, n: int | None, seed: int, split: str) -> ImageSet:
-    return open_images(source, n, seed).split(*split.split("+"))
+def _split(source: str, n: int | None, seed: int, split: str, files: tuple) -> ImageSet:
+    return _whole(source, n, seed, files).split(*split.split("+"))
+
+
+@lru_cache(maxsize=2)
+def _whole(source: str, n: int | None, seed: int, files: tuple) -> ImageSet:
+    return open_images(source, n, seed)
 
 
 def save_weights(model: LatentModel, name: str) -> tuple[dict[str, object], bytes]:
@@ -400,7 +477,9 @@ def read_observed(path: str | os.PathLike) -> dict[str, dict[str, dict[str, np.n
     Raises:
         ValueError: the file is none; the message names it.
     """
-    tensors, _ = read_tensors(path, OBSERVED, OBSERVED_VERSION, {"record": str})
+    tensors, header = read_tensors(path, OBSERVED, OBSERVED_VERSION, {"record": str})
+    if Path(path).name != f"{header['record']}.observed.safetensors":
+        raise ValueError(f"{path} belongs to the record {header['record']!r}")
     found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for name, tensor in tensors.items():
         parts = name.split("|")
@@ -432,16 +511,40 @@ def _type(annotation: str) -> type:
     return {"str": str, "dict": dict, "list": list}[annotation]
 
 
-def _check_fields(where: str, part: object, fields: Mapping[str, Sequence[type]]) -> None:
+def _check_fields(
+    where: str, part: object, fields: Mapping[str, Sequence[type]], optional: Mapping[str, Sequence[type]] | None = None
+) -> None:
     if not isinstance(part, dict):
         raise ValueError(f"{where} must be an object, got {part!r}")
-    for name, kinds in fields.items():
-        if not isinstance(part.get(name), tuple(kinds)) or isinstance(part[name], bool):
-            raise ValueError(f"{where}.{name} must be {' or '.join(k.__name__ for k in kinds)}, got {part.get(name)!r}")
+    for name, kinds in {**fields, **{n: kinds for n, kinds in (optional or {}).items() if n in part}}.items():
+        value = part.get(name)
+        if name not in part or not isinstance(value, tuple(kinds)) or not _is_sane(value):
+            words = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise ValueError(f"{where}.{name} must be {words}, got {value!r}")
+
+
+def _is_sane(value: object) -> bool:
+    return not isinstance(value, bool) and (not isinstance(value, int | float) or _is_number(value))
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < 2**63
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _are_rising(steps: Sequence) -> bool:
+    """Whether they are whole numbers, one at least, from 1 on."""
+    if not steps or not all(isinstance(step, int) and _is_number(step) for step in steps):
+        return False
+    return steps[0] > 0 and all(a < b for a, b in pairwise(steps))
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in inside)
 
 
 def find_record(slug: str, name: str) -> Record:

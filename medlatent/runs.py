@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +15,8 @@ import torch
 
 from .data import find_source, open_images
 from .engines import Outcome, run_all
-from .evaluation import evaluate, numbers_of, observe
-from .files import check_name, check_writable
+from .evaluation import evaluate, numbers_of, observe, suites_of
+from .files import check_name, check_writable, claim, plain
 from .models import LatentModel, load
 from .plans import Job, Plan
 from .provenance import code_digest, surroundings, thin_history
@@ -70,8 +72,6 @@ def perform(
     check_name(job.name, "the name of the record")
     check_name(job.slug, "the name of the chapter")
     where = choose_device(device)
-    checkpoint = Path(checkpoints) / job.slug / f"{job.name}.checkpoint"
-    check_writable(checkpoint)
     images = open_images(job.source, job.n, job.data_seed)
     training = images.split(*job.split.split("+"))
     # What the run is judged on must be there before hours are spent on it.
@@ -82,6 +82,8 @@ def perform(
     _, channels, size, _ = images.images.shape
     torch.set_num_threads(job.threads)
     model = build(job.system, {"channels": channels, "size": size} | job.settings, job.seed)
+    suites_of(model)
+    made_with = {**surroundings(where), "code": code_digest(type(model))}  # the code may be edited in the meantime
     aside = "validation" if job.split == "train" and "validation" in set(images.table["split"]) else "test"
     looked_at = images.split(aside)
     looked_at = looked_at.subset(range(min(MEASURED_ON, len(looked_at))))
@@ -94,7 +96,7 @@ def perform(
         device=device,
         precision=job.precision,
         progress=progress,
-        checkpoint=checkpoint,
+        checkpoint=checkpoint_of(job, checkpoints),
         measure=lambda trained: evaluate(trained, looked_at),
         measure_at=job.measure_at,
         report=report,
@@ -135,8 +137,7 @@ def perform(
             "batch_size": job.batch_size,
             "seed": job.seed,
             "precision": history.precision,
-            **surroundings(where),
-            "code": code_digest(type(model)),
+            **made_with,
             "command": command or job.command(),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(history.seconds, 1),
@@ -153,6 +154,68 @@ def perform(
     return record, {file: content}
 
 
+def checkpoint_of(job: Job, folder: str | Path) -> Path:
+    """Where a job's unfinished run is kept."""
+    return Path(folder) / job.slug / f"{job.name}.checkpoint"
+
+
+def write(job: Job, made: tuple[Record, dict[str, bytes]], folder: Path, checkpoints: Path, overwrite: bool) -> Path:
+    """Writes what :func:`perform` made, and removes the checkpoint, which is needed no more.
+
+    Raises:
+        FileExistsError: there is such a record by now, and it is not to be replaced.
+        OSError: the record cannot be written; the checkpoint is kept then.
+    """
+    record, contents = made
+    path = record.write(folder, contents, overwrite)
+    checkpoint_of(job, checkpoints).unlink(missing_ok=True)
+    return path
+
+
+@contextmanager
+def alone(jobs: Iterable[Job], checkpoints: Path) -> Iterator[None]:
+    """Keeps other processes of this kind from the same runs, which would write to the same checkpoints.
+
+    Raises:
+        OSError: another process is at one of them; the message names it.
+    """
+    with ExitStack() as stack:
+        for job in jobs:
+            checkpoint = checkpoint_of(job, checkpoints)
+            check_writable(checkpoint)
+            stack.enter_context(claim(checkpoint))
+        yield
+
+
+def differences(record: Record, job: Job) -> list[str]:
+    """In what a record does not say what a plan says of its job, in words."""
+    arguments = _defaults(LatentModel.registry[job.system]) | job.settings
+    said = {
+        "model": (record.model, job.system),
+        "source": (record.data["source"], job.source),
+        "images": (record.data["n"], job.n),
+        "data seed": (record.data["seed"], job.data_seed),
+        "split": (record.data["split"], job.split),
+        "seed": (record.run["seed"], job.seed),
+        "steps": (record.run["steps"], job.steps),
+        "batch size": (record.run["batch_size"], job.batch_size),
+        **{f"argument {name}": (record.config.get(name), value) for name, value in arguments.items()},
+    }
+    if job.precision != "auto":
+        said["precision"] = record.run["precision"], job.precision
+    return [f"{name} {was!r}, the plan says {now!r}" for name, (was, now) in said.items() if was != plain(now)]
+
+
+def _defaults(model: type[LatentModel]) -> dict[str, object]:
+    """The arguments of a model that have a default, but those that follow from the data, whose default is None."""
+    found: dict[str, object] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, LatentModel) and "__init__" in vars(base):
+            parameters = inspect.signature(base.__init__).parameters.values()
+            found |= {p.name: p.default for p in parameters if p.default not in (p.empty, None)}
+    return {name: value for name, value in found.items() if name not in ("channels", "size")}
+
+
 def standing(job: Job, folder: str | Path, checkpoints: str | Path) -> tuple[str, str]:
     """Where a job stands: ``"missing"``, ``"unfinished"``, ``"recorded"`` or ``"different"``, and a remark in words.
 
@@ -161,32 +224,19 @@ def standing(job: Job, folder: str | Path, checkpoints: str | Path) -> tuple[str
     """
     path = Path(folder) / job.slug / f"{job.name}.json"
     if not path.is_file():
-        checkpoint = Path(checkpoints) / job.slug / f"{job.name}.checkpoint"
+        checkpoint = checkpoint_of(job, checkpoints)
         return ("unfinished", f"goes on from {checkpoint}") if checkpoint.is_file() else ("missing", "")
     try:
         record = Record.read(path)
     except ValueError as error:
         return "different", str(error)
-    said = {
-        "model": (record.model, job.system),
-        "source": (record.data["source"], job.source),
-        "images": (record.data.get("n"), job.n),
-        "data seed": (record.data.get("seed", 0), job.data_seed),
-        "split": (record.data["split"], job.split),
-        "seed": (record.run["seed"], job.seed),
-        "steps": (record.run["steps"], job.steps),
-        "batch size": (record.run["batch_size"], job.batch_size),
-        **{f"argument {name}": (record.config.get(name), value) for name, value in job.settings.items()},
-    }
-    if wrong := [f"{name} {was!r}, the plan says {now!r}" for name, (was, now) in said.items() if was != now]:
+    if wrong := differences(record, job):
         return "different", f"recorded with {'; '.join(wrong)}"
     if job.keep == "weights" and not record.weights:
         return "different", "recorded without its weights, which the plan keeps"
-    code = record.run.get("code")
-    if code is None:
-        return "recorded", f"at commit {record.run['commit'][:12]}, by code that is not stated"
-    same = code == code_digest(LatentModel.registry[job.system])
-    return "recorded", "" if same else "the code that trained it has changed since"
+    # A record that does not state its code was made before records did, and the code has changed since.
+    same = record.run.get("code") == code_digest(LatentModel.registry[job.system])
+    return "recorded", "" if same else f"the code that trained it, at {record.run['commit'][:12]}, has changed since"
 
 
 def run_plan(
@@ -227,6 +277,7 @@ def run_plan(
     Raises:
         ValueError: the plan is wrong, or its jobs cannot be run as it says; or a record is there that says something
             else than the plan, and ``overwrite`` is false. Nothing is run then.
+        OSError: a record or checkpoint cannot be written, or another process is at one of the runs. Nothing is run.
     """
     folder = Path(folder)
     jobs = Plan.read(path).jobs(profile, only)
@@ -247,19 +298,14 @@ def run_plan(
     todo = [job for job in jobs if stand[job.name][0] != "recorded"]
     for job in todo:
         check_writable(folder / job.slug / f"{job.name}.json")
-
-    def write(job: Job, made: tuple[Record, dict[str, bytes]]) -> None:
-        record, contents = made
-        record.write(folder, contents)
-        (Path(checkpoints) / job.slug / f"{job.name}.checkpoint").unlink(missing_ok=True)
-
     function = partial(perform, checkpoints=Path(checkpoints), device=device)
-    return run_all(
-        todo,
-        function,
-        engine=engine,
-        workers=workers,
-        done=write,
-        cost=lambda job: job.steps * job.batch_size,
-        progress=progress,
-    )
+    with alone(todo, Path(checkpoints)):
+        return run_all(
+            todo,
+            function,
+            engine=engine,
+            workers=workers,
+            done=lambda job, made: write(job, made, folder, Path(checkpoints), job.name in different),
+            cost=lambda job: job.steps * job.batch_size,
+            progress=progress,
+        )

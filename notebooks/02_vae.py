@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,17 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: 'from latent-variable models to the evidence lower bound: derived, checked,
+#       trained, traversed, and made to fail'
+#     needs: []
+#     sessions:
+#     - class: '{ref}`vae`: the bound, the reparametrisation, the rate'
+#       homework: '{ref}`vae-exercises` 1 to 3'
+#     - class: '{ref}`vae`: likelihoods, the objective, training'
+#       homework: '{ref}`vae-exercises` 4, quiz'
+#     - class: '{ref}`vae`: evaluation, axes, collapse'
+#       homework: '{ref}`vae-exercises` 5 and 6'
 # ---
 
 # %% [markdown]
@@ -28,22 +40,6 @@
 # **Time**: two hours of reading and trying. **Device**: a laptop; the measured run time stands on the page
 # {doc}`/book/execution_times`.
 # :::
-
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
 
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"

@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,17 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: entropy and mutual information, six metrics of disentanglement and where
+#       each is blind, the recorded models measured
+#     needs:
+#     - independence
+#     sessions:
+#     - class: '{ref}`measuring`: mutual information, six metrics'
+#       homework: the first half of {ref}`measuring-exercises`
+#     - class: '{ref}`measuring`: where each is blind, the recorded models; a student
+#         presents a claim of a paper and how it could be tested'
+#       homework: the second half, quiz
 # ---
 
 # %% [markdown]
@@ -28,22 +40,6 @@
 # **You need** the chapter {ref}`independence`. **Time**: three hours of reading and trying. **Device**: a laptop; the measured run
 # time stands on the page {doc}`/book/execution_times`.
 # :::
-
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
 
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"

@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,21 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: 'the first paper {cite:p}`sarhan2019`, whole: residual blocks, a discriminator
+#       on the reconstructions, five systems compared over seeds, and a verdict on each
+#       claim'
+#     needs:
+#     - vae
+#     - independence
+#     - measuring
+#     sessions:
+#     - class: '{ref}`adversarial-vae` up to training: the scale of the loss, the best
+#         discriminator on the board'
+#       homework: '{ref}`adversarial-vae-exercises` 1 to 3'
+#     - class: '{ref}`adversarial-vae` from training on: each group defends the verdict
+#         on one claim, from the table alone'
+#       homework: the rest of {ref}`adversarial-vae-exercises`, quiz
 # ---
 
 # %% [markdown]
@@ -29,22 +45,6 @@
 # **You need** the chapters {ref}`vae`, {ref}`independence` and {ref}`measuring`. **Time**: three hours of reading and
 # trying. **Device**: a laptop; the measured run time stands on the page {doc}`/book/execution_times`.
 # :::
-
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
 
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"

@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,21 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: 'a short paper {cite:p}`liu2022`, taken at its word: mutual information
+#       and its bound, HSIC in all its forms, digits by category and code, and what
+#       of it survives five seeds'
+#     needs:
+#     - vae
+#     - independence
+#     - gan
+#     sessions:
+#     - class: '{ref}`hsic-infogan` up to the variants: the bound and HSIC on the board,
+#         the permutation test at the keyboard'
+#       homework: '{ref}`hsic-infogan-exercises` 1 to 4'
+#     - class: '{ref}`hsic-infogan`: the search, the recorded runs; a debate on what
+#         "about as well" means'
+#       homework: the rest of {ref}`hsic-infogan-exercises`, quiz
 # ---
 
 # %% [markdown]
@@ -29,22 +45,6 @@
 # **You need** the chapters {ref}`vae`, {ref}`independence` and {ref}`gan`. **Time**: three hours of reading and
 # trying. **Device**: a laptop; the measured run time stands on the page {doc}`/book/execution_times`.
 # :::
-
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
 
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"
@@ -125,8 +125,8 @@ from medlatent.metrics import categories, generation, strokes
 from medlatent.metrics.comparison import paired_interval
 from medlatent.metrics.lesions import MEASURED, measure
 from medlatent.models import HSICInfoGAN, InfoGAN, decode_all, draw_images
+from medlatent.models.hsic_search import balance
 from medlatent.nets import count_parameters
-from medlatent.tuning import balance
 
 _ = torch.manual_seed(seed)
 
@@ -2399,7 +2399,7 @@ display_quiz(
 # {py:func}`medlatent.losses.saturating_deception_loss` {eq}`eq-hsic-infogan-1`,
 # {py:func}`medlatent.losses.information_bound` {eq}`eq-hsic-infogan-3`, {py:class}`medlatent.models.InfoGAN`
 # {eq}`eq-hsic-infogan-4`, {py:func}`medlatent.losses.hsic` {eq}`eq-hsic-infogan-5`,
-# {py:class}`medlatent.models.HSICInfoGAN` {eq}`eq-hsic-infogan-6`, {py:func}`medlatent.tuning.balance`, {py:func}`medlatent.tuning.grid`,
+# {py:class}`medlatent.models.HSICInfoGAN` {eq}`eq-hsic-infogan-6`, {py:func}`medlatent.models.hsic_search.balance`, {py:func}`medlatent.tuning.grid`,
 # {py:func}`medlatent.metrics.categories.category_agreement`, {py:func}`medlatent.metrics.strokes.slant`,
 # {py:func}`medlatent.metrics.strokes.thickness`, {py:func}`medlatent.metrics.lesions.measure`,
 # {py:func}`medlatent.metrics.comparison.paired_interval`.

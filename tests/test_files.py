@@ -509,6 +509,10 @@ class TestClaim:
             pass
         assert names(tmp_path) == []
 
+    def test_missing_folders_are_made(self, tmp_path):
+        with claim(tmp_path / "deep" / "deeper" / "x"):
+            assert names(tmp_path / "deep" / "deeper") == [".x.lock"]
+
     def test_let_go_after_an_error(self, tmp_path):
         with pytest.raises(KeyError), claim(tmp_path / "x"):
             raise KeyError

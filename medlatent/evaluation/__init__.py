@@ -35,6 +35,7 @@ __all__ = [
     "observe",
     "suite",
     "suite_names",
+    "suites_of",
 ]
 
 # Another number of threads or another instruction set moves a sum of 12 288 float32 values in its fifth digit.
@@ -58,6 +59,18 @@ def suite(name: str) -> ModuleType:
     return importlib.import_module(f".{name}", __name__)
 
 
+def suites_of(model: LatentModel, suites: Sequence[str] | None = None) -> list[ModuleType]:
+    """The suites that a model is judged by: those that it names, unless others are asked for.
+
+    Raises:
+        ValueError: a suite is unknown, or the model names none.
+    """
+    names = model.suites if suites is None else suites
+    if not names:
+        raise ValueError(f"{type(model).__name__} names no suite: set its attribute `suites`, or pass suites")
+    return [suite(name) for name in names]
+
+
 def observe(
     model: LatentModel, images: ImageSet, suites: Sequence[str] | None = None
 ) -> dict[str, dict[str, np.ndarray]]:
@@ -73,7 +86,7 @@ def observe(
     """
     return {
         module.observe.__module__.rpartition(".")[2]: module.observe(model, images)
-        for module in {m.observe: m for m in _suites(model, suites)}.values()
+        for module in {m.observe: m for m in suites_of(model, suites)}.values()
     }
 
 
@@ -117,18 +130,14 @@ def evaluate(model: LatentModel, images: ImageSet, suites: Sequence[str] | None 
     return numbers_of(observe(model, images, chosen), images, chosen)
 
 
-def _suites(model: LatentModel, suites: Sequence[str] | None) -> list[ModuleType]:
-    names = model.suites if suites is None else suites
-    if not names:
-        raise ValueError(f"{type(model).__name__} names no suite: set its attribute `suites`, or pass suites")
-    return [suite(name) for name in names]
-
-
 @cache
 def _tolerances() -> dict[str, float]:
     found: dict[str, float] = {}
     for name in suite_names():
-        found |= getattr(suite(name), "TOLERANCES", {})
+        stated = getattr(suite(name), "TOLERANCES", {})
+        if twice := sorted(set(stated) & set(found)):
+            raise ValueError(f"the suite {name} states a tolerance of {twice[0]!r}, which another suite states, too")
+        found |= stated
     return found
 
 
@@ -140,6 +149,9 @@ def agrees(recorded: float, now: float, name: str = "") -> bool:
         now: the number computed again.
         name: what its suite calls it. A number that rounding can make jump, such as ``mig`` or ``slant.c1``, may differ
             by what its suite says of the name before its dot, any other one by a thousandth of its size.
+
+    Raises:
+        ValueError: two suites state a tolerance of one name.
     """
     if (tolerance := _tolerances().get(name.partition(".")[0])) is not None:
         return abs(recorded - now) <= tolerance

@@ -19,7 +19,7 @@ from matplotlib.legend import Legend
 from torch import Tensor
 
 from ..metrics import information
-from ..models import decode_all, draw_images, encode_all, measured
+from ..models import Normal, decode_all, draw_images, encode_all, measured
 
 INK = "#1f2328"
 INK_ON_DARK = "#e6e8eb"
@@ -165,7 +165,7 @@ def traversal(
     code: Tensor | None = None,
     posteriors: tuple[Tensor, Tensor] | None = None,
     dimensions: Sequence[int] | None = None,
-    limits: tuple[float, float] = (-3.0, 3.0),
+    limits: tuple[float, float] | None = None,
     steps: int = 7,
     names: Sequence[str] | None = None,
 ) -> Figure:
@@ -177,7 +177,7 @@ def traversal(
         posteriors: the means and log-variances, ``(N, D)`` each, of many images: the rows then name each dimension's
             information in nats and stand in its order.
         dimensions: which, in this order; by default the eight most informative, or the first eight.
-        limits: of the walk.
+        limits: of every walk; by default each dimension's prior says, -3 and 3 where it is normal.
         steps: pictures a row.
         names: of all D dimensions; by default z0, z1, …
 
@@ -193,21 +193,26 @@ def traversal(
         dimensions = dimensions[:8].tolist()
     if wrong := [d for d in dimensions if not 0 <= d < width]:
         raise ValueError(f"dimensions: there is no dimension {wrong[0]}, the code has {width}")
-    values = torch.linspace(*limits, steps)
+    walks = [limits or _limits(model, d) for d in dimensions]
+    shared = walks[0] if len(set(walks)) == 1 else None
     start = _centre(model) if code is None else code.detach().cpu().float()
     codes = start.repeat(len(dimensions), steps, 1)
     for row, dimension in enumerate(dimensions):
-        codes[row, :, dimension] = values
+        codes[row, :, dimension] = torch.linspace(*walks[row], steps)
     images = decode_all(model, codes.flatten(0, 1)).unflatten(0, (len(dimensions), steps))
     labels = [f"z{d}" if names is None else names[d] for d in dimensions]
     if nats is not None:
         labels = [f"{label}  {nats[d]:.2f} nats" for label, d in zip(labels, dimensions, strict=True)]
+    if not shared:
+        labels = [f"{label}  {low:g} to {high:g}" for label, (low, high) in zip(labels, walks, strict=True)]
+    values = torch.linspace(*shared, steps).tolist() if shared else []
+    ends = f"goes from {shared[0]:g} to {shared[1]:g}" if shared else "goes from end to end"
     return image_table(
         side_by_side(model, images),
         row_labels=labels,
-        column_labels=[f"{v:+.3g}" if abs(v) > 1e-6 else "0" for v in values.tolist()],
+        column_labels=[f"{v:+.3g}" if abs(v) > 1e-6 else "0" for v in values],
         alt=f"A traversal: {len(dimensions)} rows, one for each of {', '.join(labels)}; along a row that dimension "
-        f"goes from {limits[0]:g} to {limits[1]:g} in {steps} steps while the others stay fixed.",
+        f"{ends} in {steps} steps while the others stay fixed.",
     )
 
 
@@ -248,6 +253,11 @@ def side_by_side(model, images: Tensor) -> Tensor:
 def _centre(model) -> Tensor:
     layout = getattr(model, "code_layout", ())
     return torch.tensor([v for part in layout for v in part.prior.centre]) if layout else torch.zeros(model.latent_dim)
+
+
+def _limits(model, dimension: int) -> tuple[float, float]:
+    parts = [p for p in getattr(model, "code_layout", ()) if p.start <= dimension < p.stop]
+    return parts[0].prior.limits if parts else Normal(1).limits
 
 
 def image_table(

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .one import HOST, beside, check_writable
+from .one import HOST, beside, temporary_beside
 
 try:
     import fcntl
@@ -61,8 +61,11 @@ def _acquire(path: Path, lock: Path) -> int:
                 handle, created = os.open(lock, os.O_RDWR), False
             except FileNotFoundError:
                 continue  # let go in between
+        except FileNotFoundError:
+            temporary_beside(path).unlink()  # makes the folder, or says why not
+            continue
         except OSError:
-            check_writable(path)  # says why not
+            temporary_beside(path).unlink()
             raise
         try:
             locked = _lock(handle)

@@ -86,13 +86,17 @@ def recover(folder: str | os.PathLike, name: str | None = None) -> list[str]:
             except Claimed as busy:
                 said.append(str(busy))
     needed = "".join(_text(p) for p in folder.iterdir() if p.name.endswith(".journal"))  # that somebody completes now
-    start = re.escape(f".{name[:50]}.") if name else r"\..+\."
+    made_for = [re.escape(n[:50]) for n in (name, f".{name}.journal")] if name else [".+"]
     for path in sorted(folder.iterdir()):
-        made_by = re.fullmatch(rf"{start}{HOST}-(\d+)-\w+\.partial", path.name)
+        made_by = re.fullmatch(rf"\.(?:{'|'.join(made_for)})\.{HOST}-(\d+)-\w+\.partial", path.name)
         if made_by and not alive(int(made_by[1])) and path.name not in needed:
-            with suppress(FileNotFoundError):  # somebody else is sweeping, too
+            try:
                 discard(path)
                 said.append(f"{path} was left half written by a process that is gone; removed")
+            except FileNotFoundError:
+                pass  # somebody else is sweeping, too
+            except OSError as error:
+                said.append(f"{path} was left half written by a process that is gone; it cannot be removed: {error}")
     return said
 
 

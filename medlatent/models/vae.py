@@ -31,6 +31,7 @@ class VAE(LatentModel):
     """
 
     beta = 1.0
+    capturable = True
     suites = ("reconstruction", "posterior", "factors", "classes", "lesions")
 
     def __init__(
@@ -57,7 +58,7 @@ class VAE(LatentModel):
             raise ValueError(f"likelihood {likelihood!r} is unknown: use one of {', '.join(LIKELIHOODS)}")
         if not variance > 0:
             raise ValueError(f"variance must be positive, got {variance}")
-        self.latent_dim = latent_dim
+        self.latent_dim = self.config["latent_dim"]
         self.encoder, self.decoder = self.networks(latent_dim, channels, size)
         self.optimiser = torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)
 
