@@ -359,18 +359,19 @@ class ImageSet:
         kinds, table, gaps = self._text_table()
         about = self._card_fields() | {"columns": kinds, "gaps": gaps}
         try:
-            with claim(folder):
-                _restore(folder)
+            place = Path(os.path.abspath(folder))  # noqa: PTH100 - "." has no name, and a link shall stay one
+            with claim(place):
+                _restore(place)
                 if folder.exists() and not overwrite:
                     raise DataError(f"{folder} exists: choose another folder, or pass overwrite=True")
-                with replacing_together(folder) as (partial,):
+                with replacing_together(place) as (partial,):
                     partial.mkdir()
                     np.save(partial / "images.npy", self.images)
                     # Text in quotes: a lone carriage return in it would otherwise end the row.
                     table.to_csv(partial / "table.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
                     about["sha256"] = {name: _sha256(partial / name) for name in FILES[:2]}
                     (partial / "card.json").write_text(json_text(about, FORMAT, VERSION), encoding="utf-8")
-                for aside in _set_aside(folder):
+                for aside in _set_aside(place):
                     shutil.rmtree(aside.parent)
         except Claimed as busy:
             raise DataError(str(busy)) from None
@@ -437,7 +438,7 @@ class ImageSet:
             DataError: the folder is missing, foreign, damaged, or of a newer version; the message names the file.
         """
         folder = Path(folder)
-        _restore(folder)
+        _restore(Path(os.path.abspath(folder)))  # noqa: PTH100 - as in save
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; pack a data set first with a script of data_scripts/")
         for name in FILES:

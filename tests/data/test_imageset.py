@@ -630,6 +630,14 @@ class TestSaving:
         self.other().save(folder, overwrite=True)
         assert [p.name for p in folder.parent.iterdir()] == ["set"]
 
+    def test_a_relative_folder(self, folder, monkeypatch):
+        monkeypatch.chdir(folder)
+        assert ImageSet.load(".").fingerprint == build().fingerprint
+        monkeypatch.chdir(folder.parent)
+        self.other().save("set/../set", overwrite=True)
+        assert ImageSet.load("set").fingerprint == self.other().fingerprint
+        assert [p.name for p in folder.parent.iterdir()] == ["set"]
+
     def test_of_two_processes_one_is_told(self, folder):
         with claim(folder):
             with pytest.raises(DataError, match=rf"set is being written by process {os.getpid()} on "):
