@@ -669,6 +669,29 @@ class TestJson:
             write_json(tmp_path / "x.json", {"config": circle}, "f", 1)
         assert names(tmp_path) == []
 
+    @pytest.mark.parametrize("depth", [100, 330, 480, 990, 5_000, 100_000])
+    def test_what_is_nested_deeply_is_written_and_read_or_refused(self, tmp_path, depth):
+        value, refused = [], []
+        for _ in range(depth):
+            value = [value]
+        path, tensors = tmp_path / "x.json", tmp_path / "x.safetensors"
+        try:
+            write_json(path, {"value": value}, "f", 1, checksum=True)
+            assert read_json(path, "f", 1, {"value": list}) == {"value": value}
+        except ValueError as error:
+            refused.append(str(error))
+        try:
+            save_tensors(tensors, {}, "f", 1, value=value)
+            assert read_tensors(tensors, "f", 1, {"value": list})[1] == {"value": value}
+        except ValueError as error:
+            refused.append(str(error))
+        assert all("cannot be written" in words and "nested too deeply" in words for words in refused)
+        assert len(refused) == (0 if depth == 100 else len(refused) if depth < 1000 else 2)
+
+        path.write_text('{"format": "f", "version": 1, "sha256": "", "value": ' + "[" * depth + "]" * depth + "}")
+        with pytest.raises(ValueError, match=r"x\.json (is not valid JSON: it is nested too deeply|was changed)"):
+            read_json(path, "f", 1, {"value": list})
+
     @pytest.mark.parametrize("name", FIELDS)
     def test_a_field_left_out_or_of_another_type(self, path, name):
         self.edit(path, **{name: ...})

@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from ..files import Claimed, claim, json_text, plain, recover, replacing_together
+from ..files.claims import alive
 from .errors import DataError
 
 if TYPE_CHECKING:
@@ -552,13 +553,23 @@ def _restore(folder: Path) -> None:
         if not folder.exists():
             aside.rename(folder)
             said.append(f"{folder}: an interrupted save had left the old set in {aside}; moved back")
+    for partial in _earlier(folder, "partial-*-"):
+        process = partial.name.split("-")[-2]
+        if process.isdecimal() and not alive(int(process)):
+            shutil.rmtree(partial, ignore_errors=True)
+            said.append(f"{partial} was left half written by a process that is gone; removed")
     for words in said:
         warnings.warn(words, stacklevel=3)
 
 
 def _set_aside(folder: Path) -> list[Path]:
     """Where earlier versions of this package put the old set while a new one took its place."""
-    return sorted(folder.parent.glob(f"{glob.escape(f'.{folder.name}.old-')}*/{glob.escape(folder.name)}"))
+    return [aside / folder.name for aside in _earlier(folder, "old-") if (aside / folder.name).is_dir()]
+
+
+def _earlier(folder: Path, kind: str) -> list[Path]:
+    """Folders that earlier versions made beside the set."""
+    return sorted(folder.parent.glob(f"{glob.escape(f'.{folder.name}.')}{kind}*"))
 
 
 def _sha256(path: Path) -> str:
