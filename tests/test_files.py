@@ -375,7 +375,7 @@ class TestReplacingTogether:
             assert status == signal.SIGKILL
         assert found == NEW
         assert any("an interrupted change of a, b, c, set, d was completed" in words for words in said)
-        assert any("was left half written by a process that is gone; removed" in words for words in said)
+        assert any("was left by an interrupted change; removed" in words for words in said)
         assert k > 25
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -413,6 +413,20 @@ class TestReplacingTogether:
         assert recover(tmp_path, "b") == []
         assert len(recover(tmp_path, "a")) == 1
         assert content(tmp_path) == NEW
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+    def test_what_came_after_a_kill_is_not_swept_away(self, tmp_path):
+        """A file that was to vanish, and did, and was written anew before anybody completed the change."""
+        for k in itertools.count(1):
+            folder = tmp_path / str(k)
+            before(folder)
+            status = killed_at(k, lambda folder=folder: change(folder))
+            if not (folder / "d").exists():
+                (folder / "d").write_text("newer d")
+                recover(folder)
+                assert content(folder) == NEW | {"d": "newer d"}
+            if status == 0:
+                break
 
     def test_what_the_living_are_at_is_left_alone(self, tmp_path):
         before(tmp_path)
@@ -654,6 +668,29 @@ class TestJson:
         with pytest.raises(ValueError, match=r"x\.json cannot be written: the fields are nested too deeply"):
             write_json(tmp_path / "x.json", {"config": circle}, "f", 1)
         assert names(tmp_path) == []
+
+    @pytest.mark.parametrize("depth", [100, 330, 480, 990, 5_000, 100_000])
+    def test_what_is_nested_deeply_is_written_and_read_or_refused(self, tmp_path, depth):
+        value, refused = [], []
+        for _ in range(depth):
+            value = [value]
+        path, tensors = tmp_path / "x.json", tmp_path / "x.safetensors"
+        try:
+            write_json(path, {"value": value}, "f", 1, checksum=True)
+            assert read_json(path, "f", 1, {"value": list}) == {"value": value}
+        except ValueError as error:
+            refused.append(str(error))
+        try:
+            save_tensors(tensors, {}, "f", 1, value=value)
+            assert read_tensors(tensors, "f", 1, {"value": list})[1] == {"value": value}
+        except ValueError as error:
+            refused.append(str(error))
+        assert all("cannot be written" in words and "nested too deeply" in words for words in refused)
+        assert len(refused) == (0 if depth == 100 else len(refused) if depth < 1000 else 2)
+
+        path.write_text('{"format": "f", "version": 1, "sha256": "", "value": ' + "[" * depth + "]" * depth + "}")
+        with pytest.raises(ValueError, match=r"x\.json (is not valid JSON: it is nested too deeply|was changed)"):
+            read_json(path, "f", 1, {"value": list})
 
     @pytest.mark.parametrize("name", FIELDS)
     def test_a_field_left_out_or_of_another_type(self, path, name):

@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from ..files import Claimed, claim, json_text, plain, recover, replacing_together
+from ..files.claims import alive
 from .errors import DataError
 
 if TYPE_CHECKING:
@@ -359,18 +360,19 @@ class ImageSet:
         kinds, table, gaps = self._text_table()
         about = self._card_fields() | {"columns": kinds, "gaps": gaps}
         try:
-            with claim(folder):
-                _restore(folder)
+            place = Path(os.path.abspath(folder))  # noqa: PTH100 - "." has no name, and a link shall stay one
+            with claim(place):
+                _restore(place)
                 if folder.exists() and not overwrite:
                     raise DataError(f"{folder} exists: choose another folder, or pass overwrite=True")
-                with replacing_together(folder) as (partial,):
+                with replacing_together(place) as (partial,):
                     partial.mkdir()
                     np.save(partial / "images.npy", self.images)
                     # Text in quotes: a lone carriage return in it would otherwise end the row.
                     table.to_csv(partial / "table.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
                     about["sha256"] = {name: _sha256(partial / name) for name in FILES[:2]}
                     (partial / "card.json").write_text(json_text(about, FORMAT, VERSION), encoding="utf-8")
-                for aside in _set_aside(folder):
+                for aside in _set_aside(place):
                     shutil.rmtree(aside.parent)
         except Claimed as busy:
             raise DataError(str(busy)) from None
@@ -437,7 +439,7 @@ class ImageSet:
             DataError: the folder is missing, foreign, damaged, or of a newer version; the message names the file.
         """
         folder = Path(folder)
-        _restore(folder)
+        _restore(Path(os.path.abspath(folder)))  # noqa: PTH100 - as in save
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; pack a data set first with a script of data_scripts/")
         for name in FILES:
@@ -551,13 +553,23 @@ def _restore(folder: Path) -> None:
         if not folder.exists():
             aside.rename(folder)
             said.append(f"{folder}: an interrupted save had left the old set in {aside}; moved back")
+    for partial in _earlier(folder, "partial-*-"):
+        process = partial.name.split("-")[-2]
+        if process.isdecimal() and not alive(int(process)):
+            shutil.rmtree(partial, ignore_errors=True)
+            said.append(f"{partial} was left half written by a process that is gone; removed")
     for words in said:
         warnings.warn(words, stacklevel=3)
 
 
 def _set_aside(folder: Path) -> list[Path]:
     """Where earlier versions of this package put the old set while a new one took its place."""
-    return sorted(folder.parent.glob(f"{glob.escape(f'.{folder.name}.old-')}*/{glob.escape(folder.name)}"))
+    return [aside / folder.name for aside in _earlier(folder, "old-") if (aside / folder.name).is_dir()]
+
+
+def _earlier(folder: Path, kind: str) -> list[Path]:
+    """Folders that earlier versions made beside the set."""
+    return sorted(folder.parent.glob(f"{glob.escape(f'.{folder.name}.')}{kind}*"))
 
 
 def _sha256(path: Path) -> str:

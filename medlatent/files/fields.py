@@ -44,11 +44,14 @@ def json_text(fields: Mapping[str, object], format: str, version: int, checksum:
     Raises:
         ValueError: a field is no JSON, or not finite; the message names its path, such as ``config.latent_dim``.
     """
-    content = {"format": format, "version": version, **plain_fields(fields, "the fields")}
-    check_json(content, "")
-    if checksum:
-        content[CHECKSUM] = _checksum(content)
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    try:
+        content = {"format": format, "version": version, **plain(fields)}
+        check_json(content, "")
+        if checksum:
+            content[CHECKSUM] = _checksum(content)
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    except RecursionError:
+        raise ValueError("the fields are nested too deeply") from None
 
 
 def write_json(
@@ -115,6 +118,8 @@ def read_json(
             parse_constant=_finite,
             parse_float=_finite,
         )
+        stated = content.pop(CHECKSUM, None) if isinstance(content, dict) else None
+        true = _checksum(content) if checksum or stated is not None else None
     except RecursionError:
         raise ValueError(f"{path} is not valid JSON: it is nested too deeply") from None
     except ValueError as error:
@@ -125,8 +130,7 @@ def read_json(
     if not _is(content.get("version"), int) or content["version"] not in versions:
         known = " or ".join(map(str, versions))
         raise ValueError(f"{path} has version {content.get('version')!r}, this medlatent reads version {known}")
-    stated = content.pop(CHECKSUM, None)
-    if (checksum or stated is not None) and stated != _checksum(content):
+    if stated != true:
         was = "its checksum is missing" if stated is None else "its content is not what its checksum says"
         raise ValueError(f"{path} was changed or damaged: {was}")
     check_fields(path, content, {"format": str, "version": int, **fields}, optional)
@@ -180,13 +184,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
         raise ValueError(f"{text} is no finite number")
     return number
-
-
-def plain_fields(fields: Mapping, what: str) -> dict:
-    try:
-        return plain(fields)
-    except RecursionError:
-        raise ValueError(f"{what} are nested too deeply") from None
 
 
 def check_json(value: object, path: str) -> None:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .fields import CHECKSUM, check_fields, check_json, plain_fields
+from .fields import CHECKSUM, check_fields, check_json, plain
 from .one import replacing
 
 
@@ -54,12 +54,14 @@ def save_tensors(
     path = Path(path)
     try:
         check_saveable(tensors)
-        fields = plain_fields(header, "the fields of the header")
+        fields = plain(header)
         check_json(fields, "")
+        metadata = {name: json.dumps(value) for name, value in fields.items()}
+    except RecursionError:
+        raise ValueError(f"{path} cannot be written: its header is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"{path} cannot be written: {error}") from None
-    metadata = {"format": format, "version": str(version)}
-    metadata |= {name: json.dumps(value) for name, value in fields.items()}
+    metadata |= {"format": format, "version": str(version)}
     alone, seen = {}, set()
     for name, tensor in tensors.items():
         value = tensor.detach().cpu().contiguous()

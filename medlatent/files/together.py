@@ -25,7 +25,8 @@ def replacing_together(
 
     Write a file or a folder at each temporary path; nothing is there yet. An error, Ctrl-C included, leaves everything
     as it was. A process that is killed between two renames leaves a journal, ``.NAME.journal`` of the first path: with
-    it :func:`recover`, or the next call with the same first path, completes what was begun.
+    it :func:`recover`, or the next call with the same first path, completes what was begun. Of two processes that
+    change the same paths, the later one has the last word: where it must not, :func:`claim` the place around it.
 
     Args:
         paths: of files or folders, all in one folder.
@@ -60,10 +61,10 @@ def replacing_together(
 
 
 def recover(folder: str | os.PathLike, name: str | None = None) -> list[str]:
-    """Completes in a folder what killed processes began and swept no more.
+    """Completes in a folder what killed processes began, and sweeps up after them.
 
-    Changes that :func:`replacing_together` had begun to make are completed, and temporary files of processes of this
-    machine that are dead are removed. What a living process is at is left alone.
+    Changes that :func:`replacing_together` had begun to make are completed; what dead processes of this machine left
+    half written is removed, and what was set aside for a change that is complete. What a living process is at stays.
 
     Args:
         folder: where to look; what lies deeper is left alone.
@@ -85,18 +86,22 @@ def recover(folder: str | os.PathLike, name: str | None = None) -> list[str]:
                     said += _complete(journal)
             except Claimed as busy:
                 said.append(str(busy))
-    needed = "".join(_text(p) for p in folder.iterdir() if p.name.endswith(".journal"))  # that somebody completes now
-    made_for = [re.escape(n[:50]) for n in (name, f".{name}.journal")] if name else [".+"]
-    for path in sorted(folder.iterdir()):
-        made_by = re.fullmatch(rf"\.(?:{'|'.join(made_for)})\.{HOST}-(\d+)-\w+\.partial", path.name)
-        if made_by and not alive(int(made_by[1])) and path.name not in needed:
+    there = sorted(folder.iterdir())  # listed before the journals: of all that is in it, the journal is there or gone
+    needed = "".join(_text(p) for p in folder.iterdir() if p.name.endswith(".journal"))  # somebody else is at these
+    made_for = "|".join(re.escape(n[:50]) for n in (name, f".{name}.journal")) if name else ".+"
+    for path in there:
+        made_by = re.fullmatch(rf"\.(?:{made_for})\.([\w-]+)-(\d+)-\w+\.(partial|old)", path.name)
+        if not made_by or path.name in needed:
+            continue
+        host, process, kind = made_by.groups()
+        if kind == "old" or (host == HOST and not alive(int(process))):
             try:
                 discard(path)
-                said.append(f"{path} was left half written by a process that is gone; removed")
+                said.append(f"{path} was left by an interrupted change; removed")
             except FileNotFoundError:
                 pass  # somebody else is sweeping, too
             except OSError as error:
-                said.append(f"{path} was left half written by a process that is gone; it cannot be removed: {error}")
+                said.append(f"{path} was left by an interrupted change; it cannot be removed: {error}")
     return said
 
 
@@ -109,7 +114,7 @@ def _check_together(paths: list[Path]) -> None:
 
 def _step(place: Path, new: Path | None) -> dict:
     """One line of a journal: the name of the place, of what comes there, and under which the old is set aside."""
-    old = f".{place.name[:50]}.{secrets.token_hex(4)}.old"
+    old = f".{place.name[:50]}.{HOST}-{os.getpid()}-{secrets.token_hex(4)}.old"
     if new is None:
         return {"place": place.name, "new": None, "old": old, "stamp": None}
     if not new.exists():
@@ -171,12 +176,16 @@ def _undo(folder: Path, step: dict) -> None:
 
 
 def _finish(journal: Path, steps: list[dict]) -> None:
-    """Removes what was set aside, and the journal last: what does not succeed here is left to the next one."""
+    """Removes the journal, and then what was set aside: while a journal is there, it can tell what was done.
+
+    What cannot be removed is left to :func:`recover`.
+    """
     sync_folder(journal.parent)
     with suppress(OSError):
+        journal.unlink()
+        sync_folder(journal.parent)
         for step in steps:
             discard(journal.parent / step["old"])
-        journal.unlink()
 
 
 def _complete(journal: Path) -> list[str]:
@@ -215,5 +224,5 @@ def _is_beside(name: str) -> bool:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""

@@ -630,6 +630,23 @@ class TestSaving:
         self.other().save(folder, overwrite=True)
         assert [p.name for p in folder.parent.iterdir()] == ["set"]
 
+    def test_what_an_earlier_version_left_half_written_is_swept(self, folder):
+        for process in (os.getpid(), 2**22 + 1):  # the second is above all process numbers
+            (folder.parent / f".set.partial-{process}-abc").mkdir()
+        with pytest.warns(
+            UserWarning, match=rf"partial-{2**22 + 1}-abc was left half written by a process that is gone"
+        ):
+            self.other().save(folder, overwrite=True)
+        assert sorted(p.name for p in folder.parent.iterdir()) == [f".set.partial-{os.getpid()}-abc", "set"]
+
+    def test_a_relative_folder(self, folder, monkeypatch):
+        monkeypatch.chdir(folder)
+        assert ImageSet.load(".").fingerprint == build().fingerprint
+        monkeypatch.chdir(folder.parent)
+        self.other().save("set/../set", overwrite=True)
+        assert ImageSet.load("set").fingerprint == self.other().fingerprint
+        assert [p.name for p in folder.parent.iterdir()] == ["set"]
+
     def test_of_two_processes_one_is_told(self, folder):
         with claim(folder):
             with pytest.raises(DataError, match=rf"set is being written by process {os.getpid()} on "):
