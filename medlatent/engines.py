@@ -28,9 +28,8 @@ from typing import Protocol
 from tqdm import tqdm
 
 RETRIES = 2  # of a job whose process was killed
-GRACE = 20.0  # seconds that interrupted jobs have to save what they need; SLURM and Docker kill after 30 and 10 or more
+GRACE = 20.0  # seconds that interrupted jobs have to save what they need; SLURM kills after 30
 REPORT_EVERY = 1.0  # seconds
-ANSWERS_WITHIN = 10.0  # seconds, a scheduler
 # Before torch is loaded: two processes with two threads each take three times as long as with one each.
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -272,6 +271,8 @@ class _Here(_Runner):
         future: Future = Future()
         self.stop.raises = True
         try:
+            if self.stop.signal:  # it came just before
+                raise KeyboardInterrupt
             result = _call(function, job, lambda step: self.moved(job.name, step))
         finally:
             self.stop.raises = False
@@ -353,8 +354,9 @@ class _Processes(_Runner):
 
     def close(self) -> None:
         self.threads.shutdown(cancel_futures=True)
-        for process, pipe in self.processes:
+        for _, pipe in self.processes:
             pipe.close()  # which ends a process that waits for a task
+        for process, _ in self.processes:
             process.join(5)
             process.kill()
             process.join()
@@ -364,7 +366,7 @@ def _how_it_ended(process) -> str:
     code = process.exitcode
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit status {code}"
     why = {
-        -signal.SIGKILL: "; perhaps memory was short: use fewer processes",
+        -9: "; perhaps memory was short: use fewer processes",
         1: "; in a script, start runs under `if __name__ == '__main__':`",
     }
     return f"its process {how}, {1 + RETRIES} times{why.get(code, '')}"
@@ -453,7 +455,7 @@ class _Dask(_Foreign):
                 f'the engine dask:{address} needs {error.name}: pip install "medlatent[cluster]"', name=error.name
             ) from None
         try:
-            self.client = Client(address, timeout=ANSWERS_WITHIN, set_as_default=False)
+            self.client = Client(address, set_as_default=False)
         except (OSError, ValueError) as error:
             raise OSError(
                 f"dask:{address}: no scheduler answers ({error}); start one with `dask scheduler`, which prints its "
@@ -466,14 +468,18 @@ class _Dask(_Foreign):
 
     @property
     def room(self) -> int:
+        if self.client.status != "running":  # the scheduler has ended: while it is looked for, nothing is handed out
+            return sys.maxsize if self.client.status == "closed" else 0
         # A job that waits on a worker dies with it, and after a few times dask calls that its own fault.
         if (now := time.monotonic()) > self.counted + 1:
             self.counted = now
-            with suppress(OSError, TimeoutError):  # its scheduler has ended: that the futures will say
+            with suppress(OSError, RuntimeError):  # it ends just now
                 self.workers = len(self.client.nthreads(callback_timeout=5))
         return max(1, self.workers)
 
     def submit(self, function: Callable, job: Job) -> Future:
+        if self.client.status == "closed":
+            raise ConnectionError("its scheduler has ended")
         return self.executor.submit(_on_dask, function, job, self.token)
 
     def interrupt(self, futures: Sequence[Future]) -> None:
@@ -523,7 +529,7 @@ def _on_dask(function: Callable, job: Job, token: str) -> tuple:
 
 
 @contextmanager
-def _opened(engine: Executor | str | None, workers: int, stop: _Stop, moved: Callable) -> Iterator[_Here]:
+def _opened(engine: Executor | str | None, workers: int, stop: _Stop, moved: Callable) -> Iterator[_Runner]:
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     if engine is None:
@@ -546,7 +552,8 @@ class _Stop:
 
     Attributes:
         signal: the one that came first, or 0.
-        raises: whether it interrupts what runs now: a job in this process. A second signal always does.
+        raises: whether it interrupts what runs now: a job in this process. A second Ctrl-C always does; other signals
+            may come twice when a session ends, and must not interrupt the saving.
     """
 
     def __init__(self) -> None:
@@ -569,7 +576,7 @@ class _Stop:
 
     def _receive(self, number: int, frame: object) -> None:
         again, self.signal = bool(self.signal), self.signal or number
-        if self.raises or again:
+        if number == signal.SIGINT if again else self.raises:
             raise KeyboardInterrupt
 
 

@@ -12,8 +12,9 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import dask
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
 sys.path.insert(0, str(Path(__file__).parent))  # where other processes import the jobs from, too
 
@@ -21,11 +22,11 @@ from jobs_to_run import Try, attempt
 
 from medlatent.engines import Stopped, run_all
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 SCRIPT = Path(__file__).with_name("jobs_to_run.py")
 
 
-def until(true, seconds=20.0):
+def until(true, seconds=40.0):
     """Waits until a condition holds."""
     end = time.monotonic() + seconds
     while not true():
@@ -56,7 +57,9 @@ def start(tmp_path):
 
     def begin(engine, *pairs, grace=20):
         command = [sys.executable, str(SCRIPT), str(tmp_path), str(engine), str(grace), *pairs]
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True))
+        patience = os.environ | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s"}
+        script = subprocess.Popen(command, env=patience, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        started.append(script)
         return started[-1]
 
     yield begin
@@ -147,7 +150,7 @@ def test_a_function_that_the_processes_do_not_find(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("which", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("which", ["SIGINT", "SIGTERM"])
 def test_interrupted_jobs_save_and_it_says_where_it_stands(start, tmp_path, workers, which):
     script = start(workers, "a=count", "b=wait", "c=wait", "d=count")
     running = ["b", "c"][:workers]
@@ -174,6 +177,18 @@ def test_jobs_that_resist_are_killed(start, tmp_path):
     assert said.startswith("interrupted: 0 of 2 runs are done; unfinished: a, b")
     assert there(tmp_path, "*.whole") == ["b"]
     assert not alive((tmp_path / "a.begun").read_text())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_another_signal_does_not_interrupt_the_saving(start, tmp_path, workers):
+    """A session that ends sends SIGHUP from its shell and from its terminal, a batch system SIGTERM to everybody."""
+    script = start(workers, "a=wait")
+    until(lambda: there(tmp_path, "a.begun"))
+    os.killpg(script.pid, signal.SIGHUP)
+    until(lambda: there(tmp_path, "a.saved"))
+    os.killpg(script.pid, signal.SIGTERM)
+    script.communicate(timeout=20)
+    assert there(tmp_path, "a.whole")
 
 
 def test_a_second_ctrl_c_ends_at_once(start, tmp_path):
@@ -279,8 +294,8 @@ class Cluster:
         self.started.append(subprocess.Popen(command, env=os.environ | settings, stderr=subprocess.DEVNULL))
         return self.started[-1]
 
-    def worker(self, threads=1):
-        return self.begin("worker", "--nthreads", str(threads), "--no-dashboard")
+    def worker(self):
+        return self.begin("worker", "--nthreads", "1", "--no-dashboard")
 
     def end(self):
         for process in self.started:
@@ -350,33 +365,34 @@ def test_whoever_asked_the_cluster_is_killed(cluster, start, tmp_path):
 
 def test_a_worker_whose_time_is_up_and_a_scheduler_that_ends(start, tmp_path):
     cluster = Cluster(tmp_path)
-    first = cluster.worker()
-    script = start(f"dask:{cluster.address}", "a=wait")
-    until(lambda: there(tmp_path, "a.begun"))
-    (tmp_path / "a.begun").unlink()
-    first.terminate()
-    until(lambda: there(tmp_path, "a.whole"))
+    workers = {worker.pid: worker for worker in (cluster.worker(), cluster.worker())}
+    script = start(f"dask:{cluster.address}", "a=wait", "b=wait", "c=count")
+    until(lambda: there(tmp_path, "*.begun") == ["a", "b"])
+    begun = tmp_path / "a.begun"
+    nanny = int(Path(f"/proc/{begun.read_text()}/stat").read_text().split()[3])  # its parent
+    begun.unlink()
+    workers[nanny].terminate()
+    until(lambda: there(tmp_path, "*.whole") == ["a"])
     cluster.worker()
-    until(lambda: there(tmp_path, "a.begun"))  # on the other one
+    until(begun.exists)
     cluster.scheduler.kill()
-    said, _ = script.communicate(timeout=20)
-    assert said.startswith("a failed the engine gave it up; has its scheduler ended?")
+    said = script.communicate(timeout=30)[0].splitlines()
+    assert said[:2] == [f"{name} failed the engine gave it up; has its scheduler ended?" for name in "ab"]
+    assert said[2] == "c failed it cannot be handed to the engine: ConnectionError: its scheduler has ended"
     cluster.end()
 
 
-def test_a_worker_with_two_threads_is_refused(tmp_path):
-    cluster = Cluster(tmp_path)
-    cluster.worker(threads=2)
-    (outcome,) = run([Try("a")], engine=f"dask:{cluster.address}")
+def test_a_worker_with_two_threads_is_refused():
+    here = {"processes": False, "protocol": "tcp", "dashboard_address": ":0"}
+    with LocalCluster(n_workers=1, threads_per_worker=2, **here) as cluster:
+        (outcome,) = run([Try("a")], engine=f"dask:{cluster.scheduler_address}")
     assert outcome.state == "failed"
     assert "runs 2 jobs in one process" in outcome.error
     assert outcome.error.endswith("start it with --nthreads 1")
-    cluster.end()
 
 
-def test_nobody_answers(monkeypatch):
-    monkeypatch.setattr("medlatent.engines.ANSWERS_WITHIN", 0.5)
-    with socket.socket() as free:
+def test_nobody_answers():
+    with socket.socket() as free, dask.config.set({"distributed.comm.timeouts.connect": "0.5s"}):
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(OSError, match=f"dask:{address}: no scheduler answers .* start one with `dask scheduler`"):
