@@ -200,7 +200,7 @@ def columns_of(
     columns = {}
     for name in model.columns:
         try:
-            value = given[name] if isinstance(given[name], Tensor) else np.asarray(given[name])
+            value = given[name] if isinstance(given[name], Tensor) else np.array(given[name])
             columns[name] = torch.as_tensor(value).detach()
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"columns: {name!r} is no tensor and no array of numbers: {error}") from None
@@ -582,17 +582,19 @@ def _fitting(tensors: Mapping[str, Tensor], header: Mapping, model: LatentModel)
         elif kind == "optimiser":
             which, index, key = rest.rsplit(".", 2)
             states[which].setdefault(int(index), {})[key] = value
+        elif name not in ("history", "random.cpu", "random.cuda"):
+            raise ValueError(f"{name}, which is unknown")
     _compare("weight", weights, model.state_dict())
     for name, optimiser in optimisers.items():
-        own = optimiser.state_dict()["param_groups"]
+        own = plain(optimiser.state_dict()["param_groups"])
         members = [[group["params"] for group in both] for both in (groups[name], own)]
         if _kinds(groups[name]) != _kinds(own) or members[0] != members[1]:
             raise ValueError(f"{name} has other groups of parameters, or other settings")
         trained = dict(enumerate(weight for group in optimiser.param_groups for weight in group["params"]))
-        keys = {tuple(sorted(values)) for values in states[name].values()}
-        if len(keys) > 1:
-            raise ValueError(f"{name}: not all parameters have the same moments: {keys}")
+        keys: dict[int, set] = {}
         for index, values in states[name].items():
+            if keys.setdefault(trained[index].ndim, set(values)) != set(values):  # matrices may have other moments
+                raise ValueError(f"{name}: parameter {index} has {', '.join(values)}")
             for key, value in values.items():
                 if value.ndim and torch.broadcast_shapes(value.shape, trained[index].shape) != trained[index].shape:
                     raise ValueError(f"{name}: {key} of parameter {index} has the shape {tuple(value.shape)}")

@@ -24,7 +24,7 @@ def at_hand(name: str) -> bool:
     source = find_source(name)
     if source is None and name.startswith("phantoms."):
         raise _unknown(name)
-    return source.at_hand if source else Path(name).is_dir()
+    return source.at_hand if source else _is_folder(name)
 
 
 def open_images(name: str, n: int | None = None, seed: int = 0) -> ImageSet:
@@ -45,10 +45,14 @@ def open_images(name: str, n: int | None = None, seed: int = 0) -> ImageSet:
         raise DataError(f"n: at least one image is needed, got {n}")
     if source := find_source(name):
         return source.images(n, seed)
-    if not Path(name).is_dir():
+    if not _is_folder(name):
         raise _unknown(name)
     images = ImageSet.load(Path(name))
     return images if n is None else images.subset(range(min(n, len(images))))
+
+
+def _is_folder(name: str) -> bool:
+    return bool(name) and Path(name).is_dir()  # the path of no name is the working directory
 
 
 def _unknown(name: str) -> DataError:

@@ -193,7 +193,7 @@ def traversal(
         dimensions = dimensions[:8].tolist()
     if wrong := [d for d in dimensions if not 0 <= d < width]:
         raise ValueError(f"dimensions: there is no dimension {wrong[0]}, the code has {width}")
-    walks = [limits or _limits(model, d) for d in dimensions]
+    walks = [_limits(model, d) if limits is None else tuple(limits) for d in dimensions]
     shared = walks[0] if len(set(walks)) == 1 else None
     start = _centre(model) if code is None else code.detach().cpu().float()
     codes = start.repeat(len(dimensions), steps, 1)

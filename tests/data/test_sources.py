@@ -1,12 +1,28 @@
 """Image sets by name: what is there, what is not, and what to do about it."""
 
+import importlib
+import re
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from medlatent.data import Card, DataError, ImageSet, at_hand, open_images, packed_folder
-from medlatent.data.sources import CARRIED, PHANTOMS, REAL
+import medlatent.data.phantoms
+from medlatent.__main__ import main
+from medlatent.data import (
+    Card,
+    DataError,
+    ImageSet,
+    Source,
+    all_sources,
+    at_hand,
+    find_source,
+    open_images,
+    packed_folder,
+)
 
+NAMES = [source.name for source in all_sources()]
 CARD = Card("packed", "computed here", "CC0-1.0", "nobody", "none")
 
 
@@ -19,15 +35,17 @@ def packed(tmp_path, monkeypatch):
     return tmp_path / "ham10000"
 
 
-@pytest.mark.parametrize("source", ["ham1000", "phantoms.heart", "phantoms", "no/such/folder", "HAM10000"])
+@pytest.mark.parametrize(
+    "source",
+    ["ham1000", "phantoms.heart", "phantoms", "no/such/folder", "HAM10000", "mnist.letters", "imageset", "", "..mnist"],
+)
 def test_an_unknown_source_is_an_error_that_lists_the_known(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    known = ", ".join([*PHANTOMS, *CARRIED, *REAL])
-    with pytest.raises(DataError, match=f"unknown source '{source}': use {known} or the path"):
+    with pytest.raises(DataError, match=f"unknown source '{source}': use {', '.join(NAMES)} or the path"):
         open_images(source)
 
 
-@pytest.mark.parametrize("source", PHANTOMS)
+@pytest.mark.parametrize("source", [name for name in NAMES if name.startswith("phantoms.")])
 def test_phantoms(source):
     images = open_images(source, 12, seed=3)
     assert len(images) == 12
@@ -46,11 +64,136 @@ def test_at_least_one_image_is_asked_for(source, n):
 
 @pytest.mark.parametrize(
     ("source", "expected"),
-    [("phantoms.lesion", True), ("mnist.digits", True), ("ham10000", True), ("mnist", False), ("nowhere", False)],
+    [
+        ("phantoms.lesion", True),
+        ("mnist.digits", True),
+        ("ham10000", True),
+        ("mnist", False),
+        ("nowhere", False),
+        ("", False),
+    ],
 )
 def test_what_is_at_hand(source, expected, packed):
     assert at_hand(source) is expected
     assert at_hand(str(packed))
+
+
+class TestEachDescribesItself:
+    def test_each_has_its_own_name_and_they_are_listed_by_kind(self):
+        assert {"phantoms.lesion", "mnist.digits", "ham10000", "mnist", "chest_ct"} <= set(NAMES)
+        assert len(set(NAMES)) == len(NAMES)
+        kinds = [source.kind for source in all_sources()]
+        assert kinds == sorted(kinds, key=["rendered", "carried", "packed"].index)
+
+    @pytest.mark.parametrize("source", all_sources(), ids=NAMES)
+    def test_whole(self, source, root):
+        assert find_source(source.name) is source
+        assert source.summary
+        assert "\n" not in source.summary
+        assert re.fullmatch(r"[A-Z].*\.", source.limits, re.DOTALL), "what its models cannot say, in sentences"
+        if source.kind == "packed":
+            assert (root / f"data_scripts/{source.name}.py").is_file()
+        else:
+            assert source.licence
+            assert source.at_hand
+        # What has to be there wherever a record is checked needs no download.
+        for other in filter(None, (source.stand_in, source.classifier)):
+            assert find_source(other.source).kind != "packed"
+
+    @pytest.mark.parametrize("source", [s for s in all_sources() if s.stand_in], ids=lambda source: source.name)
+    def test_what_stands_in_is_opened_as_it_says(self, source):
+        images = open_images(source.stand_in.source, min(source.stand_in.n or 20, 20), source.stand_in.seed)
+        assert {"train", "test"} >= set(images.table["split"]) - {"validation"}
+
+    @pytest.mark.parametrize(
+        ("kind", "function"), [("rendered", None), ("carried", None), ("packed", open_images), ("scanned", open_images)]
+    )
+    def test_a_kind_and_how_it_is_opened_belong_together(self, kind, function):
+        with pytest.raises(ValueError, match=f"source hearts: kind '{kind}'; a packed source is not opened"):
+            Source("hearts", kind, "hearts", function)
+
+
+class TestANewSource:
+    """A new source is a new file: nothing lists it."""
+
+    @pytest.fixture
+    def add(self, tmp_path, monkeypatch):
+        """Puts modules beside those of the package, and forgets them afterwards."""
+        before = set(sys.modules)
+        folder = tmp_path / "modules"
+        for package, below in ((medlatent.data, folder), (medlatent.data.phantoms, folder / "phantoms")):
+            below.mkdir()
+            monkeypatch.setattr(package, "__path__", [*package.__path__, str(below)])
+
+        def write(name: str, text: str) -> None:
+            (folder / f"{name}.py").write_text(text)
+            importlib.invalidate_caches()
+
+        yield write
+        for name in set(sys.modules) - before:
+            if name.startswith("medlatent.data."):
+                sys.modules.pop(name)
+                package, _, module = name.rpartition(".")
+                vars(sys.modules[package]).pop(module, None)
+
+    HEARTS = """
+import numpy as np
+import pandas as pd
+from medlatent.data import Card, ImageSet, Source
+
+def generate(n, seed):
+    table = pd.DataFrame({"split": ["train", "test"] * (n // 2)})
+    images = np.full((n, 1, 8, 8), seed, np.uint8)
+    return ImageSet(images, table, {}, Card("hearts", "rendered", "CC0-1.0", "nobody", "none"))
+
+SOURCES = (
+    Source("phantoms.hearts", "rendered", "beating hearts", lambda n, seed: generate(n or 6, seed), "None.", "CC0-1.0"),
+)
+"""
+
+    def test_is_found_by_its_name_and_listed(self, add, capsys):
+        assert find_source("phantoms.hearts") is None
+        add("phantoms/hearts", self.HEARTS)
+        assert find_source("phantoms.hearts").summary == "beating hearts"
+        assert [source.name for source in all_sources()][:1] == ["phantoms.hearts"]
+        assert at_hand("phantoms.hearts")
+        images = open_images("phantoms.hearts", 4, seed=7)
+        assert len(images) == 4
+        assert (images.images == 7).all()
+        assert len(open_images("phantoms.hearts")) == 6
+        with pytest.raises(DataError, match=r"unknown source 'heart': use phantoms\.hearts, "):
+            open_images("heart")
+        main(["list"])
+        assert re.search(r"phantoms\.hearts\b.*beating hearts", capsys.readouterr().out)
+
+    def test_one_that_is_packed_says_how(self, add, tmp_path, monkeypatch):
+        add("acdc", "from .source import Source\nSOURCES = (Source('acdc', 'packed', 'hearts', options='--from ZIP'),)")
+        monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
+        assert not at_hand("acdc")
+        with pytest.raises(DataError, match=r"run `python data_scripts/acdc\.py --from ZIP --out FOLDER/acdc`"):
+            open_images("acdc")
+        ImageSet(np.zeros((3, 1, 8, 8), np.uint8), pd.DataFrame({"i": range(3)}), {}, CARD).save(tmp_path / "acdc")
+        assert at_hand("acdc")
+        assert len(open_images("acdc")) == 3
+
+    def test_one_that_needs_a_package_says_which_and_is_in_nobody_s_way(self, add):
+        add("nifti", "import nibabel_of_another_world\nSOURCES = ()")
+        with pytest.raises(
+            DataError, match=r'nifti needs the package nibabel_of_another_world: pip install "medlatent'
+        ):
+            open_images("nifti")
+        assert [source.name for source in all_sources()] == NAMES
+        assert len(open_images("phantoms.lesion", 2)) == 2
+
+    def test_a_fault_of_the_package_is_no_missing_extra(self, add):
+        add("nifti", "import medlatent.data.nowhere\nSOURCES = ()")
+        for call in (lambda: find_source("nifti"), all_sources):
+            with pytest.raises(ModuleNotFoundError, match=r"medlatent\.data\.nowhere"):
+                call()
+
+    def test_what_begins_with_an_underscore_is_no_source(self, add):
+        add("_shared", "raise RuntimeError('imported')")
+        assert [source.name for source in all_sources()] == NAMES
 
 
 class TestPacked:

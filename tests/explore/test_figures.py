@@ -316,7 +316,7 @@ class TestOtherPriors:
 
     def test_one_range_for_all_rows_labels_the_columns(self, model):
         assert labels(traversal(model, dimensions=[4, 5], steps=3), "x") == ["+1", "+3", "+5"]
-        assert labels(traversal(model, dimensions=[2, 4], steps=3, limits=(0, 1)), "x") == ["0", "+0.5", "+1"]
+        assert labels(traversal(model, dimensions=[2, 4], steps=3, limits=[0, 1]), "x") == ["0", "+0.5", "+1"]
 
 
 def test_the_model_is_left_as_it_was_found():
