@@ -76,8 +76,14 @@ def listed(root: Path) -> list[tuple[str, str]]:
 
 
 def read(root: Path, doc: str, part: str = "") -> About:
-    """A chapter by the header and the heading of its notebook; what the header does not say is empty."""
+    """A chapter by the header and the heading of its notebook; what the header does not say is empty.
+
+    Raises:
+        BuildError: there is no such notebook.
+    """
     source = root / f"{doc}.py"
+    if not source.is_file():
+        raise BuildError(f"_toc.yml names it, but there is no {doc}.py")
     notebook = jupytext.read(source)
     heading = (re.search(r"^# (.+)$", c.source, re.M) for c in notebook.cells if c.cell_type == "markdown")
     header = notebook.metadata.get("medlatent", {})
@@ -173,7 +179,7 @@ def update(root: Path, check: bool = False) -> bool:
         Whether it was.
 
     Raises:
-        BuildError: README.md lacks the markers between which the table stands.
+        BuildError: README.md lacks the markers between which the table stands, or a notebook is missing.
     """
     path = root / "README.md"
     text = path.read_text(encoding="utf-8")

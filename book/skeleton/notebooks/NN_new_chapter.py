@@ -81,9 +81,7 @@ from medlatent.training import train
 # (pale) to 1 (tanned), and `dx`, one of seven diagnoses.
 
 # %% mystnb={"figure": {"caption": "Phantoms sorted by the colour of the skin.", "name": "fig-new-chapter-phantoms"}} tags=["hide-input"]
-phantoms = lesion.generate(
-    settings["images"], seed=seed, size=settings["size"]
-)
+phantoms = lesion.generate(settings["images"], seed=seed, size=settings["size"])
 training, test = phantoms.split("train"), phantoms.split("test")
 order = training.table["skin_colour"].to_numpy().argsort()
 chosen = order[np.linspace(0, len(order) - 1, 8).astype(int)]
@@ -138,8 +136,7 @@ with torch.inference_mode():
     draws = torch.stack(draws)
 error = (code.var() / len(code) + draws.var() / len(draws)).sqrt()
 print(
-    f"code {code.mean():.2f}   densities {draws.mean():.2f} "
-    f"± {error:.2f} nats"
+    f"code {code.mean():.2f}   densities {draws.mean():.2f} ± {error:.2f} nats"
 )
 assert abs(code.mean() - draws.mean()) < 6 * error + 1e-4 * code.mean()
 
@@ -219,53 +216,47 @@ explore.Explorer(model, category_names=lesion.DX)
 # %% tags=["quiz", "hide-input"]
 from jupyterquiz import display_quiz
 
-
-def choice(question, right, why, *wrong):
-    """A question with one right answer; each wrong one with its feedback."""
-    answers = [{"answer": right, "correct": True, "feedback": why}]
-    answers += [
-        {"answer": text, "correct": False, "feedback": feedback}
-        for text, feedback in wrong
-    ]
-    return {
-        "question": question,
-        "type": "multiple_choice",
-        "answers": answers,
-    }
-
-
-display_quiz(
-    [
-        choice(
-            "What does the encoder see?",
-            "the image and its condition",
-            "Yes: the posterior is q(z | x, c).",
-            ("the image alone", "Then z would have to repeat the condition."),
-        ),
-        choice(
-            "Which term of the objective charges for the condition?",
-            "none",
-            "Yes: the condition is given, not inferred.",
-            ("the KL", "The KL is that of z alone."),
-        ),
-        choice(
-            "Why is a diagnosis one-hot and not the index of its class?",
+questions = [
+    (
+        "What does the encoder see?",
+        ("the image and its condition", "Yes: the posterior is q(z | x, c)."),
+        ("the image alone", "Then z would have to repeat the condition."),
+    ),
+    (
+        "Which term of the objective charges for the condition?",
+        ("none", "Yes: the condition is given, not inferred."),
+        ("the KL", "The KL is that of z alone."),
+    ),
+    (
+        "Why is a diagnosis one-hot and not the index of its class?",
+        (
             "An index has an order, a diagnosis has none.",
             "Yes: class 3 is not three times class 1.",
-            ("Because networks take no integers.", "They take 3.0 as well."),
         ),
-        choice(
-            "The effect of a column is 0. What does that mean?",
-            "The decoder does not listen to it.",
-            "Yes: no pixel moves when it changes.",
-            ("The column was predicted.", "The model predicts no column."),
-        ),
-        choice(
-            "What stands in the code of a generated image?",
-            "noise, a skin colour and a diagnosis",
-            "Yes, in this order.",
-            ("noise alone", "The decoder is told the condition, too."),
-        ),
+        ("Networks take no whole numbers.", "They take 3.0 as well."),
+    ),
+    (
+        "The effect of a column is 0. What does that mean?",
+        ("The decoder does not listen to it.", "Yes: no pixel moves with it."),
+        ("The column was predicted.", "The model predicts no column."),
+    ),
+    (
+        "What stands in the code of a generated image?",
+        ("noise, a skin colour and a diagnosis", "Yes, in this order."),
+        ("noise alone", "The decoder is told the condition, too."),
+    ),
+]
+display_quiz(
+    [
+        {
+            "question": question,
+            "type": "multiple_choice",
+            "answers": [
+                {"answer": text, "correct": text == right[0], "feedback": said}
+                for text, said in (right, wrong)
+            ],
+        }
+        for question, right, wrong in questions
     ]
 )
 
