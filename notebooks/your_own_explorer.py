@@ -121,8 +121,8 @@ explorer
 # ## With categories
 #
 # The code of a generator such as InfoGAN has a structure: a one-hot category, two continuous codes, and noise. Say which dimensions
-# are which, and the explorer has a view for them. (A model of this course with a `code_layout`, such as
-# {py:class}`~medlatent.models.InfoGAN`, says so itself.) The decoder below has such a code, too, and needs no training. The category
+# are which, and the explorer has a view for them. (A model of this course, such as
+# {py:class}`~medlatent.models.InfoGAN`, says so itself, by its `code_layout`.) The decoder below has such a code, too, and needs no training. The category
 # picks a digit and stands for its mean image. Two numbers move it along the first two principal components of this digit, the
 # noise along the next eight, all in standard deviations.
 

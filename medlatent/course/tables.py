@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pandas.io.formats.style import Styler
 
 
-def show_table(frame: pd.DataFrame, precision: int = 2, index: bool = True, thousands: str | None = None) -> Styler:
+def show_table(
+    frame: pd.DataFrame, precision: int = 2, index: bool = True, thousands: str | None = None
+) -> pd.io.formats.style.Styler:
     """A table of numbers that can be scrolled on a narrow screen; a missing one is a dash.
 
     Args:

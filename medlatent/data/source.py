@@ -89,7 +89,7 @@ class Source:
 
     @property
     def at_hand(self) -> bool:
-        """Whether it can be opened here: false for a packed source that is not there."""
+        """Whether it can be opened here, which a packed source that is not there cannot."""
         return self.kind != "packed" or self.folder is not None
 
     def images(self, n: int | None, seed: int) -> ImageSet:

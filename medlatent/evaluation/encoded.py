@@ -8,7 +8,6 @@ from ..data import ImageSet
 from ..losses import kl_to_standard_normal, squared_error
 from ..metrics import psnr, ssim
 from ..models import LatentModel, batches_of, decode_all, encode_all
-from ..models.batches import BATCH
 
 
 def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
@@ -21,7 +20,7 @@ def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
     """
     mean, logvar = encode_all(model, images)
     found: dict[str, list[np.ndarray]] = {"sse": [], "psnr": [], "ssim": []}
-    for batch, code in zip(batches_of(images), mean.split(BATCH), strict=True):
+    for batch, code in zip(batches_of(images), batches_of(mean), strict=True):
         reconstruction = decode_all(model, code)
         found["sse"].append(squared_error(reconstruction, batch).numpy())
         found["psnr"].append(psnr(batch, reconstruction).per_image)

@@ -68,7 +68,7 @@ def varied(columns: np.ndarray) -> np.ndarray:
 
 
 def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, float]:
-    """The scores of :func:`medlatent.metrics.disentanglement.report` on :func:`factor_columns`.
+    """The scores of :func:`~medlatent.metrics.disentanglement.report` on :func:`medlatent.evaluation.factor_columns`.
 
     All dimensions count, inactive ones too. DCI is from random forests of 25 trees; they and the machines of ``sap``
     learn from two thirds of the images, drawn at random, and are tested on the others. Images without a value of some

@@ -30,7 +30,7 @@ class Prior:
 
     @property
     def centre(self) -> tuple[float, ...]:
-        """Where a walk starts: a value of each dimension."""
+        """Where a walk starts, a value of each dimension."""
         return (sum(self.limits) / 2,) * self.size
 
     def sample(

@@ -1,6 +1,7 @@
 """The suites ``reconstruction`` and ``posterior``: what a model makes of every image, against a plain computation."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from evaluation_cases import NUMBERS, image_set, small_vae
 
 from medlatent.evaluation import encoded, evaluate
 from medlatent.metrics import ssim
+from medlatent.models import batches_of
 
 
 def test_equals_a_plain_computation():
@@ -42,5 +44,5 @@ def test_equals_a_plain_computation():
 def test_batches_do_not_matter(batch, monkeypatch):
     model, images = small_vae(), image_set()
     expected = evaluate(model, images)
-    monkeypatch.setattr(encoded, "BATCH", batch)
+    monkeypatch.setattr(encoded, "batches_of", partial(batches_of, batch=batch))
     assert evaluate(model, images) == pytest.approx(expected, rel=1e-5, abs=1e-6)

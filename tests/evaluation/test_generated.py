@@ -1,6 +1,7 @@
 """The suites ``generated`` and ``digits``: what a model draws, against a plain computation."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from evaluation_cases import image_set, small_generator
 from medlatent.data import open_images
 from medlatent.evaluation import domain_classifier, evaluate, generated
 from medlatent.metrics import generation, strokes
-from medlatent.models import GAN, HSICInfoGAN, InfoGAN
+from medlatent.models import GAN, HSICInfoGAN, InfoGAN, batches_of
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -21,7 +22,7 @@ OF_CODES = ["slant.c1", "thickness.c1", "slant.c2", "thickness.c2"]
 
 
 def test_without_a_classifier_there_are_pixels(monkeypatch):
-    monkeypatch.setattr(generated, "BATCH", 7)
+    monkeypatch.setattr(generated, "batches_of", partial(batches_of, batch=7))
     torch.manual_seed(0)
     model, images = GAN(latent_dim=4, size=16, width=2).eval(), image_set()
     found = evaluate(model, images)

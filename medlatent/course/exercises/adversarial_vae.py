@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from ..losses import deception_loss, discriminator_loss
-from ..metrics import disentanglement
-from ..nets import Bottleneck, count_parameters
+from ...losses import deception_loss, discriminator_loss
+from ...metrics import disentanglement
+from ...nets import Bottleneck, count_parameters
 from .answers import WrongAnswer, call, compare, correct
 
 
@@ -172,7 +172,7 @@ class _Generator(nn.Module):
         return rebuilt, 0.3 * rebuilt.square().mean()
 
 
-class _Judge(nn.Module):
+class _Discriminator(nn.Module):
     """A discriminator of vectors."""
 
     def __init__(self) -> None:
@@ -192,17 +192,17 @@ def update(function: Callable, seed: int = 0) -> None:
         WrongAnswer: the answer is wrong; the message says how.
     """
     torch.manual_seed(seed)
-    generator, judge, images = _Generator(), _Judge(), torch.randn(2, 5, 4)
+    generator, discriminator, images = _Generator(), _Discriminator(), torch.randn(2, 5, 4)
 
     def play(step: Callable) -> tuple[list[Any], np.ndarray, np.ndarray]:
-        players = copy.deepcopy(generator), copy.deepcopy(judge)
+        players = copy.deepcopy(generator), copy.deepcopy(discriminator)
         optimisers = tuple(torch.optim.SGD(player.parameters(), lr=0.05) for player in players)
         said = [step(*players, optimisers, batch) for batch in images]
         weights = [torch.cat([w.detach().flatten() for w in player.parameters()]).numpy() for player in players]
         return said, *weights
 
-    said, generated, judged = play(lambda *arguments: call(function, *arguments))
-    right_said, right_generated, right_judged = play(_step)
+    said, generated, discriminating = play(lambda *arguments: call(function, *arguments))
+    right_said, right_generated, right_discriminating = play(_step)
     start = torch.cat([w.detach().flatten() for w in generator.parameters()]).numpy()
     if np.array_equal(generated, start):
         raise WrongAnswer("update(…) leaves the generator's weights as they were: backward() and step() are needed.")
@@ -216,17 +216,19 @@ def update(function: Callable, seed: int = 0) -> None:
         "the adversarial term is missing from L_gen.": wrong(sign=0.0),
         "L_prior is missing from L_gen.": wrong(prior=0.0),
         "the squared error is averaged over the values; L_rec sums them for each image.": wrong(mean=True),
-        "the discriminator moves first; L_gen has to be judged by the one before its step.": wrong(judge_first=True),
+        "the discriminator moves first; L_gen has to be judged by the one before its step.": wrong(
+            discriminator_first=True
+        ),
         "gradients of the step before are still there: clear them before each backward().": wrong(clear=False),
         "gradients of L_gen are still in the discriminator: clear them before its backward().": wrong(
-            clear_judge=False
+            clear_discriminator=False
         ),
         "real and reconstructed images are exchanged in L_disc.": wrong(swap=True),
         "the discriminator has to judge the x̂ of this step, not one made after the generator's.": wrong(fresh=True),
     }
     for name, found, right, place in (
         ("The generator's weights after two steps", generated, right_generated, 0),
-        ("The discriminator's weights after two steps", judged, right_judged, 1),
+        ("The discriminator's weights after two steps", discriminating, right_discriminating, 1),
     ):
         mistakes = {sentence: both[place] for sentence, both in variants.items()}
         compare(name, found, right, mistakes=mistakes, hint="Compare your lines with both lines of equation 3.")
@@ -322,7 +324,7 @@ def movement(function: Callable, seed: int = 0) -> None:
 
 def _step(
     generator: nn.Module,
-    judge: nn.Module,
+    discriminator: nn.Module,
     optimisers: tuple[torch.optim.Optimizer, ...],
     images: Tensor,
     *,
@@ -330,9 +332,9 @@ def _step(
     sign: float = 1.0,
     prior: float = 1.0,
     mean: bool = False,
-    judge_first: bool = False,
+    discriminator_first: bool = False,
     clear: bool = True,
-    clear_judge: bool = True,
+    clear_discriminator: bool = True,
     swap: bool = False,
     fresh: bool = False,
 ) -> tuple[float, float]:
@@ -341,17 +343,17 @@ def _step(
 
     def critic() -> float:
         again = generator(images)[0] if fresh else rebuilt
-        real, fake = judge(images), judge(again.detach())
+        real, fake = discriminator(images), discriminator(again.detach())
         loss = discriminator_loss(*((fake, real) if swap else (real, fake))).mean()
-        if clear and clear_judge:
+        if clear and clear_discriminator:
             optimisers[1].zero_grad()
         loss.backward()
         optimisers[1].step()
         return loss.item()
 
-    said = critic() if judge_first else None
+    said = critic() if discriminator_first else None
     error = (rebuilt - images).square().sum(1).mean() / (images.shape[1] if mean else 1)
-    logits = judge(rebuilt)
+    logits = discriminator(rebuilt)
     deceived = -deception_loss(-logits) if saturating else deception_loss(logits)
     loss = error + prior * price + sign * deceived.mean()
     if clear:

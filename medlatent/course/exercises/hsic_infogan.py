@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from ..losses import gaussian_kernel
-from ..losses import hsic as package_hsic
-from ..metrics.categories import category_agreement
+from ...losses import gaussian_kernel
+from ...losses import hsic as package_hsic
+from ...metrics.categories import category_agreement
 from .answers import WrongAnswer, as_array, call, choose, compare, correct
 
 

@@ -13,7 +13,7 @@ import torch
 from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_rescale
 
-from ..data.phantoms import lesion
+from ...data.phantoms import lesion
 from .answers import WrongAnswer, as_array, call, choose, compare, correct, value_of
 
 PADDING_HU = -1024

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from ..losses import KLDecomposition, kl_decomposition
+from ...losses import KLDecomposition, kl_decomposition
 from .answers import WrongAnswer, call, compare, correct, gradient, whole_number
 
 TERMS = ("mutual information", "total correlation", "dimension-wise KL")

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
-from ..metrics.disentanglement import mig, modularity, mutual_information_matrix, sap
+from ...metrics.disentanglement import mig, modularity, mutual_information_matrix, sap
 from .answers import WrongAnswer, as_array, call, compare, correct, value_of, whole_number
 
 ANGLES = range(0, 90, 5)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..metrics import psnr
-from ..models import VAE
+from ...metrics import psnr
+from ...models import VAE
 from .answers import WrongAnswer, call, choose, compare, correct, whole_number
 
 # Below this many of 255 grey levels, root mean square, nobody sees that a picture changes.

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from ..metrics import psnr
-from ..models import VAE
+from ...metrics import psnr
+from ...models import VAE
 from .answers import WrongAnswer, call, choose, compare, correct, gradient, whole_number
 
 
