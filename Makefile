@@ -4,14 +4,17 @@ PYTHON ?= python3
 PROFILE ?= ci
 JOBS ?= 2
 PORT ?= 8000
+COURSE ?= assignments
+REQUIREMENTS ?= requirements.txt
 
 # One thread a process: notebooks and tests run side by side, and more threads would be several times slower.
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
+export REQUIREMENTS # a test compares them with what is installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BIN := .venv/bin
-HASH := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('requirements.txt', 'rb').read()).hexdigest()[:16])")
+HASH := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('$(REQUIREMENTS)', 'rb').read()).hexdigest()[:16])")
 INSTALLED := .venv/.installed-$(HASH)
 # nbgrader brings JupyterLab and more: it has an environment of its own, which sees the packages of the other one.
 NBGRADER := nbgrader==0.9.6
@@ -24,10 +27,11 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 book: $(INSTALLED) ## execute the notebooks that changed and build the book: _build/html/index.html
+	$(BIN)/python book/check_chapters.py --to-build
 	$(BIN)/python book/build.py --profile $(PROFILE) --jobs $(JOBS)
 
-test: lint book $(GRADING) ## build the book and test everything, in a browser too
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval-lax
+test: browser lint book $(GRADING) ## build the book and test everything, in a browser too
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval-lax --durations=15
 
 check: lint ## the fast part of the tests: format, lint, pairs in step, unit tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not built and not browser and not nbgrader and not recorded and not executes"
@@ -38,38 +42,51 @@ serve: book ## show the book at http://127.0.0.1:8000
 student: $(INSTALLED) ## collect the student's edition of the exercises: _build/student
 	$(BIN)/python book/exercises.py student
 
-assignments: $(INSTALLED) ## write an nbgrader course with solutions: _build/assignments
-	$(BIN)/python book/exercises.py assignments
+assignments: $(INSTALLED) ## write an nbgrader course with solutions: assignments, or COURSE=FOLDER
+	$(BIN)/python book/exercises.py assignments --course "$(COURSE)"
 
 pair: $(INSTALLED) ## derive the .ipynb from the .py, and every public address from _config.yml
 	$(BIN)/python book/address.py
 	$(BIN)/python book/pair.py
+	$(BIN)/python book/chapters.py
 
 kernel: $(INSTALLED) ## assemble the explorer's kernel: medlatent/explore/web/kernel.wasm
 	$(BIN)/python -c "from pathlib import Path; from wasmtime import wat2wasm; web = Path('medlatent/explore/web'); (web / 'kernel.wasm').write_bytes(wat2wasm((web / 'kernel.wat').read_text()))"
 
-references: book ## store today's metrics and outputs as what later builds are compared with
-	$(BIN)/python book/references.py
+references: $(if $(CHAPTER),$(INSTALLED),book) ## store today's metrics and outputs for later builds; CHAPTER=vae: of one
+	$(if $(CHAPTER),$(BIN)/python book/build.py --only "$(CHAPTER)")
+	$(BIN)/python book/references.py $(CHAPTER)
 
-clean: ## remove what was built; the environments stay
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+clean: ## remove what was built; the environments and a course with its grades stay
+	@if [ -e _build/assignments ]; then \
+	  echo "_build/assignments stays: it is a course of nbgrader. Move it out with: mv _build/assignments $(COURSE)"; \
+	fi
+	if [ -d _build ]; then find _build -mindepth 1 -maxdepth 1 ! -name assignments -exec rm -rf {} +; fi
+	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: lint environment
+.PHONY: lint environment browser
 environment: $(INSTALLED)
+
+# First of all that make test does: without a browser its last part would fail, after most of an hour.
+browser: $(INSTALLED)
+	@$(BIN)/python book/browser.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/deptry .
+	$(BIN)/deptry book tests benchmarks data_scripts notebooks medlatent --config book/dependencies.toml
 	$(BIN)/python book/address.py --check
 	$(BIN)/python book/pair.py --check
+	$(BIN)/python book/check_chapters.py
 
 # torch first and exactly: a looser request on the way would fetch gigabytes of another build of it.
-$(INSTALLED): requirements.txt
+$(INSTALLED): $(REQUIREMENTS)
 	@$(PYTHON) -c "import sys; sys.exit('medlatent needs Python 3.11 or newer: make PYTHON=python3.12 ...' if sys.version_info < (3, 11) else 0)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.txt)"
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' $(REQUIREMENTS))"
+	$(BIN)/python -m pip install --quiet -r $(REQUIREMENTS)
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	@rm -f .venv/.installed-* && touch $@
 

@@ -251,58 +251,6 @@ def build(kind: type[LatentModel]) -> LatentModel:
     return model
 
 
-def capture(model: LatentModel, batch: Tensor) -> Callable[[Tensor], dict[str, Tensor]]:
-    """Records one whole update as a CUDA graph, optimiser included; the result replays it on another batch.
-
-    The recording needs a few updates on ``batch`` to warm up, which count as training. What the replay returns is
-    overwritten by the next one.
-
-    Raises:
-        ValueError: the batch is not on a CUDA device.
-    """
-    if not batch.is_cuda:
-        raise ValueError(f"only a CUDA device records graphs, the batch is on {batch.device}")
-    for optimiser in model.optimisers().values():
-        for group in optimiser.param_groups:
-            group["capturable"] = True
-    static = batch.clone(memory_format=torch.preserve_format)
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            model.update(static)
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        terms = model.update(static)
-
-    def replay(batch: Tensor) -> dict[str, Tensor]:
-        static.copy_(batch)
-        graph.replay()
-        return terms
-
-    return replay
-
-
-def captured(kind: type[LatentModel], images: Tensor, batch_size: int, steps: int) -> Contender:
-    """The update as a CUDA graph, on batches drawn as in the bare loop."""
-    model = build(kind).to(images.device, memory_format=kind.memory_format).train()
-    model.precision = choose_precision("auto", images.device)
-    model.prepare(len(images))
-    images = images.contiguous(memory_format=kind.memory_format)
-    replay = capture(model, images[:batch_size])
-
-    def run() -> tuple[float, float]:
-        with Timer(images.device) as timer:
-            total, order = 0.0, torch.randperm(len(images), device=images.device)
-            for step in range(steps):
-                total = total + replay(images[order[step * batch_size : (step + 1) * batch_size]])["loss"]
-            mean = float(total) / steps
-        return timer.seconds, mean
-
-    return run
-
-
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
     """Keeps the trainer's log and progress bars off the tables."""
@@ -423,9 +371,6 @@ def contenders(images: Tensor, batch_size: int, steps: int) -> dict[str, Contend
     if choose_precision("auto", images.device) != torch.float32:
         found["medlatent VAE, bfloat16"] = medlatent(VAE, "auto", *setting)
         found["medlatent BetaTCVAE, bfloat16"] = medlatent(BetaTCVAE, "auto", *setting)
-    if images.device.type == "cuda":
-        found["medlatent VAE, CUDA graph"] = captured(VAE, *setting)
-        found["medlatent BetaTCVAE, CUDA graph"] = captured(BetaTCVAE, *setting)
     try:
         found |= pythae_contenders(*setting)
     except ImportError as error:

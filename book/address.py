@@ -18,9 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 DERIVED = (
     "README.md",
     "CONTRIBUTING.md",
+    "CHANGELOG.md",
     "CITATION.cff",
     "pyproject.toml",
     "notebooks/*.py",
+    "book/pair.py",  # the cell for Colab
     "book/*.md",
     "book/*/*.md",
 )

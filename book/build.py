@@ -15,9 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import files
 from pathlib import Path
 
+from chapters import pages
 from common import BuildError, digest, tree, write
 from execute import environment, execute, publish
-from generate import equations_page, exercises_page, slug, times_page, toc_notebooks
+from generate import equations_page, exercises_page, named, times_page, toc_notebooks
 
 SOURCES = ("_config.yml", "_toc.yml", "requirements.txt", "book", "notebooks", "medlatent", "results")
 MATHJAX = "tex-svg-full.js"  # one file, without fonts of its own
@@ -27,7 +28,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--profile", default="ci", help="the profile that the notebooks run at (default: ci)")
     parser.add_argument("--jobs", type=int, default=2, help="notebooks that run side by side (default: 2)")
-    parser.add_argument("--only", metavar="SLUG", help="execute this notebook and build no pages")
+    parser.add_argument("--only", metavar="SLUG", help="execute and check this notebook, build no pages")
     parser.add_argument("--execute", action="store_true", help="execute the notebooks and build no pages")
     parser.add_argument("--force", action="store_true", help="execute what has not changed, too")
     parser.add_argument(
@@ -105,9 +106,10 @@ def build(args: argparse.Namespace) -> None:
     parameters = {"profile": args.profile, **dict(p.split("=", 1) for p in args.parameters)}
     docs = toc_notebooks(root)
     if args.only:
-        if not (chosen := [d for d in docs if slug(d) == args.only]):
-            raise BuildError(f"--only {args.only}: the notebooks are {', '.join(map(slug, docs))}")
-        return execute_all(root, chosen, parameters, 1, args.force)
+        doc, aside = named(docs, args.only), root / "_build/only"
+        execute_all(root, [doc], parameters, 1, args.force)
+        publish(root, doc, aside, aside / "book/_static")  # its metrics, and whether its figures are described
+        return None
     if args.execute:
         return execute_all(root, docs, parameters, args.jobs, args.force)
     html, stamp = root / "_build/html", root / "_build/book.key"
@@ -118,7 +120,7 @@ def build(args: argparse.Namespace) -> None:
     stamp.unlink(missing_ok=True)
     shutil.rmtree(html, ignore_errors=True)
     # Before the long part: what these refuse does not depend on a result.
-    generated = {"equations": equations_page(root, docs), "exercises_included": exercises_page(root)}
+    generated = {"equations": equations_page(root, docs), "exercises_included": exercises_page(root)} | pages(root)
     execute_all(root, docs, parameters, args.jobs, args.force)
     sphinx(root, stage_sources(root, docs, generated))
     write(stamp, now)

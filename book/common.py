@@ -1,7 +1,9 @@
 """What the scripts of the book share."""
 
 import hashlib
+import os
 from pathlib import Path
+from threading import get_ident
 
 
 class BuildError(Exception):
@@ -9,9 +11,9 @@ class BuildError(Exception):
 
 
 def write(path: Path, text: str | bytes) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file whole or not at all, whoever else is writing it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.partial")
     partial.write_bytes(text.encode() if isinstance(text, str) else text)
     partial.replace(path)
 

@@ -1,7 +1,7 @@
 """Executes the notebooks of the book, each only when something it depends on has changed.
 
-The result and its key lie under ``_build/executed/``. The key covers the notebook, the package, the requirements, the
-recorded results, the files of this repository that the notebook names, and the parameters.
+The result and its key lie under ``_build/executed/``. The key covers the notebook, what it imports of the package, the
+requirements, the records that it opens, the files of this repository that it names (:mod:`inputs`), and the parameters.
 """
 
 import ast
@@ -21,7 +21,8 @@ from pathlib import Path
 import exercises
 import jupytext
 import nbformat
-from common import BuildError, digest, tree, write
+from common import BuildError, digest, write
+from inputs import inputs
 from pair import derive
 from widgets import host_widgets
 
@@ -53,12 +54,17 @@ def check_parameters(source: Path, parameters: dict[str, str]) -> None:
 
 def key(root: Path, doc: str, parameters: dict[str, str]) -> str:
     """Changes when the notebook's result may change."""
-    source = root / f"{doc}.py"
-    text = source.read_text(encoding="utf-8")
-    named = sorted(set(re.findall(r"""["']((?:book|tests|data_scripts|benchmarks)/[\w./-]+)["']""", text)))
-    files = [source, *tree(root, "medlatent", "requirements.txt", "results")]
-    files += [root / name for name in named if (root / name).is_file()]
-    return digest(root, files, sorted(parameters.items()), platform.python_version())
+    return digest(root, inputs(root, root / f"{doc}.py"), sorted(parameters.items()), platform.python_version())
+
+
+# IPython's own exit() and quit let the kernel die a moment after the cell, which no output shows.
+STARTUP = """
+def leave():
+    raise SystemExit
+
+
+get_ipython().ask_exit = leave
+"""
 
 
 def environment(root: Path) -> dict[str, str]:
@@ -96,7 +102,8 @@ def execute(root: Path, doc: str, parameters: dict[str, str], force: bool = Fals
         The seconds it took (now, or when it last ran), and whether it ran now.
 
     Raises:
-        BuildError: a parameter is unknown, or a cell failed; then no earlier result is left behind either.
+        BuildError: a parameter is unknown, or a cell failed or did not run to its end; then no earlier result is left
+            behind either.
     """
     source, result = root / f"{doc}.py", root / f"_build/executed/{doc}.ipynb"
     record, now = result.with_suffix(".json"), key(root, doc, parameters)
@@ -107,24 +114,12 @@ def execute(root: Path, doc: str, parameters: dict[str, str], force: bool = Fals
             return known["seconds"], False
     for stale in (result, record):
         stale.unlink(missing_ok=True)
-    plain, executed = result.with_suffix(".in.ipynb"), result.with_suffix(".out.ipynb")
-    write(plain, derive(source, exercises.book))
-    command = [sys.executable, "-m", "papermill", str(plain), str(executed), "--cwd", str(root), "-k", "python3"]
-    command += ["--no-progress-bar"]
-    if parameters.get("profile", "ci") == "ci":
-        command += ["--execution-timeout", str(CELL_TIMEOUT)]
+    options = ["--execution-timeout", str(CELL_TIMEOUT)] if parameters.get("profile", "ci") == "ci" else []
     for name, value in parameters.items():
-        command += ["-p", name, value]
+        options += ["-p", name, value]
     start = time.perf_counter()
-    run = subprocess.run(command, env=environment(root), capture_output=True, text=True)
+    notebook = run(root, doc, derive(source, exercises.book), result.parent, *options)
     seconds = time.perf_counter() - start
-    try:
-        if run.returncode:
-            raise BuildError(failure(doc, executed, run.stderr))
-        notebook = clean(nbformat.read(executed, as_version=4))
-    finally:
-        plain.unlink(missing_ok=True)
-        executed.unlink(missing_ok=True)
     write(result, nbformat.writes(notebook))
     about = {
         "key": now,
@@ -137,15 +132,59 @@ def execute(root: Path, doc: str, parameters: dict[str, str], force: bool = Fals
     return seconds, True
 
 
-def failure(doc: str, executed: Path, log: str) -> str:
-    """What went wrong: the notebook, the source of the cell, its traceback."""
-    if executed.exists():
-        for cell in nbformat.read(executed, as_version=4).cells:
-            for output in cell.get("outputs", []):
-                if output.output_type == "error":
-                    traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback))
-                    return f"{doc}: a cell failed\n\n{cell.source}\n\n{traceback}"
-    return f"{doc}: the notebook could not be executed\n\n{log[-4000:]}"
+def run(root: Path, doc: str, notebook: str, folder: Path, *options: str) -> nbformat.NotebookNode:
+    """Executes the text of a notebook with papermill, in ``root``, and returns it with outputs and without traces.
+
+    Args:
+        root: the working directory of the kernel.
+        doc: what a message calls the notebook.
+        notebook: its text.
+        folder: where the files on the way lie; none of them stays.
+        options: further ones of papermill.
+
+    Raises:
+        BuildError: the notebook did not run to its end; the message shows the cell and what happened in it.
+    """
+    plain, executed = (folder / f"{Path(doc).name}.{end}.ipynb" for end in ("in", "out"))
+    write(plain, notebook)
+    write(root / "_build/ipython/profile_default/startup/exit.py", STARTUP)
+    command = [sys.executable, "-m", "papermill", str(plain), str(executed), "--cwd", str(root), "-k", "python3"]
+    command += ["--no-progress-bar", *options]
+    try:
+        done = subprocess.run(command, env=environment(root), capture_output=True, text=True, check=False)
+        result = nbformat.read(executed, as_version=4) if executed.exists() else None
+    finally:
+        plain.unlink(missing_ok=True)
+        executed.unlink(missing_ok=True)
+    if result is None:
+        raise BuildError(f"{doc}: the notebook could not be executed\n\n{done.stderr[-4000:]}")
+    if problem := stopped(result, done.returncode, done.stderr):
+        raise BuildError(f"{doc}: {problem}")
+    return clean(result)
+
+
+def stopped(notebook: nbformat.NotebookNode, status: int, log: str) -> str:
+    """The cell that failed or did not run to its end, and what happened; empty if all cells did.
+
+    Args:
+        notebook: as papermill left it, with its traces.
+        status: papermill's exit status. Alone it says too little: ``sys.exit()`` in a cell is a success to papermill,
+            and leaves what stands below unexecuted.
+        log: what papermill said: that the kernel died, or that the cell took too long.
+    """
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    for cell in code:
+        for output in cell.outputs:
+            if output.output_type == "error" and output.ename == "SystemExit":
+                return f"a cell calls for an exit: nothing below it was executed\n\n{cell.source}"
+            if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", []):
+                traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback))
+                return f"a cell failed\n\n{cell.source}\n\n{traceback}"
+    begun = [cell for cell in code if cell.metadata.get("papermill", {}).get("start_time")]
+    if status or len(begun) < len(code) or any(cell.execution_count is None for cell in code):
+        last = begun[-1].source if begun else "(none was begun)"
+        return f"a cell did not run to its end\n\n{last}\n\n{log.strip()[-2000:]}"
+    return ""
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

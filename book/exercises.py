@@ -1,6 +1,6 @@
 """The editions of an exercise notebook, all from ``notebooks/NN_slug_exercises.py``.
 
-    python book/exercises.py student|assignments [--root FOLDER]
+    python book/exercises.py student|assignments [--course FOLDER]
 
 The source holds solutions between ``### BEGIN SOLUTION`` and ``### END SOLUTION``, tests between ``### BEGIN HIDDEN
 TESTS`` and ``### END HIDDEN TESTS``, nbgrader's metadata, and cells tagged ``wrong-answer``. These are plausible wrong
@@ -10,7 +10,7 @@ and the page for instructors lists them.
 - the book's edition shows the stub, and the solution behind a click;
 - the student's edition has stubs, the checks and no outputs: ``notebooks/NN_slug_exercises.ipynb``, which Colab opens,
   is this one, and ``_build/student`` collects them;
-- the instructor's edition is an nbgrader course in ``_build/assignments``.
+- the instructor's edition is an nbgrader course in ``assignments``, outside ``_build``: it holds grades.
 """
 
 import argparse
@@ -224,20 +224,37 @@ def write_student(root: Path) -> Path:
     return target
 
 
-def write_assignments(root: Path) -> Path:
-    """Writes the sources of an nbgrader course to ``_build/assignments``.
+def write_assignments(root: Path, course: Path) -> Path:
+    """Writes the sources of an nbgrader course.
 
-    What nbgrader keeps beside them (releases, submissions, the gradebook) and a changed configuration stay.
+    Releases, submissions, the gradebook, a changed configuration and assignments of one's own stay as they are.
+
+    Raises:
+        BuildError: the course is new, and an earlier one still lies in ``_build``, where it was written before; or a
+            notebook of the course was edited by hand. Then nothing is written.
     """
-    from pair import derive
+    from pair import derive, edit
 
-    target = root / "_build/assignments"
-    shutil.rmtree(target / "source", ignore_errors=True)
-    if not (config := target / "nbgrader_config.py").exists():
-        write(config, CONFIG)
+    earlier = root / "_build/assignments"
+    if earlier.is_dir() and not course.exists():
+        raise BuildError(
+            f"{earlier} holds a course, with the grades if it was used; courses live outside _build now. "
+            f"Take it over with: mv {earlier} {course}"
+        )
+    notebooks = {}
     for source in sources(root):
-        write(target / f"source/{source.stem.removesuffix(SUFFIX)}/{source.stem}.ipynb", derive(source, instructor))
-    return target
+        target = course / f"source/{source.stem.removesuffix(SUFFIX)}/{source.stem}.ipynb"
+        notebooks[target] = derive(source, instructor)
+        if difference := edit(target, notebooks[target]):
+            raise BuildError(
+                f"{target} was edited by hand and is left as it is.\n\n{difference}\n\n"
+                f"Repeat the change in {source}, or keep this one under another name; then remove it"
+            )
+    if not (config := course / "nbgrader_config.py").exists():
+        write(config, CONFIG)
+    for target, text in notebooks.items():
+        write(target, text)
+    return course
 
 
 def sources(root: Path) -> list[Path]:
@@ -248,12 +265,17 @@ def sources(root: Path) -> list[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("edition", choices=("student", "assignments"))
+    parser.add_argument("--course", type=Path, metavar="FOLDER", help="of the assignments (default: assignments)")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1])
     args = parser.parse_args()
-    make = {"student": write_student, "assignments": write_assignments}[args.edition]
-    for source in sources(args.root):
+    root = args.root.resolve()
+    for source in sources(root):
         read(source)  # refuses an incomplete exercise before anything is written
-    print(f"wrote {make(args.root.resolve()).relative_to(args.root.resolve())}/")
+    if args.edition == "student":
+        written = write_student(root)
+    else:
+        written = write_assignments(root, (args.course or root / "assignments").resolve())
+    print(f"wrote {written}")
 
 
 if __name__ == "__main__":

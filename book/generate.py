@@ -45,6 +45,18 @@ def slug(doc: str) -> str:
     return re.sub(r"^\d+_", "", Path(doc).name)
 
 
+def named(docs: list[str], name: str) -> str:
+    """The document called ``02_vae`` or ``vae``.
+
+    Raises:
+        BuildError: there is none; the message lists those there are.
+    """
+    for doc in docs:
+        if name in (Path(doc).name, slug(doc)):
+            return doc
+    raise BuildError(f"{name}: there is no such notebook; there are {', '.join(map(slug, docs))}")
+
+
 @dataclass
 class Chapter:
     """What a notebook's source says about its equations."""
@@ -156,7 +168,7 @@ def times_page(root: Path, docs: list[str]) -> str:
     lines = [
         "(execution-times)=\n# Execution times\n",
         "How long each notebook took when this book last executed it, kernel start included. "
-        "A notebook is executed again only when it, the package, the requirements or the recorded results change.\n",
+        "It is executed again only when it changes, or the code that it imports, its records or the requirements.\n",
         "| Notebook | Profile | Seconds | Machine | Executed |",
         "|:--|:--|--:|:--|:--|",
     ]

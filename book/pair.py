@@ -1,13 +1,17 @@
 """Derives ``notebooks/NN_slug.ipynb`` from ``notebooks/NN_slug.py``, one way; unchanged sources change nothing.
 
-Of an exercise notebook the student's edition is derived: it is what Colab opens.
+Of an exercise notebook the student's edition is derived: it is what Colab opens. A derived notebook carries a digest of
+its cells. One whose cells are others was edited by hand, and is not overwritten: what was changed is shown.
 
-python book/pair.py [--check] [FILE.py ...]
+python book/pair.py [--check | --force] [FILE.py ...]
+python book/pair.py --take FILE.ipynb           write such an edit into the .py
 """
 
 import argparse
+import difflib
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +19,40 @@ from pathlib import Path
 import exercises
 import jupytext
 import nbformat
-from common import write
+from common import BuildError, write
 
 ROOT = Path(__file__).resolve().parents[1]
+SHOWN = 60  # lines of a diff
+# The first code cell of every notebook. Restart session keeps the files and forgets the working folder, in which the
+# recorded models are found: the folder is entered in each session, the rest is done once.
+COLAB = """\
+import sys
+
+if "google.colab" in sys.modules:
+    # Colab: fetch the course, install it, and work in its folder.
+    import os
+    import subprocess
+    from pathlib import Path
+
+    address = "https://github.com/medlatent/medlatent"
+    course = Path("/content/medlatent")
+    installed = Path("/content/.medlatent-installed")
+    if not course.is_dir():
+        clone = ["git", "clone", "--quiet", "--depth=1"]
+        subprocess.run([*clone, address, course], check=True)
+    os.chdir(course)
+    if not installed.exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, ".[notebooks,data]"], check=True)
+        installed.touch()
+    if str(course) not in sys.path:
+        sys.path.insert(0, str(course))
+"""
+
+
+def colab_cell() -> nbformat.NotebookNode:
+    """What a reader in Colab runs first. It does nothing elsewhere, and no page shows it."""
+    return nbformat.v4.new_code_cell(COLAB.rstrip(), metadata={"tags": ["colab", "remove-cell"]})
 
 
 def derive(source: Path, edition: Callable | None = None) -> str:
@@ -30,6 +65,8 @@ def derive(source: Path, edition: Callable | None = None) -> str:
     notebook = jupytext.read(source)
     if exercises.is_exercises(source):
         notebook = (edition or exercises.student)(notebook)
+    first = next((i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"), len(notebook.cells))
+    notebook.cells.insert(first, colab_cell())
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         content = hashlib.sha256(f"{cell.cell_type}\0{cell.source}".encode()).hexdigest()[:12]
@@ -40,6 +77,7 @@ def derive(source: Path, edition: Callable | None = None) -> str:
         {
             "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
+            "medlatent": {"cells": digest(notebook.cells)},
         }
     )
     notebook.nbformat, notebook.nbformat_minor = 4, 5
@@ -57,11 +95,119 @@ def problem(source: Path) -> str:
     return ""
 
 
+def text_of(cells: list[nbformat.NotebookNode]) -> list[str]:
+    """What a person writes of cells, line by line: kind, tags and source. The cell for Colab is not among them."""
+    lines = []
+    for cell in cells:
+        tags = cell.metadata.get("tags", [])
+        if "colab" not in tags:
+            lines += [f"# %% [{cell.cell_type}] {' '.join(tags)}".rstrip(), *cell.source.splitlines()]
+    return lines
+
+
+def digest(cells: list[nbformat.NotebookNode]) -> str:
+    """By which a derived notebook knows whether its cells are still those that were derived; outputs do not count."""
+    return hashlib.sha256("\n".join(text_of(cells)).encode()).hexdigest()[:16]
+
+
+def read(target: Path) -> nbformat.NotebookNode:
+    """A derived notebook as it stands.
+
+    Raises:
+        BuildError: it is none, as a file with the marks of a conflict in it.
+    """
+    try:
+        return nbformat.read(target, as_version=4)
+    except Exception as error:  # nbformat's own, and whatever else a damaged file provokes
+        raise BuildError(
+            f"{target.name} cannot be read as a notebook ({type(error).__name__}). "
+            f"To derive it anew: python book/pair.py --force {target.with_suffix('.py')}"
+        ) from error
+
+
+def edit(target: Path, derived: str) -> str:
+    """What a person has changed in a derived notebook, as a diff from what would be written now; empty if nothing."""
+    if not target.exists():
+        return ""
+    there = read(target)
+    now, ours = text_of(there.cells), text_of(nbformat.reads(derived, as_version=4).cells)
+    if now == ours or there.metadata.get("medlatent", {}).get("cells") == digest(there.cells):
+        return ""
+    lines = list(difflib.unified_diff(ours, now, "what is derived now", target.name, lineterm="", n=2))
+    return "\n".join(lines[:SHOWN] + ([f"… and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []))
+
+
+def update(source: Path, force: bool = False) -> bool:
+    """Derives one notebook where it is out of step; whether it was.
+
+    Raises:
+        BuildError: it was edited by hand; the message shows how, and what can be done.
+    """
+    target = source.with_suffix(".ipynb")
+    if not problem(source):
+        return False
+    if not force and (difference := edit(target, derive(source))):
+        take = (
+            "an exercise notebook is the student's edition, which lacks the solutions: "
+            f"repeat the change in {source.name}, then"
+            if exercises.is_exercises(source)
+            else f"to take this over: python book/pair.py --take {target}"
+        )
+        raise BuildError(
+            f"{target.name} was edited by hand and is left as it is.\n\n{difference}\n\n"
+            f"{take}\nto discard it: python book/pair.py --force {source}"
+        )
+    write(target, derive(source))
+    return True
+
+
+def take(target: Path, force: bool = False) -> None:
+    """Writes the edit of a derived notebook into its source, and derives the notebook again.
+
+    Raises:
+        BuildError: it is an exercise notebook, or was not derived from the source as it stands: then both have changed.
+    """
+    source = target.with_suffix(".py")
+    if exercises.is_exercises(source):
+        raise BuildError(
+            f"{target.name} is the student's edition, which lacks solutions and hidden tests: change {source.name}"
+        )
+    there, notebook = read(target), jupytext.read(source)
+    if not force and there.metadata.get("medlatent", {}).get("cells") != digest(notebook.cells):
+        raise BuildError(
+            f"{target.name} was not derived from {source.name} as it is now: what changed there would be lost.\n\n"
+            f"{edit(target, derive(source))}\n\n"
+            f"to take over the notebook all the same: python book/pair.py --take {target} --force"
+        )
+    notebook.cells = [cell for cell in there.cells if "colab" not in cell.metadata.get("tags", [])]
+    write(source, percent(notebook))
+    write(target, derive(source))
+
+
+def percent(notebook: nbformat.NotebookNode) -> str:
+    """A notebook in percent format as the sources have it: without jupytext's version, with characters as they are."""
+
+    def characters(line: re.Match) -> str:
+        return re.sub(r"(?:\\u[0-9a-f]{4})+", lambda found: json.loads(f'"{found[0]}"'), line[0])
+
+    text = re.sub(r"^#\s+jupytext_version: .*\n", "", jupytext.writes(notebook, fmt="py:percent"), count=1, flags=re.M)
+    return re.sub(r"^# %%.*$", characters, text, flags=re.M)
+
+
 def main() -> str | None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a pair is out of step")
+    parser.add_argument("--force", action="store_true", help="overwrite what was edited by hand")
+    parser.add_argument("--take", type=Path, metavar="FILE.ipynb", help="write the edit of this notebook into its .py")
     parser.add_argument("sources", nargs="*", type=Path, help="by default all of notebooks/")
     args = parser.parse_args()
+    if args.take:
+        try:
+            take(args.take, args.force)
+        except BuildError as error:
+            return str(error)
+        print(f"wrote {args.take.with_suffix('.py').name} and {args.take.name}")
+        return None
     sources = args.sources or sorted((ROOT / "notebooks").glob("*.py"))
     if args.check:
         names = {s.stem for s in sources}
@@ -70,11 +216,14 @@ def main() -> str | None:
         if problems := [*filter(None, map(problem, sources)), *([] if args.sources else orphans)]:
             return "\n".join([*problems, "Edit the .py, then run: make pair"])
         return None
+    edited = []
     for source in sources:
-        if problem(source):
-            write(source.with_suffix(".ipynb"), derive(source))
-            print(f"wrote {source.with_suffix('.ipynb').name}")
-    return None
+        try:
+            if update(source, args.force):
+                print(f"wrote {source.with_suffix('.ipynb').name}")
+        except BuildError as error:
+            edited.append(str(error))
+    return "\n\n\n".join(edited) or None
 
 
 if __name__ == "__main__":

@@ -1,23 +1,24 @@
 """Stores what later builds are compared with; run it only when a change of the numbers is meant.
 
-    python book/references.py
+    python book/references.py [CHAPTER]
 
-Writes ``tests/notebooks/metrics/NN_slug.json`` from the metrics of the built book; and, where a notebook tags cells
-``nbval-check-output``, a short one ``tests/notebooks/references/NN_slug.ipynb``: its parameters, the cells tagged
-``reference`` that lead there, and those cells with their outputs.
+Of one chapter, called ``02_vae`` or ``vae``, or of all: writes ``tests/notebooks/metrics/NN_slug.json`` from the
+metrics of the built book; and, where a notebook tags cells ``nbval-check-output``, a short one
+``tests/notebooks/references/NN_slug.ipynb``: its parameters, the cells tagged ``reference`` that lead there, and those
+cells with their outputs.
 """
 
+import argparse
 import json
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import nbformat
 from common import BuildError, write
-from execute import clean, environment, failure
-from generate import toc_chapters
+from execute import run
+from generate import named, toc_chapters
 from pair import derive
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +29,7 @@ TAGS = {"parameters", "reference", "nbval-check-output"}
 def excerpt(source: Path) -> nbformat.NotebookNode:
     """The cells of a notebook that its reference holds, without outputs."""
     notebook = nbformat.reads(derive(source), as_version=4)
+    del notebook.metadata["medlatent"]  # the digest of all cells, which would change with every one of them
     notebook.cells = [c for c in notebook.cells if TAGS & set(c.metadata.get("tags", []))]
     return notebook
 
@@ -56,15 +58,7 @@ def store_reference(root: Path, doc: str, target: Path) -> None:
     if not any(map(is_checked, notebook.cells)):
         return
     with tempfile.TemporaryDirectory() as folder:
-        plain, executed = Path(folder) / "in.ipynb", Path(folder) / "out.ipynb"
-        write(plain, nbformat.writes(notebook))
-        command = [sys.executable, "-m", "papermill", plain, executed, "--cwd", root, "-k", "python3"]
-        run = subprocess.run(
-            [*command, "--no-progress-bar"], env=environment(root), capture_output=True, text=True, check=False
-        )
-        if run.returncode:
-            raise BuildError(failure(doc, executed, run.stderr))
-        result = clean(nbformat.read(executed, as_version=4))
+        result = run(root, doc, nbformat.writes(notebook), Path(folder))
     for old, new in zip(notebook.cells, result.cells, strict=True):
         new.metadata, new.id = old.metadata, old.id
         if is_checked(new):
@@ -78,15 +72,35 @@ def store_reference(root: Path, doc: str, target: Path) -> None:
     write(target, json.dumps(result, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
-def main() -> None:
-    for doc in toc_chapters(ROOT):
+def built_metrics(root: Path, doc: str) -> Path:
+    """The metrics that the last build of a chapter published.
+
+    Raises:
+        BuildError: it was not built, or at another profile than ci, which later builds are compared at.
+    """
+    name = Path(doc).name
+    metrics, about = root / f"_build/metrics/{name}.json", root / f"_build/executed/{doc}.json"
+    if not metrics.is_file() or not about.is_file():
+        raise BuildError(f"{metrics}: {name} has not been built. Run: make references CHAPTER={name}")
+    if (profile := json.loads(about.read_text())["profile"]) != "ci":
+        raise BuildError(f"{name} was last built at the profile {profile!r}; references are numbers of the profile ci")
+    return metrics
+
+
+def main(root: Path, chapter: str = "") -> None:
+    docs = toc_chapters(root)
+    docs = [named(docs, chapter)] if chapter else docs
+    metrics = [built_metrics(root, doc) for doc in docs]  # all of them, before the first is written
+    for doc, built in zip(docs, metrics, strict=True):
         name = Path(doc).name
-        store_metrics(ROOT / f"_build/metrics/{name}.json", ROOT / f"tests/notebooks/metrics/{name}.json")
-        store_reference(ROOT, doc, ROOT / f"tests/notebooks/references/{name}.ipynb")
+        store_metrics(built, root / f"tests/notebooks/metrics/{name}.json")
+        store_reference(root, doc, root / f"tests/notebooks/references/{name}.ipynb")
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("chapter", nargs="?", default="", help="02_vae or vae; by default all chapters")
     try:
-        main()
+        main(ROOT, parser.parse_args().chapter)
     except BuildError as error:
         sys.exit(str(error))

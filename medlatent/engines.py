@@ -8,6 +8,7 @@ the engine has no other way: it saves what it needs to go on, and raises it agai
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import queue
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from typing import Protocol
 
 from tqdm import tqdm
@@ -29,6 +30,7 @@ from tqdm import tqdm
 RETRIES = 2  # of a job whose process was killed
 GRACE = 20.0  # seconds that interrupted jobs have to save what they need; SLURM and Docker kill after 30 and 10 or more
 REPORT_EVERY = 1.0  # seconds
+ANSWERS_WITHIN = 10.0  # seconds, a scheduler
 # Before torch is loaded: two processes with two threads each take three times as long as with one each.
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -149,9 +151,7 @@ def run_all(
                 if stop.signal and deadline is None:
                     deadline = time.monotonic() + grace
                     waiting.clear()
-                    for future in running:
-                        future.cancel()  # does nothing to those that run
-                    runner.interrupt()
+                    runner.interrupt(list(running))
                 while waiting and len(running) < runner.room:
                     job = waiting.pop()
                     try:
@@ -168,7 +168,7 @@ def run_all(
                         break
                     continue
                 job = running.pop(future)
-                keep(job, _outcome(job, future, stop))
+                keep(job, _outcome(job, future, runner.pickles, stop))
         except KeyboardInterrupt:  # the second, or one that a job raised in this process
             stop.signal = stop.signal or signal.SIGINT
         finally:
@@ -189,11 +189,11 @@ def _in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _outcome(job: Job, future: Future, stop: _Stop) -> Outcome:
+def _outcome(job: Job, future: Future, pickled: bool, stop: _Stop) -> Outcome:
     """What a future that has ended says about its job."""
     try:
         state, value, error, where = future.result()
-        return Outcome(job, state, pickle.loads(value) if isinstance(value, _Pickled) else value, error, where)
+        return Outcome(job, state, pickle.loads(value) if pickled and state == "done" else value, error, where)
     except CancelledError:
         if stop.signal:
             return Outcome(job, "stopped")
@@ -203,10 +203,6 @@ def _outcome(job: Job, future: Future, stop: _Stop) -> Outcome:
 
 
 # What follows runs where the job does.
-
-
-class _Pickled(bytes):
-    """A value of a job, pickled where it was computed."""
 
 
 def _call(function: Callable, job: Job, report: Callable[[int], None]) -> tuple[str, object, str, str]:
@@ -223,7 +219,7 @@ def _call_and_pickle(function: Callable, job: Job, report: Callable[[int], None]
     """The same with the value pickled: the machinery that carries it may die of one that does not pickle."""
     state, value, *rest = _call(function, job, report or _no_report)
     try:
-        return state, _Pickled(pickle.dumps(value)), *rest
+        return state, pickle.dumps(value), *rest
     except Exception as error:
         words = f"its result, of the type {type(value).__name__}, cannot be sent back: {_in_words(error)}"
         return "failed", None, words, traceback.format_exc()
@@ -249,9 +245,12 @@ class _Runner:
     """What runs jobs: ``submit(function, job)`` returns a future of what ``_call`` returns."""
 
     room = sys.maxsize  # how many jobs it takes at once
+    pickles = True  # the value
 
-    def interrupt(self) -> None:
-        """Tells the jobs that run to end, and begins no other."""
+    def interrupt(self, futures: Sequence[Future]) -> None:
+        """Begins no other job, and tells those that run to end."""
+        for future in futures:
+            future.cancel()  # does nothing to those that run
 
     def kill(self) -> None:
         """Ends them."""
@@ -264,6 +263,7 @@ class _Here(_Runner):
     """One after the other in this process."""
 
     room = 1
+    pickles = False
 
     def __init__(self, stop: _Stop, moved: Callable[[str, int], None]) -> None:
         self.stop, self.moved = stop, moved
@@ -300,6 +300,7 @@ class _Processes(_Runner):
     def __init__(self, workers: int, moved: Callable[[str, int], None]) -> None:
         self.threads, self.moved = ThreadPoolExecutor(workers, initializer=_block_ctrl_c), moved
         self.context = get_context("spawn")  # a fork of a process with threads (torch has some) may hang
+        resource_tracker.ensure_running()  # now: the thread that starts it would have its signals unblocked
         self.mine = threading.local()
         self.lock = threading.Lock()
         self.processes: list = []
@@ -337,7 +338,8 @@ class _Processes(_Runner):
                 theirs.close()
             return True
 
-    def interrupt(self) -> None:
+    def interrupt(self, futures: Sequence[Future]) -> None:
+        super().interrupt(futures)
         with self.lock:
             self.stopping = True
             for process, _ in self.processes:
@@ -451,7 +453,7 @@ class _Dask(_Foreign):
                 f'the engine dask:{address} needs {error.name}: pip install "medlatent[cluster]"', name=error.name
             ) from None
         try:
-            self.client = Client(address, timeout=10, set_as_default=False)
+            self.client = Client(address, timeout=ANSWERS_WITHIN, set_as_default=False)
         except (OSError, ValueError) as error:
             raise OSError(
                 f"dask:{address}: no scheduler answers ({error}); start one with `dask scheduler`, which prints its "
@@ -460,12 +462,23 @@ class _Dask(_Foreign):
         super().__init__(self.client.get_executor())
         self.token = f"medlatent-{uuid.uuid4().hex}"
         self.client.subscribe_topic(self.token, lambda event: moved(*event[1]))
+        self.workers, self.counted = 0, -math.inf
+
+    @property
+    def room(self) -> int:
+        # A job that waits on a worker dies with it, and after a few times dask calls that its own fault.
+        if (now := time.monotonic()) > self.counted + 1:
+            self.counted = now
+            with suppress(OSError, TimeoutError):  # its scheduler has ended: that the futures will say
+                self.workers = len(self.client.nthreads(callback_timeout=5))
+        return max(1, self.workers)
 
     def submit(self, function: Callable, job: Job) -> Future:
         return self.executor.submit(_on_dask, function, job, self.token)
 
-    def interrupt(self) -> None:
-        # in a thread, since a worker that has just died would be waited for
+    def interrupt(self, futures: Sequence[Future]) -> None:
+        # Futures of dask are cancelled even where they run, and nobody would wait for what the jobs save. In a thread,
+        # since a worker that has just died would be waited for.
         threading.Thread(target=self.client.run, args=(_tell, self.token), daemon=True).start()
 
     def kill(self) -> None:
@@ -484,7 +497,7 @@ def _tell(token: str) -> None:
 
 def _on_dask(function: Callable, job: Job, token: str) -> tuple:
     """A job in a thread of a worker, where no signal arrives: report raises the interrupt."""
-    from distributed import get_worker
+    from distributed import Reschedule, Status, get_worker
 
     worker = get_worker()
     if worker.state.nthreads > 1:
@@ -493,13 +506,20 @@ def _on_dask(function: Callable, job: Job, token: str) -> tuple:
     task = worker.state.tasks[worker.get_current_task()]
     send = _Seldom(lambda step: worker.log_event(token, [job.name, step]))
 
+    def unwanted() -> bool:
+        return token in _told or task.state == "cancelled"  # which it is, too, when who asked for it was killed
+
     def report(step: int) -> None:
-        # A task is cancelled, too, when the process that asked for it was killed.
-        if token in _told or task.state == "cancelled":
+        if unwanted() or worker.status in (Status.closing, Status.closing_gracefully, Status.closed):
             raise KeyboardInterrupt
         send(step)
 
-    return _call_and_pickle(function, job, report)
+    if unwanted():
+        return "stopped", None, "", ""
+    result = _call_and_pickle(function, job, report)
+    if result[0] == "stopped" and not unwanted():
+        raise Reschedule  # the worker's time is up, not the job's: another goes on
+    return result
 
 
 @contextmanager
@@ -561,7 +581,7 @@ class _Display:
         self.at = dict.fromkeys(self.steps, 0)
         self.ended_jobs = 0
         self.lock = threading.Lock()
-        every = 0.5 if sys.stderr.isatty() else 30  # a log is no terminal
+        every = 0.5 if sys.stderr.isatty() else 5  # a log keeps every line
         self.bar = tqdm(total=sum(self.steps.values()), unit="step", disable=not shown, mininterval=every)
 
     def __enter__(self) -> _Display:

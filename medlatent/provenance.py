@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import platform
 import subprocess
 import sys
@@ -41,7 +42,10 @@ def _processor() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout, with ``+changes`` where the package differs from it; ``"unknown"`` elsewhere."""
+    """The commit of the checkout, with ``+changes`` where the package differs from it; ``"unknown"`` elsewhere.
+
+    Where a copy of the checkout without its history runs, on a cluster perhaps, ``MEDLATENT_COMMIT`` states it.
+    """
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
@@ -51,7 +55,7 @@ def commit() -> str:
         git("ls-files", "--error-unmatch", Path(__file__).name)  # an installed package may lie inside another checkout
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("MEDLATENT_COMMIT", "unknown")
 
 
 def code_digest(model: type) -> str:

@@ -234,11 +234,9 @@ def standing(job: Job, folder: str | Path, checkpoints: str | Path) -> tuple[str
         return "different", f"recorded with {'; '.join(wrong)}"
     if job.keep == "weights" and not record.weights:
         return "different", "recorded without its weights, which the plan keeps"
-    code = record.run.get("code")
-    if code is None:
-        return "recorded", f"at commit {record.run['commit'][:12]}, by code that is not stated"
-    same = code == code_digest(LatentModel.registry[job.system])
-    return "recorded", "" if same else "the code that trained it has changed since"
+    # A record that does not state its code was made before records did, and the code has changed since.
+    same = record.run.get("code") == code_digest(LatentModel.registry[job.system])
+    return "recorded", "" if same else f"the code that trained it, at {record.run['commit'][:12]}, has changed since"
 
 
 def run_plan(

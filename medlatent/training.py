@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import tqdm
 
+from .capture import Captured
 from .data import ImageSet
 from .files import check_saveable, check_writable, plain, read_tensors, save_tensors
 from .models import LatentModel, measured
@@ -176,7 +178,9 @@ def _check_unit_images(images: Tensor) -> None:
         raise ValueError(f"images: image {int(wrong.nonzero()[0])} holds a value that is NaN or outside [0, 1]")
 
 
-def columns_of(model: LatentModel, images: ImageSet | Tensor, given: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+def columns_of(
+    model: LatentModel, images: ImageSet | Tensor, given: Mapping[str, ArrayLike] | None
+) -> dict[str, Tensor]:
     """The columns that a model asks for, row by row with the images: of an image set its factors, else those given.
 
     Raises:
@@ -193,7 +197,13 @@ def columns_of(model: LatentModel, images: ImageSet | Tensor, given: Mapping[str
         raise ValueError(f"columns: {type(model).__name__} does not ask for {strange[0]!r}; it asks for {asked}")
     if missing := [name for name in model.columns if name not in given]:
         raise ValueError(f"columns: {type(model).__name__} asks for {missing[0]!r}, which is not given")
-    columns = {name: torch.as_tensor(given[name]).detach() for name in model.columns}
+    columns = {}
+    for name in model.columns:
+        try:
+            value = given[name] if isinstance(given[name], Tensor) else np.asarray(given[name])
+            columns[name] = torch.as_tensor(value).detach()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"columns: {name!r} is no tensor and no array of numbers: {error}") from None
     for name, column in columns.items():
         if column.ndim < 1 or len(column) != len(images):
             raise ValueError(f"columns: {name!r} has the shape {tuple(column.shape)} for {len(images)} images")
@@ -213,7 +223,7 @@ def train(
     images: ImageSet | Tensor,
     steps: int,
     *,
-    columns: Mapping[str, Tensor] | None = None,
+    columns: Mapping[str, ArrayLike] | None = None,
     batch_size: int = 64,
     seed: int = 0,
     device: str = "auto",
@@ -251,7 +261,7 @@ def train(
             result is bit for bit that of a run that was never interrupted.
         measure: takes the model, in evaluation mode and 32 bits, and returns numbers by name. The random numbers of the
             training are not touched.
-        measure_at: after which steps ``measure`` is called.
+        measure_at: after which steps ``measure`` is called, ``steps`` at most.
         report: called with the number of steps done, about once a second; a ``KeyboardInterrupt`` out of it stops the
             run like Ctrl-C.
 
@@ -260,26 +270,29 @@ def train(
 
     Raises:
         ValueError: an argument is out of its range, the images hold a NaN, a column that the model asks for is missing
-            or has a gap, the model was loaded without a network that training needs, or the checkpoint belongs to
-            another run; the message names the argument or field. All of it is found before the first step.
+            or has a gap, the model was loaded without a network that training needs or names one as frozen that it has
+            not, or the checkpoint is damaged or belongs to another run; the message names the argument or field. All of
+            it is found before the first step, and no weight is touched. Or ``update`` returns no named scalars,
+            or other terms than before.
         OSError: the checkpoint cannot be written where it is to lie; found before the first step, too.
         FloatingPointError: a term of the loss became NaN or infinite; the message names the term and the step. The
             checkpoint then still holds the last good state.
+        KeyboardInterrupt: the run was stopped; the message says after which step, and where its state is kept.
     """
     steps, batch_size, seed = _whole("steps", steps, 1), _whole("batch_size", batch_size, 1), _whole("seed", seed)
     checkpoint_every = _whole("checkpoint_every", checkpoint_every, 1)
     measure_at = sorted({_whole("measure_at", step, 1) for step in measure_at}) if measure else []
+    if beyond := [step for step in measure_at if step > steps]:
+        raise ValueError(f"measure_at: step {beyond[0]} is beyond the {steps} steps asked for")
     if model.left_out:
         missing = ", ".join(model.left_out)
         raise ValueError(f"model: it was loaded without its {missing}, and draws but cannot be trained")
+    model.check_networks(model.frozen, "frozen")
     if (shape := tuple(images.images.shape if isinstance(images, ImageSet) else images.shape)[1:]) != model.image_shape:
         raise ValueError(f"images: they are {_by(shape)}, the model was built for {_by(model.image_shape)}")
     columns = columns_of(model, images, columns)
     where = choose_device(device)
     chosen = choose_precision(precision, where)
-    if checkpoint is not None:
-        check_writable(checkpoint)
-        check_saveable(model.state_dict())
     run = {
         "model": type(model).__name__,
         "config": model.config,
@@ -298,20 +311,31 @@ def train(
         batches = Batches(images, batch_size, seed, where, model.memory_format, columns)
         model.prepare(len(images), {name: images.factors[name] for name in columns} if _is_set(images) else {})
         run["config"] = plain(model.config)
+        if checkpoint is not None:
+            check_saveable(model.state_dict())
+            check_writable(checkpoint)
         torch.manual_seed(seed)
 
         state = _State()
         if checkpoint is not None and resume and Path(checkpoint).exists():
-            state = _read_checkpoint(checkpoint, model, run, steps)
+            state = _read_checkpoint(checkpoint, model, run, steps, measure_at)
         look = STEPS_PER_LOOK.get(where.type, 1)
         unseen: list[Tensor] = []  # each step's terms, still on the device
         began, reported = time.perf_counter() - state.seconds, 0.0
-        first, kept = state.step, state.step
 
         model.train()
-        bar = tqdm(range(first, steps), initial=first, total=steps, disable=not progress, mininterval=0.5, unit="step")
+        update = Captured(model) if where.type == "cuda" and model.capturable else model.update
+        bar = tqdm(
+            range(state.step, steps),
+            initial=state.step,
+            total=steps,
+            disable=not progress,
+            mininterval=0.5,
+            unit="step",
+        )
         for step in bar:
-            named = model.update(batches[step], **batches.columns(step))
+            named = update(batches[step], **batches.columns(step))
+            _check_terms(named, state.terms)
             state.terms = tuple(named)
             unseen.append(torch.stack(list(named.values())))
             if report is not None and time.perf_counter() - reported >= 1:
@@ -320,7 +344,8 @@ def train(
                     report(step + 1)
                 except KeyboardInterrupt:  # how a cluster says it
                     stopping.set()
-            last = step + 1 == steps or stopping.is_set()
+            stopped = stopping.is_set()  # asked once: what comes later ends the next step
+            last = step + 1 == steps or stopped
             due = checkpoint is not None and ((step + 1) % checkpoint_every == 0 or last)
             measuring = step + 1 in measure_at
             if len(unseen) == look or due or measuring or last:
@@ -337,13 +362,12 @@ def train(
                 began += _measure(model, measure, state)
             if due:
                 _write_checkpoint(checkpoint, model, run, state)
-                kept = state.step
-            if stopping.is_set() and step + 1 < steps:
-                bar.close()
-                where_kept = (
-                    f"; {checkpoint} holds it, and the same call goes on from there" if kept == step + 1 else ""
-                )
-                raise KeyboardInterrupt(f"stopped after step {step + 1} of {steps}{where_kept}")
+            if stopped:
+                break
+        bar.close()
+        if stopping.is_set():  # in the last step, too: whoever asked wants more to end than this run
+            kept = f"; {checkpoint} holds it, and the same call goes on from there" if checkpoint is not None else ""
+            raise KeyboardInterrupt(f"stopped after step {state.step} of {steps}{kept}")
     return History(
         state.terms,
         np.asarray(state.rows, np.float32),
@@ -370,9 +394,11 @@ def _whole(name: str, value: int, least: int | None = None) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise ValueError(f"{name} must be a whole number, got {value!r}") from None
-    if isinstance(value, bool) or (least is not None and number < least):
-        raise ValueError(f"{name} must be at least {least}, got {value}" if least is not None else f"{name}: {value}")
+        number = None
+    if number is None or isinstance(value, bool) or not -(2**63) <= number < 2**63:
+        raise ValueError(f"{name} must be a whole number of 64 bits, got {value!r}")
+    if least is not None and number < least:
+        raise ValueError(f"{name} must be at least {least}, got {number}")
     return number
 
 
@@ -388,6 +414,7 @@ def _left_as_found(model: LatentModel) -> Iterator[None]:
         yield
     finally:
         model.to(device)
+        _align_moments(model)
         model.precision = precision
         for part, training in modes:
             part.training = training
@@ -406,7 +433,9 @@ def _stopping() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         asked.set()
 
-    before = {number: signal.signal(number, ask) or signal.SIG_DFL for number in (signal.SIGINT, signal.SIGTERM)}
+    # What ignores a signal, as nohup does, goes on ignoring it.
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield asked
     finally:
@@ -424,6 +453,16 @@ def _measure(model: LatentModel, measure: Callable, state: _State) -> float:
         raise FloatingPointError(f"step {state.step}: the measure {wrong[0]!r} is {numbers[wrong[0]]}")
     state.measures.append({"step": state.step, **numbers})
     return time.perf_counter() - began
+
+
+def _check_terms(named: Mapping[str, Tensor], before: tuple[str, ...]) -> None:
+    for name, value in named.items():
+        if not isinstance(value, Tensor) or value.ndim or value.requires_grad:
+            raise ValueError(f"update: its term {name!r} must be a detached tensor without dimensions, got {value!r}")
+    if not named:
+        raise ValueError("update: it returned no term of the loss")
+    if before and tuple(named) != before:
+        raise ValueError(f"update: it returned the terms {', '.join(named)}; before they were {', '.join(before)}")
 
 
 def _by(shape: tuple[int, ...]) -> str:
@@ -493,41 +532,91 @@ def _align_moments(model: LatentModel) -> None:
                     state[key] = torch.empty_like(weight).copy_(value)
 
 
-def _read_checkpoint(path: str | os.PathLike, model: LatentModel, run: Mapping, steps: int) -> _State:
+def _read_checkpoint(
+    path: str | os.PathLike, model: LatentModel, run: Mapping, steps: int, measure_at: Sequence[int]
+) -> _State:
+    """Loads all that a run had come to; or, where anything does not fit, nothing."""
     tensors, header = read_tensors(path, FORMAT, VERSION, HEADER)
-    was = header["run"]
+    was, step = header["run"], header["step"]
     for name, value in plain(run).items():
         if was.get(name) != value:
             raise ValueError(
                 f"{path} belongs to another run: its {name} is {was.get(name)!r}, here it is {value!r}; "
                 "choose another checkpoint file, or pass resume=False"
             )
-    if header["step"] > steps:
-        raise ValueError(f"{path} is at step {header['step']}, beyond the {steps} steps asked for")
-    optimisers = model.optimisers()
+    if step > steps:
+        raise ValueError(f"{path} is at step {step}, beyond the {steps} steps asked for")
     try:
-        if set(header["optimisers"]) != set(optimisers):
-            raise ValueError(f"optimisers {', '.join(header['optimisers'])}, expected {', '.join(optimisers)}")
-        weights, states = {}, {name: {} for name in optimisers}
-        for name, value in tensors.items():
-            kind, _, rest = name.partition(".")
-            if kind == "model":
-                weights[rest] = value
-            elif kind == "optimiser":
-                which, index, key = rest.rsplit(".", 2)
-                states[which].setdefault(int(index), {})[key] = value
-        rows = tensors["history"].numpy()
-        if rows.shape != (header["step"], len(header["terms"])):
-            raise ValueError(f"a history of the shape {rows.shape} for {header['step']} steps")
-        model.load_state_dict(weights)
-        for name, optimiser in optimisers.items():
-            optimiser.load_state_dict({"state": states[name], "param_groups": header["optimisers"][name]})
-        _align_moments(model)
+        weights, states = _fitting(tensors, header, model)
+        measured_at = [row["step"] for row in header["measures"]]
         torch.set_rng_state(tensors["random.cpu"])
         if model.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], model.device)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{path} is damaged, or comes from other code ({type(error).__name__}: {error}): delete it and start anew"
         ) from None
-    return _State(header["step"], tuple(header["terms"]), list(rows), header["measures"], header["seconds"])
+    if missed := [at for at in measure_at if at <= step and at not in measured_at]:
+        raise ValueError(
+            f"measure_at: {path} is at step {step} and was not measured at step {missed[0]}; leave that one out, or "
+            "pass resume=False"
+        )
+    model.load_state_dict(weights)
+    for name, optimiser in model.optimisers().items():
+        optimiser.load_state_dict({"state": states[name], "param_groups": header["optimisers"][name]})
+    _align_moments(model)
+    rows = list(tensors["history"].numpy())
+    return _State(step, tuple(header["terms"]), rows, header["measures"], header["seconds"])
+
+
+def _fitting(tensors: Mapping[str, Tensor], header: Mapping, model: LatentModel) -> tuple[dict, dict]:
+    """The weights of a checkpoint and the states of its optimisers, once each was compared with the model's own."""
+    optimisers, groups = model.optimisers(), header["optimisers"]
+    if set(groups) != set(optimisers):
+        raise ValueError(f"optimisers {', '.join(groups)}, expected {', '.join(optimisers)}")
+    weights, states = {}, {name: {} for name in optimisers}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "model":
+            weights[rest] = value
+        elif kind == "optimiser":
+            which, index, key = rest.rsplit(".", 2)
+            states[which].setdefault(int(index), {})[key] = value
+    _compare("weight", weights, model.state_dict())
+    for name, optimiser in optimisers.items():
+        own = optimiser.state_dict()["param_groups"]
+        members = [[group["params"] for group in both] for both in (groups[name], own)]
+        if _kinds(groups[name]) != _kinds(own) or members[0] != members[1]:
+            raise ValueError(f"{name} has other groups of parameters, or other settings")
+        trained = dict(enumerate(weight for group in optimiser.param_groups for weight in group["params"]))
+        keys = {tuple(sorted(values)) for values in states[name].values()}
+        if len(keys) > 1:
+            raise ValueError(f"{name}: not all parameters have the same moments: {keys}")
+        for index, values in states[name].items():
+            for key, value in values.items():
+                if value.ndim and torch.broadcast_shapes(value.shape, trained[index].shape) != trained[index].shape:
+                    raise ValueError(f"{name}: {key} of parameter {index} has the shape {tuple(value.shape)}")
+    shape = (header["step"], len(header["terms"]))
+    _compare("table", {"history": tensors["history"]}, {"history": torch.empty(shape)})
+    if not all(isinstance(term, str) for term in header["terms"]):
+        raise TypeError(f"terms {header['terms']}")
+    if not all(isinstance(row, dict) and _kinds(row) == dict.fromkeys(row, "number") for row in header["measures"]):
+        raise TypeError(f"measures {header['measures']}")
+    return weights, states
+
+
+def _compare(what: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    if different := found.keys() ^ wanted.keys():
+        raise ValueError(f"a {what} {min(different)} too many or too few")
+    for name, value in wanted.items():
+        if (found[name].shape, found[name].dtype) != (value.shape, value.dtype):
+            raise ValueError(f"the {what} {name} is {tuple(found[name].shape)}, {found[name].dtype}")
+
+
+def _kinds(value: object) -> object:
+    """A JSON value with the name of its type in the place of each number, truth value and text."""
+    if isinstance(value, Mapping):
+        return {key: _kinds(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_kinds(item) for item in value]
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__

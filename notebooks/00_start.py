@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,12 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: a latent space to play with in five minutes
+#     needs: []
+#     sessions:
+#     - class: '{ref}`start`, and how to run the notebooks'
+#       homework: '{ref}`start-exercises`'
 # ---
 
 # %% [markdown]
@@ -41,22 +48,6 @@
 # | `ci` | seconds to a few minutes on two CPU cores | the published pages, a first look |
 # | `laptop` | minutes | working through a chapter |
 # | `paper` | hours, on a GPU | the scale that a chapter's paper reports; here simply a long run |
-
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
 
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"

@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,15 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: Hounsfield units and windows, masks and moments, leakage between splits,
+#       and what phantoms hide
+#     needs: []
+#     sessions:
+#     - class: '{ref}`images`: DICOM, Hounsfield units, windows'
+#       homework: the first half of {ref}`images-exercises`
+#     - class: '{ref}`images`: moments, leakage, what phantoms hide'
+#       homework: the second half
 # ---
 
 # %% [markdown]
@@ -28,22 +38,6 @@
 # **Time**: ninety minutes of reading and trying. **Device**: a laptop; the measured run time stands on the page
 # {doc}`/book/execution_times`.
 # :::
-
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks,data]"], check=True)
 
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"

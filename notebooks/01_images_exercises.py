@@ -20,22 +20,6 @@
 # `raise NotImplementedError` by lines of your own; the cell after it checks your answer, and says in a sentence what is wrong
 # with it or what follows from it. Run the notebook from the top. A check may be run as often as you like.
 
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks,data]"], check=True)
-
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0

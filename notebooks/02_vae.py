@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,17 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: 'from latent-variable models to the evidence lower bound: derived, checked,
+#       trained, traversed, and made to fail'
+#     needs: []
+#     sessions:
+#     - class: '{ref}`vae`: the bound, the reparametrisation, the rate'
+#       homework: '{ref}`vae-exercises` 1 to 3'
+#     - class: '{ref}`vae`: likelihoods, the objective, training'
+#       homework: '{ref}`vae-exercises` 4, quiz'
+#     - class: '{ref}`vae`: evaluation, axes, collapse'
+#       homework: '{ref}`vae-exercises` 5 and 6'
 # ---
 
 # %% [markdown]
@@ -29,28 +41,17 @@
 # {doc}`/book/execution_times`.
 # :::
 
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
-
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.course import choose, publish_metrics, show_source
+from medlatent.course import (
+    choose,
+    publish_metrics,
+    show_source,
+    show_table,
+)
 from medlatent.evaluation import evaluate
 from medlatent.records import find_record
 
@@ -629,9 +630,7 @@ rows.append(
         "PSNR (dB)": 22.91,
     }
 )
-table = pd.DataFrame(rows).style.hide(axis="index")
-table.set_table_attributes('class="dataframe"')
-table.format(precision=1, na_rep="–", thousands=" ")
+show_table(pd.DataFrame(rows), 1, index=False, thousands=" ")
 
 # %% [markdown]
 # Where the two runs of ours come from:
@@ -780,18 +779,7 @@ fig.alt = "Blurred oval lesions, brown to red, on pale to pink skin. " + fig.alt
 explore.show(fig)
 
 # %% mystnb={"figure": {"caption": "A traversal of the model recorded on real HAM10000 images: eight dimensions, each from −3 to 3, the others at 0.", "name": "fig-vae-traversal-real"}} tags=["hide-input"]
-with torch.inference_mode():
-    response = torch.stack(
-        [
-            (
-                real.decode(2 * torch.eye(real.latent_dim))
-                - real.decode(-2 * torch.eye(real.latent_dim))
-            )
-        ]
-    )
-strongest = (
-    response[0].square().flatten(1).sum(1).argsort(descending=True)[:8].tolist()
-)
+strongest = explore.strongest_dimensions(real)
 explore.show(explore.traversal(real, dimensions=strongest))
 
 # %% [markdown]

@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,16 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: what a penalty on the KL asks for, total correlation and its estimators,
+#       beta-VAE beside beta-TCVAE
+#     needs:
+#     - vae
+#     sessions:
+#     - class: '{ref}`independence`: the decomposition and its estimators'
+#       homework: the first half of {ref}`independence-exercises`
+#     - class: '{ref}`independence`: beta-VAE beside beta-TCVAE'
+#       homework: the second half, quiz
 # ---
 
 # %% [markdown]
@@ -28,28 +39,17 @@
 # stands on the page {doc}`/book/execution_times`.
 # :::
 
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
-
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.course import choose, publish_metrics, show_source
+from medlatent.course import (
+    choose,
+    publish_metrics,
+    show_source,
+    show_table,
+)
 from medlatent.records import find_record
 
 settings = choose(
@@ -73,7 +73,7 @@ from scipy.stats import norm
 from medlatent import explore, losses
 from medlatent.data.phantoms import lesion
 from medlatent.losses.total_correlation import log_importance_weights
-from medlatent.models import BetaTCVAE, BetaVAE
+from medlatent.models import BetaTCVAE, BetaVAE, decode_all
 from medlatent.training import train
 
 _ = torch.manual_seed(seed)
@@ -620,10 +620,8 @@ table = (
     .drop(columns="seed")
     .reset_index()
     .rename(columns=lambda name: name.replace("_", " "))
-    .style.hide(axis="index")
 )
-table.set_table_attributes('class="dataframe"')
-table.format(precision=2)
+show_table(table, index=False)
 
 # %% mystnb={"figure": {"caption": "Reconstruction error against total correlation, for three betas of each model. Down and to the left is better; the numbers are the betas.", "name": "fig-independence-tradeoff"}} tags=["hide-input"]
 fig, (left, right) = explore.figure(7, 3.0, columns=2)
@@ -742,9 +740,8 @@ table = pd.DataFrame(
         for name, record in recorded.items()
         for values in (record.metrics["ham10000/test"]["values"],)
     ]
-).style.hide(axis="index")
-table.set_table_attributes('class="dataframe"')
-table.format(precision=2)
+)
+show_table(table, index=False)
 
 # %% tags=["hide-input"]
 for name, record in recorded.items():
@@ -760,15 +757,11 @@ walked, labels = [], []
 positions = torch.linspace(-3, 3, 7)
 for name, record in recorded.items():
     network = record.load_model()
-    with torch.inference_mode():
-        ends = 2 * torch.eye(network.latent_dim)
-        response = network.decode(ends) - network.decode(-ends)
-        size = response.square().flatten(1).sum(1)
-        for j in size.argsort(descending=True)[:4].tolist():
-            codes = torch.zeros(7, network.latent_dim)
-            codes[:, j] = positions
-            walked.append(network.decode(codes))
-            labels.append(f"{name.split(',')[0]} z{j}")
+    for j in explore.strongest_dimensions(network, 4):
+        codes = torch.zeros(7, network.latent_dim)
+        codes[:, j] = positions
+        walked.append(decode_all(network, codes))
+        labels.append(f"{name.split(',')[0]} z{j}")
 explore.show(
     explore.image_table(
         torch.stack(walked),
@@ -787,15 +780,11 @@ explore.show(
 
 # %%
 network = recorded["beta-TCVAE, β = 6"].load_model()
-with torch.inference_mode():
-    ends = 2 * torch.eye(network.latent_dim)
-    response = network.decode(ends) - network.decode(-ends)
-strongest = response.square().flatten(1).sum(1).argsort(descending=True)[:8]
 explore.Explorer(
     network,
     images=lesion.generate(12, seed=seed + 1).batch(range(12)),
     image_names=[f"phantom {i + 1}" for i in range(12)],
-    dimensions=strongest.tolist(),
+    dimensions=explore.strongest_dimensions(network),
     title="beta-TCVAE, trained on real lesions",
 )
 

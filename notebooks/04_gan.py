@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,17 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: 'a game in place of a likelihood: the best discriminator, losses and aids,
+#       collapse measured, and the search for codes without an encoder'
+#     needs:
+#     - vae
+#     sessions:
+#     - class: '{ref}`gan` up to instance noise: the best discriminator on the board,
+#         whose slope teaches whom'
+#       homework: '{ref}`gan-exercises` 1 to 4'
+#     - class: '{ref}`gan` from training on: what a loss tells, collapse, latent search'
+#       homework: '{ref}`gan-exercises` 5 and 6, quiz'
 # ---
 
 # %% [markdown]
@@ -29,28 +41,18 @@
 # stands on the page {doc}`/book/execution_times`.
 # :::
 
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
-
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.course import choose, publish_metrics, show_source
+from medlatent.course import (
+    choose,
+    fit,
+    publish_metrics,
+    show_source,
+    show_table,
+)
 from medlatent.evaluation import domain_classifier, evaluate
 
 settings = choose(
@@ -98,8 +100,7 @@ from medlatent import explore, losses
 from medlatent.data import open_images
 from medlatent.data.phantoms import lesion
 from medlatent.metrics.generation import frechet_distance
-from medlatent.models import GAN, invert
-from medlatent.training import train
+from medlatent.models import GAN, draw_images, invert
 
 _ = torch.manual_seed(seed)
 digits = open_images("mnist.digits")
@@ -667,21 +668,6 @@ ADAM = {"generator_rate": 2e-3, "discriminator_rate": 5e-4}
 ONE = {"channels": 1, "size": 28, "latent_dim": 16, "width": settings["width"]}
 
 
-def fit(model, images, steps, seed, batch_size=32):
-    """The course's loop, with what is common to the runs of this page."""
-    history = train(
-        model,
-        images,
-        steps,
-        batch_size=batch_size,
-        seed=seed,
-        precision="float32",  # narrow networks gain nothing from 16 bits
-        progress=False,
-    )
-    model.eval()  # from here on, batch normalisation uses its running statistics
-    return history
-
-
 fixed = torch.randn(10, 16, generator=torch.Generator().manual_seed(seed))
 torch.manual_seed(seed)
 gan = GAN(**ONE, **ADAM)
@@ -690,7 +676,7 @@ pictures, done, parts = [], 0, []
 with torch.inference_mode():
     pictures.append(gan.eval().decode(fixed))
 for mark in marks:
-    parts.append(fit(gan, train_digits, mark - done, seed + done))
+    parts.append(fit(gan, train_digits, mark - done, 32, seed + done))
     done = mark
     with torch.inference_mode():
         pictures.append(gan.decode(fixed))
@@ -720,8 +706,7 @@ names = {
 for axis, (term, level) in zip(
     axes, (("discriminator", 2), ("adversarial", 1)), strict=True
 ):
-    smooth = np.convolve(history[term], np.ones(25) / 25, mode="valid")
-    axis.plot(np.arange(len(smooth)) + 25, smooth)
+    axis.plot(*explore.running_mean(history[term], 25))
     axis.axhline(
         level * math.log(2), color=explore.figures.INK, lw=0.8, ls="--"
     )
@@ -767,11 +752,9 @@ of_test = classifier.features(test_digits)
 of_train = classifier.features(train_digits)
 
 
-@torch.inference_mode()
 def generated(model, n=1_000):
     """n images from codes that are the same for each model."""
-    codes = model.sample_codes(n, torch.Generator().manual_seed(1_000))
-    return torch.cat([model.decode(part) for part in codes.split(500)])
+    return draw_images(model, n, seed=1_000)[1]
 
 
 @torch.inference_mode()
@@ -821,15 +804,14 @@ for name, options in VARIANTS.items():
     for run in range(settings["seeds"]):
         torch.manual_seed(seed + run)
         model = GAN(**ONE, **ADAM, **options)
-        fit(model, train_digits, settings["short"], seed + run)
+        fit(model, train_digits, settings["short"], 32, seed + run)
         if not rows:
             equally_short = model  # to compare with in a later section
         rows.append({"system": name, "seed": run, **judged(generated(model))})
 runs = pd.DataFrame(rows)
 table = runs.groupby("system", sort=False)[["Fréchet distance", "classes"]]
 table = table.agg(["mean", "std"]).rename_axis(None)
-styled = table.style.format(precision=2)
-styled.set_table_attributes('class="dataframe"')
+show_table(table)
 
 # %% mystnb={"figure": {"caption": "The Fréchet distance of each run; runs with the same seed are joined. Lower is better.", "name": "fig-gan-variants"}} tags=["hide-input"]
 wide = runs.pivot(index="seed", columns="system", values="Fréchet distance")
@@ -1013,7 +995,7 @@ def nearest(images):
 
 torch.manual_seed(seed)
 collapsed = GAN(**ONE, generator_rate=2e-2, discriminator_rate=5e-4)
-fit(collapsed, train_digits, settings["short"], seed)
+fit(collapsed, train_digits, settings["short"], 32, seed)
 broken = generated(collapsed)
 everything = {
     "test digits": test_digits.batch(range(len(test_digits))),
@@ -1065,7 +1047,7 @@ torch.manual_seed(seed)
 lesion_gan = GAN(
     channels=3, size=32, latent_dim=16, width=settings["width"], **ADAM
 )
-took = fit(lesion_gan, lesions, settings["lesions"], seed, batch_size=16)
+took = fit(lesion_gan, lesions, settings["lesions"], 16, seed)
 print(f"{settings['lesions']} steps in {took.seconds:.0f} s")
 
 # %% mystnb={"figure": {"caption": "Above: rendered lesions. Below: images that the GAN drew.", "name": "fig-gan-lesions"}} tags=["hide-input"]

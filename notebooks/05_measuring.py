@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,17 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: entropy and mutual information, six metrics of disentanglement and where
+#       each is blind, the recorded models measured
+#     needs:
+#     - independence
+#     sessions:
+#     - class: '{ref}`measuring`: mutual information, six metrics'
+#       homework: the first half of {ref}`measuring-exercises`
+#     - class: '{ref}`measuring`: where each is blind, the recorded models; a student
+#         presents a claim of a paper and how it could be tested'
+#       homework: the second half, quiz
 # ---
 
 # %% [markdown]
@@ -29,28 +41,17 @@
 # time stands on the page {doc}`/book/execution_times`.
 # :::
 
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
-
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.course import choose, publish_metrics, show_source
+from medlatent.course import (
+    choose,
+    publish_metrics,
+    show_source,
+    show_table,
+)
 from medlatent.evaluation import factor_columns
 from medlatent.records import find_record
 
@@ -100,14 +101,8 @@ from medlatent.metrics import (
     psnr,
     ssim,
 )
+from medlatent.models import encode_all
 from medlatent.nets import ConvEncoder
-
-
-def show_table(frame, precision=2):
-    """A table of numbers that can be scrolled on a narrow screen."""
-    table = frame.style.format(precision=precision, na_rep="–")
-    return table.set_table_attributes('class="dataframe"')
-
 
 # %% [markdown]
 # ## The question
@@ -1212,16 +1207,6 @@ ROWS = {
 # %%
 
 
-def encode(model, images):
-    """Posterior means and log-variances (N, D), float64."""
-    with torch.inference_mode():
-        parts = [
-            model.encode(images.batch(range(i, min(i + 200, len(images)))))
-            for i in range(0, len(images), 200)
-        ]
-    return [torch.cat(p).double().numpy() for p in zip(*parts, strict=True)]
-
-
 def measure(mean, logvar, images):
     """All metrics of one code, by the names that the records use."""
     columns, _, nominal = factor_columns(images)
@@ -1245,7 +1230,9 @@ def measure(mean, logvar, images):
 
 
 phantoms = open_images("phantoms.lesion", settings["images"], seed=seed + 1)
-home, home_logvar = encode(phantom_vae, phantoms)
+home, home_logvar = (
+    part.double().numpy() for part in encode_all(phantom_vae, phantoms)
+)
 live = np.flatnonzero(active_units(home).per_dimension > 0.01)
 spun = home.copy()
 spun[:, live] @= stats.ortho_group.rvs(len(live), random_state=seed)
@@ -1465,7 +1452,10 @@ if packed_folder("ham10000"):
 beside, errors = {}, {}
 for title, images in sets.items():
     columns, _, nominal = factor_columns(images)
-    codes = {name: encode(model, images)[0] for name, model in models.items()}
+    codes = {
+        name: encode_all(model, images)[0].double().numpy()
+        for name, model in models.items()
+    }
     drawn = halves(codes.values(), columns, nominal)
     frame = pd.DataFrame(
         {n: beside_rotations(z, columns, nominal) for n, z in codes.items()}

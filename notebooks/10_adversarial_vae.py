@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,21 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: 'the first paper {cite:p}`sarhan2019`, whole: residual blocks, a discriminator
+#       on the reconstructions, five systems compared over seeds, and a verdict on each
+#       claim'
+#     needs:
+#     - vae
+#     - independence
+#     - measuring
+#     sessions:
+#     - class: '{ref}`adversarial-vae` up to training: the scale of the loss, the best
+#         discriminator on the board'
+#       homework: '{ref}`adversarial-vae-exercises` 1 to 3'
+#     - class: '{ref}`adversarial-vae` from training on: each group defends the verdict
+#         on one claim, from the table alone'
+#       homework: the rest of {ref}`adversarial-vae-exercises`, quiz
 # ---
 
 # %% [markdown]
@@ -30,28 +46,18 @@
 # trying. **Device**: a laptop; the measured run time stands on the page {doc}`/book/execution_times`.
 # :::
 
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
-
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.course import choose, publish_metrics, show_source
+from medlatent.course import (
+    choose,
+    fit,
+    publish_metrics,
+    show_source,
+    show_table,
+)
 from medlatent.records import Record, results_folder
 
 settings = choose(
@@ -123,17 +129,12 @@ from medlatent.models import (
     BetaTCVAE,
     BetaVAE,
     ResidualTCVAE,
+    decode_all,
+    encode_all,
 )
 from medlatent.nets import Bottleneck, count_parameters
-from medlatent.training import train
 
 _ = torch.manual_seed(seed)
-
-
-def show_table(frame, precision=2):
-    """A table of numbers that can be scrolled on a narrow screen."""
-    table = frame.style.format(precision=precision, na_rep="–")
-    return table.set_table_attributes('class="dataframe"')
 
 
 # %% [markdown]
@@ -596,32 +597,17 @@ for name, (system, options) in (SYSTEMS | STRONGER).items():
         )
         with torch.no_grad():
             model.decoder[-1].bias.copy_(torch.logit(images.mean((0, 2, 3))))
-        histories[name, run] = train(
+        histories[name, run] = fit(
             model,
             images,
             settings["steps"],
-            batch_size=settings["batch_size"],
-            seed=seed + run,
-            precision="float32",
-            progress=False,
+            settings["batch_size"],
+            seed + run,
         )
-        models[name, run] = (
-            model.eval()
-        )  # batch normalisation: the running statistics
+        models[name, run] = model
 
 # %% mystnb={"figure": {"caption": "Terms of the losses over the steps, running means of the first seed. The squared error is that of the training batches, from sampled codes. A discriminator that cannot tell has 2 log 2 nats, the dashed line.", "name": "fig-adversarial-vae-loss"}} tags=["hide-input"]
 fig, axes = explore.figure(7.4, 2.8, columns=3)
-window = np.ones(25) / 25
-ends = {}
-
-
-def draw(axis, values, label, colour=None):
-    """A running mean; its last value is kept for the description."""
-    curve = np.convolve(values, window, mode="valid")
-    axis.plot(np.arange(len(curve)) + 25, curve, label=label, color=colour)
-    ends[f"{axis.get_title()}, {label}"] = curve[-1]
-
-
 for axis, title in zip(
     axes, ("SSE", "total correlation", "discriminator"), strict=True
 ):
@@ -629,19 +615,20 @@ for axis, title in zip(
     axis.grid()
 for place, name in enumerate(SYSTEMS):  # one colour in all panels
     history, colour = histories[name, 0], f"C{place}"
-    draw(axes[0], history["reconstruction"] * 2 * variance, name, colour)
+    curves = [history["reconstruction"] * 2 * variance]
     if "total_correlation" in history.terms:
-        draw(axes[1], history["total_correlation"], name, colour)
+        curves.append(history["total_correlation"])
+    for axis, values in zip(axes, curves, strict=False):
+        mean = explore.running_mean(values, 25)
+        axis.plot(*mean, label=name, color=colour)
 history = histories["Ours-adv", 0]
-draw(axes[2], history["adversarial"], "−log D(x̂)")
-draw(axes[2], history["discriminator"], "L_disc")
+for term, label in (("adversarial", "−log D(x̂)"), ("discriminator", "L_disc")):
+    axes[2].plot(*explore.running_mean(history[term], 25), label=label)
 axes[2].axhline(2 * math.log(2), ls="--", color="grey")
 axes[0].set(yscale="log")
 for axis in axes:
     axis.legend(fontsize=7)
-fig.alt = "Three panels of curves. At the end: " + "; ".join(
-    f"{name} {value:.2f}" for name, value in ends.items()
-)
+fig.alt = "Three panels of curves. At the end: " + explore.describe_curves(fig)
 explore.show(fig)
 
 # %% [markdown]
@@ -656,9 +643,8 @@ explore.show(fig)
 chosen = test[::60]
 rows = [chosen]
 for name in SYSTEMS:
-    with torch.inference_mode():
-        network = models[name, 0]
-        rows.append(network.decode(network.encode(chosen)[0]))
+    network = models[name, 0]
+    rows.append(decode_all(network, encode_all(network, chosen)[0]))
 explore.show(
     explore.image_table(
         torch.stack(rows),
@@ -692,23 +678,10 @@ every = known.drop(columns="orientation").assign(
 common = np.bincount(dx)[dx] >= 10  # each of the ten folds needs one
 
 
-def encode(model, images):
-    """Posterior means and log-variances (N, D)."""
-    with torch.inference_mode():
-        parts = [model.encode(part) for part in images.split(200)]
-    return [torch.cat(part) for part in zip(*parts, strict=True)]
-
-
-def decode(model, codes):
-    """Images of codes (N, D)."""
-    with torch.inference_mode():
-        return torch.cat([model.decode(part) for part in codes.split(200)])
-
-
 def evaluate(model, whole=True):
     """The paper's five numbers, and five more, on the test images."""
-    mean, logvar = encode(model, test)
-    rebuilt = decode(model, mean)
+    mean, logvar = encode_all(model, test)
+    rebuilt = decode_all(model, mean)
     found = {
         "sse": losses.squared_error(rebuilt, test).mean().item(),
         "gaussian_tc": gaussian_total_correlation(mean, logvar).score,
@@ -891,7 +864,7 @@ NAMES = ("size", "eccentricity", "skin_colour")
 def sampled(model, images):
     """One sample of each posterior (N, D), as an array."""
     torch.manual_seed(seed)
-    return losses.reparametrise(*encode(model, images)).numpy()
+    return losses.reparametrise(*encode_all(model, images)).numpy()
 
 
 def dimensions_of(codes, table, names=NAMES):
@@ -920,7 +893,7 @@ for name in ("VAE", "Ours-adv"):
     for factor, (j, _, sign) in dimensions_of(codes, known).items():
         walk = torch.zeros(7, network.latent_dim)
         walk[:, j] = sign * positions
-        rows.append(decode(network, walk))
+        rows.append(decode_all(network, walk))
         labels.append(f"{name} {factor.replace('_', ' ')} z{j}")
 explore.show(
     explore.image_table(
@@ -970,12 +943,12 @@ assert min(agreement.values()) > 0.6
 # %%
 def movement(model, images, table, deviation, factor="skin_colour", count=20):
     """How far size, eccentricity and skin move with one factor's knob."""
-    codes = encode(model, images)[0]
+    codes = encode_all(model, images)[0]
     j = dimensions_of(sampled(model, images), table)[factor][0]
     walk = codes[:count, None].repeat(1, 7, 1)
     ends = codes[:, j].quantile(torch.tensor([0.05, 0.95]))
     walk[:, :, j] = torch.linspace(*ends.tolist(), 7)
-    moved = measure(decode(model, walk.flatten(0, 1))).reshape(count, 7, 3)
+    moved = measure(decode_all(model, walk.flatten(0, 1))).reshape(count, 7, 3)
     return moved.std(1).mean(0) / deviation
 
 
@@ -1089,7 +1062,7 @@ for j, value in steps:
     half, whole = path[-1].clone(), path[-1].clone()
     half[j], whole[j] = 0.0, value
     path += [half, whole]
-pictures = decode(network, torch.stack(path))
+pictures = decode_all(network, torch.stack(path))
 explore.show(
     explore.image_table(
         pictures[None],
@@ -1110,7 +1083,7 @@ print(f"redness of the skin {ends[0, 2]:.2f} → {ends[1, 2]:.2f}")
 # The same walk in the explorer: choose the view *walk* and let it run, or take over with the sliders.
 
 # %% tags=["hide-input"]
-posteriors = encode(network, test)
+posteriors = encode_all(network, test)
 named = dict(zip((j for j, _ in steps), WALK, strict=True))
 explore.Explorer(
     network,
@@ -1388,7 +1361,7 @@ show_table(pd.DataFrame(tallied).T)
 pool, pool_factors = phantoms(4_000, seed + 500)
 is_rare = pool_factors["dx"].to_numpy() == lesion.DX.index("df")
 generator = models["Ours-adv", 0]
-pool_codes = encode(generator, pool)[0]
+pool_codes = encode_all(generator, pool)[0]
 spread_of = pool_codes.std(0)
 components = PCA(40, svd_solver="randomized", random_state=seed)
 components.fit(images[:1_500].flatten(1).numpy())
@@ -1400,7 +1373,7 @@ def features(pictures):
 
 
 originals = features(pool)
-rebuilt = features(decode(generator, pool_codes))
+rebuilt = features(decode_all(generator, pool_codes))
 outcomes = []
 splits = StratifiedShuffleSplit(8, train_size=0.5, random_state=seed)
 for number, (into, held) in enumerate(splits.split(originals, is_rare)):
@@ -1414,7 +1387,7 @@ for number, (into, held) in enumerate(splits.split(originals, is_rare)):
     additions = {
         "nothing added": originals[:0],
         "rare images repeated": originals[picked],
-        "jittered codes decoded": features(decode(generator, jittered)),
+        "jittered codes decoded": features(decode_all(generator, jittered)),
     }
     for name, added in additions.items():
         classifier = make_pipeline(
@@ -1481,11 +1454,8 @@ large_every = large_factors.assign(
 )
 begin, steps = walk_of(real, large, large_every)
 named = dict(zip((j for j, _ in steps), WALK, strict=True))
-response = decode(real, 2 * torch.eye(real.latent_dim)) - decode(
-    real, -2 * torch.eye(real.latent_dim)
-)
-strongest = response.square().flatten(1).sum(1).argsort(descending=True)
-order = [*named, *(j for j in strongest[:8].tolist() if j not in named)]
+strongest = explore.strongest_dimensions(real)
+order = [*named, *(j for j in strongest if j not in named)]
 explore.Explorer(
     real,
     code=begin,
@@ -1510,7 +1480,7 @@ for name in ("VAE", "Ours-resnet", "Ours-adv"):
     for factor, (j, _, sign) in dimensions_of(codes, large_factors).items():
         walk = torch.zeros(7, network.latent_dim)
         walk[:, j] = sign * positions
-        rows.append(decode(network, walk))
+        rows.append(decode_all(network, walk))
         labels.append(f"{name} {factor.replace('_', ' ')} z{j}")
 explore.show(
     explore.image_table(
@@ -1627,7 +1597,7 @@ assert as_mean > 100
 # **Which MIG.** The estimator and the cuts of "two possible values" are not given. Ours-adv of the first seed:
 
 # %%
-mean, logvar = encode(models["Ours-adv", 0], test)
+mean, logvar = encode_all(models["Ours-adv", 0], test)
 cuts = (handcrafted.min(0) + handcrafted.max(0)) / 2
 high = (handcrafted > np.median(handcrafted, 0)).astype(int)
 variants = {

@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: medlatent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -10,6 +11,21 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+#   medlatent:
+#     about: 'a short paper {cite:p}`liu2022`, taken at its word: mutual information
+#       and its bound, HSIC in all its forms, digits by category and code, and what
+#       of it survives five seeds'
+#     needs:
+#     - vae
+#     - independence
+#     - gan
+#     sessions:
+#     - class: '{ref}`hsic-infogan` up to the variants: the bound and HSIC on the board,
+#         the permutation test at the keyboard'
+#       homework: '{ref}`hsic-infogan-exercises` 1 to 4'
+#     - class: '{ref}`hsic-infogan`: the search, the recorded runs; a debate on what
+#         "about as well" means'
+#       homework: the rest of {ref}`hsic-infogan-exercises`, quiz
 # ---
 
 # %% [markdown]
@@ -30,28 +46,18 @@
 # trying. **Device**: a laptop; the measured run time stands on the page {doc}`/book/execution_times`.
 # :::
 
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
-
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
 # %%
-from medlatent.course import choose, publish_metrics, show_source
+from medlatent.course import (
+    choose,
+    fit,
+    publish_metrics,
+    show_source,
+    show_table,
+)
 from medlatent.evaluation import domain_classifier
 from medlatent.records import Record, results_folder
 
@@ -117,18 +123,11 @@ from medlatent.data.phantoms import lesion
 from medlatent.metrics import categories, generation, strokes
 from medlatent.metrics.comparison import paired_interval
 from medlatent.metrics.lesions import MEASURED, measure
-from medlatent.models import HSICInfoGAN, InfoGAN
+from medlatent.models import HSICInfoGAN, InfoGAN, decode_all, draw_images
+from medlatent.models.hsic_search import balance
 from medlatent.nets import count_parameters
-from medlatent.training import train
-from medlatent.tuning import balance
 
 _ = torch.manual_seed(seed)
-
-
-def show_table(frame, precision=2):
-    """A table of numbers that can be scrolled on a narrow screen."""
-    table = frame.style.format(precision=precision, na_rep="–")
-    return table.set_table_attributes('class="dataframe"')
 
 
 # %% [markdown]
@@ -983,21 +982,6 @@ def build(system, run=0, **options):
     return system(**options)
 
 
-def fit(model, images, steps, run=0, batch_size=None):
-    """Trains a model; returns the terms of its loss."""
-    history = train(
-        model,
-        images,
-        steps,
-        batch_size=batch_size or settings["batch_size"],
-        seed=seed + run,
-        precision="float32",
-        progress=False,
-    )
-    model.eval()  # batch normalisation uses its running statistics
-    return history
-
-
 classifier = domain_classifier("mnist.digits")
 
 
@@ -1015,10 +999,7 @@ def enlarge(images):
 
 def drawn(model, count=1_000, run=0):
     """Codes from the prior, and their images."""
-    codes = model.sample_codes(count, torch.Generator().manual_seed(seed + run))
-    with torch.inference_mode():
-        images = [model.decode(part) for part in codes.split(250)]
-    return codes, torch.cat(images)
+    return draw_images(model, count, seed + run)
 
 
 def legible(codes, images):
@@ -1059,17 +1040,7 @@ def tried(form, sigma, weight, steps, seed):
     model = HSICInfoGAN(
         size=16, width=16, sigma=sigma, hsic_weight=weight, **FORMS[form]
     )
-    history = train(
-        model,
-        small,
-        steps,
-        batch_size=64,
-        seed=seed,
-        device="cpu",
-        precision="float32",
-        progress=False,
-    )
-    model.eval()
+    history = fit(model, small, steps, 64, seed, device="cpu")
     codes, images = drawn(model)
     seen = classifier.probabilities(enlarge(images)).argmax(1)
     agreed = categories.category_agreement(
@@ -1313,19 +1284,22 @@ SYSTEMS = {"InfoGAN": (InfoGAN, {}), "HSIC-InfoGAN": (HSICInfoGAN, CHOSEN)}
 models, histories = {}, {}
 for name, (system, options) in SYSTEMS.items():
     models[name] = build(system, **options)
-    histories[name] = fit(models[name], training, settings["steps"])
+    histories[name] = fit(
+        models[name],
+        training,
+        settings["steps"],
+        settings["batch_size"],
+        seed,
+    )
 
 # %% mystnb={"figure": {"caption": "The terms of both systems over the steps, running means. Left: the discriminator's loss, 2 log 2 where it cannot tell (dashed), and the generator's adversarial one. Middle: the bounds on the information of InfoGAN, with the largest value that the category's can have (dotted). Right: λ HSIC and the adversarial loss of HSIC-InfoGAN.", "name": "fig-hsic-infogan-loss"}} tags=["hide-input"]
 fig, axes = explore.figure(7.4, 2.8, columns=3)
-window = max(1, settings["steps"] // 20)
-ends = {}
 
 
 def draw(axis, values, label, **options):
-    """A running mean; its last value is kept for the description."""
-    curve = np.convolve(values, np.ones(window) / window, mode="valid")
-    axis.plot(np.arange(len(curve)) + window, curve, label=label, **options)
-    ends[f"{axis.get_title()}, {label}"] = curve[-1]
+    """A running mean over a twentieth of the steps."""
+    mean = explore.running_mean(values, max(1, settings["steps"] // 20))
+    axis.plot(*mean, label=label, **options)
 
 
 for axis, title in zip(axes, ("the game", "bounds", "magnitudes"), strict=True):
@@ -1350,9 +1324,7 @@ draw(axes[2], CHOSEN["hsic_weight"] * of_both["hsic"], "λ HSIC")
 draw(axes[2], of_both["adversarial"], "adversarial")
 for axis in axes:
     axis.legend(fontsize=6)
-fig.alt = "Three panels of curves. At the end: " + "; ".join(
-    f"{name} {value:.2f}" for name, value in ends.items()
-)
+fig.alt = "Three panels of curves. At the end: " + explore.describe_curves(fig)
 explore.show(fig)
 
 # %% [markdown]
@@ -1383,8 +1355,7 @@ def grid_codes(model, name, values, run=0):
 
 def decode_grid(model, codes):
     """Images (rows, columns, C, H, W)."""
-    with torch.inference_mode():
-        return model.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+    return decode_all(model, codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
 
 
 WALK = np.linspace(-1, 1, 10)
@@ -1552,8 +1523,8 @@ def moved_by(model, count=150):
     again = model.sample_codes(count, generator)
 
     def change(new):
-        with torch.inference_mode():
-            return (model.decode(new) - model.decode(codes)).square().mean()
+        difference = decode_all(model, new) - decode_all(model, codes)
+        return difference.square().mean()
 
     whole, shares = change(again), {}
     for part in model.code_layout:
@@ -1897,7 +1868,13 @@ show_table(pd.DataFrame(rows).T)
 # %%
 ranges = {"U(0, 1)": models["InfoGAN"]}
 ranges["U(-1, 1)"] = build(InfoGAN, code_range=(-1, 1))
-fit(ranges["U(-1, 1)"], training, settings["steps"])
+fit(
+    ranges["U(-1, 1)"],
+    training,
+    settings["steps"],
+    settings["batch_size"],
+    seed,
+)
 for name, record in first_runs.items():
     low, high = record.config["code_range"]
     ranges[f"recorded {name}, U({low:g}, {high:g})"] = record.load_model()
@@ -1909,11 +1886,10 @@ for name, model in ranges.items():
     for half, low, high in (("-1 to 0", -1, 0), ("0 to 1", 0, 1)):
         uniform = torch.rand(500, 2, generator=generator)
         codes[:, 10:12] = low + (high - low) * uniform
-        with torch.inference_mode():
-            images = torch.cat([model.decode(c) for c in codes.split(250)])
-            moved = codes.clone()
-            moved[:, 10:12] += 0.1 * (1 - 2 * (uniform > 0.5).float())
-            step = (model.decode(moved[:250]) - images[:250]).flatten(1)
+        images = decode_all(model, codes)
+        moved = codes.clone()
+        moved[:, 10:12] += 0.1 * (1 - 2 * (uniform > 0.5).float())
+        step = (decode_all(model, moved[:250]) - images[:250]).flatten(1)
         sure = classifier.probabilities(images).max(1)
         trained = model.config["code_range"][0] <= low
         rows[name, half] = {
@@ -2121,8 +2097,8 @@ for weight in (0.0, CHOSEN["hsic_weight"]):
             model,
             lesions,
             settings["lesion_steps"],
-            run,
             settings["small_batch"],
+            seed + run,
         )
         codes, images = drawn(model, 400, run)
         drawn_lesions[weight, run] = model
@@ -2193,8 +2169,7 @@ for weight, dimensions in ((strongest, (0, 1, 2)), (0.0, (0,))):
         codes = torch.zeros(7, model.latent_dim)
         codes[:, 3:] = noise
         codes[:, j] = values
-        with torch.inference_mode():
-            rows.append(model.decode(codes))
+        rows.append(decode_all(model, codes))
         names.append(f"c{j + 1}, λ {weight:g}")
 explore.show(
     explore.image_table(
@@ -2426,7 +2401,7 @@ display_quiz(
 # {py:func}`medlatent.losses.saturating_deception_loss` {eq}`eq-hsic-infogan-1`,
 # {py:func}`medlatent.losses.information_bound` {eq}`eq-hsic-infogan-3`, {py:class}`medlatent.models.InfoGAN`
 # {eq}`eq-hsic-infogan-4`, {py:func}`medlatent.losses.hsic` {eq}`eq-hsic-infogan-5`,
-# {py:class}`medlatent.models.HSICInfoGAN` {eq}`eq-hsic-infogan-6`, {py:func}`medlatent.tuning.balance`, {py:func}`medlatent.tuning.grid`,
+# {py:class}`medlatent.models.HSICInfoGAN` {eq}`eq-hsic-infogan-6`, {py:func}`medlatent.models.hsic_search.balance`, {py:func}`medlatent.tuning.grid`,
 # {py:func}`medlatent.metrics.categories.category_agreement`, {py:func}`medlatent.metrics.strokes.slant`,
 # {py:func}`medlatent.metrics.strokes.thickness`, {py:func}`medlatent.metrics.lesions.measure`,
 # {py:func}`medlatent.metrics.comparison.paired_interval`.

@@ -20,22 +20,6 @@
 # any other, and Python sees what the reader does. On a page without a kernel they go on working, because the network
 # itself travels with the page.
 
-# %% tags=["colab", "remove-cell"]
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-if "google.colab" in sys.modules and not Path("medlatent").is_dir():
-    # Colab: fetch the course, install it, and work in its folder.
-    address = "https://github.com/medlatent/medlatent"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", address], check=True
-    )
-    os.chdir("medlatent")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)
-
 # %% tags=["parameters", "remove-cell"]
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0

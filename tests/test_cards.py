@@ -3,9 +3,10 @@
 import dataclasses
 
 import pytest
-from medlatent.results import Record
+import yaml
 
 from medlatent.cards import model_card
+from medlatent.records import Record
 
 RECORD = Record(
     slug="vae",
@@ -33,7 +34,9 @@ RECORD = Record(
         "command": "python -m medlatent train BetaVAE",
     },
     weights={"file": "run.safetensors", "sha256": "0", "bytes": 1_570_000, "dtype": "float16"},
+    observed={},
     history={},
+    measures=[],
     metrics={
         "ham10000/test": {"images": 1084, "values": {"psnr": 24.56789, "mig": 0.01}},
         "phantoms.lesion/test": {"images": 195, "values": {"psnr": 20.0}},
@@ -60,22 +63,70 @@ def test_what_the_record_says():
     assert row(card, "psnr") == ["24.57", "20"]
     assert row(card, "mig") == ["0.01", "–"]
     assert "ham10000/test, 1,084 images" in card
-    assert "```\npython -m medlatent train BetaVAE\n```" in card
+    assert "\n    python -m medlatent train BetaVAE\n" in card
+    assert 'model = find_record("vae", "run").load_model()' in card
 
 
 def test_what_it_is_for_and_not():
     card = model_card(RECORD)
     assert "**Not for.** Diagnosis" in card
     assert "dark skin is all but absent" in card
-    assert "Of the weights: CC BY-NC 4.0, that of the data. Tschandl (2018)" in card
+    assert "Of the model: CC BY-NC 4.0, that of the data. Tschandl (2018)" in card
 
 
 def test_models_of_phantoms_are_under_the_licence_of_the_package():
     data = RECORD.data | {"source": "phantoms.lesion", "licence": "CC0-1.0: computed"}
     card = model_card(dataclasses.replace(RECORD, data=data))
     assert card.startswith("---\nlicense: apache-2.0\n")
-    assert "Of the weights: Apache-2.0, that of the package" in card
+    assert "Of the model: Apache-2.0, that of the package" in card
     assert "no patient was seen" in card
+
+
+def test_a_record_without_weights_says_what_is_kept():
+    observed = {"file": "run.observed.safetensors", "sha256": "0", "bytes": 270_000}
+    card = model_card(dataclasses.replace(RECORD, weights={}, observed=observed))
+    assert row(card, "weights") == ["not kept; what the numbers are computed from is, 0.3 MB"]
+    assert 'observed = find_record("vae", "run").load_observed()' in card
+    assert "computes it again from what was observed of the model" in card
+    assert "load_model" not in card
+
+
+def test_images_of_ones_own_have_the_licence_of_their_card():
+    data = RECORD.data | {"source": "a/folder", "licence": "CC BY 4.0"}
+    card = model_card(dataclasses.replace(RECORD, data=data))
+    assert card.startswith("---\nlicense: other\n")
+    assert "Of the model: CC BY 4.0, that of the data" in card
+    assert "See the card of the data." in card
+
+
+@pytest.mark.parametrize("name", ["HAM\nlicense: mit", 'say "a": b', "--- # |\x85x", "- [x", "Ärzte"])
+def test_the_name_of_the_data_cannot_change_the_header(name):
+    card = model_card(dataclasses.replace(RECORD, data=RECORD.data | {"name": name}))
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert header == {"license": "cc-by-nc-4.0", "library_name": "medlatent", "datasets": [name]}
+
+
+def test_no_text_of_a_record_is_markup():
+    mark = "<img src=x onerror=alert(1)> | \n\n```\n# heading"
+    card = model_card(
+        dataclasses.replace(
+            RECORD,
+            data=RECORD.data | {"name": mark, "citation": mark, "source": "a/folder", "licence": mark},
+            run=RECORD.run | {"command": mark, "device": mark, "commit": mark},
+            config={"loss": mark},
+        )
+    )
+    body = card.split("---\n", 2)[2]
+    shown = [line for line in body.splitlines() if not line.startswith("    ")]  # what is indented is code
+    assert "<" not in "\n".join(shown)
+    assert [line for line in shown if line.startswith("#")] == [
+        "# vae/run",
+        "## Training",
+        "## Numbers",
+        "## Limits",
+        "## Licence and source",
+    ]
+    assert sum(line.startswith("```") for line in shown) == 2  # the example's own
 
 
 def test_a_field_that_is_not_there_is_named():

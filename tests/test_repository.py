@@ -1,5 +1,6 @@
 """The files around the code: pins, licences, citation, workflows, the public address, the Makefile."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,26 +11,29 @@ from pathlib import Path
 
 import address
 import colab
+import lowest
 import pytest
 import yaml
 from common import BuildError
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-PINS = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), re.M))
+REQUIREMENTS = ROOT / os.environ.get("REQUIREMENTS", "requirements.txt")  # make check REQUIREMENTS=lowest.txt
+PINS = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", REQUIREMENTS.read_text(), re.M))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_every_requirement_is_pinned_exactly():
-    lines = [s for s in (ROOT / "requirements.txt").read_text().splitlines() if s and not s.startswith("#")]
+    lines = [s for s in REQUIREMENTS.read_text().splitlines() if s and not s.startswith("#")]
     assert len(lines) == len(PINS)
 
 
 @pytest.mark.parametrize("name", PINS)
 def test_what_is_installed_is_what_is_pinned(name):
-    assert version(name).split("+")[0] == PINS[name]
+    assert Version(Version(version(name)).public) == Version(PINS[name])
 
 
 @pytest.mark.parametrize("line", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["data"]])
@@ -53,9 +57,41 @@ def test_citation_file_has_what_the_format_requires():
     assert citation["version"] == version("medlatent")
 
 
+def newest_entry(changelog: str) -> str:
+    return re.split(r"^## ", changelog, flags=re.M)[1]
+
+
+def test_the_changelog_says_which_numbers_moved():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    moved = re.search(r"^### Numbers that moved\n+(?!#)\S", newest_entry(text), re.M)
+    assert moved, "the newest entry of CHANGELOG.md has no section 'Numbers that moved', or an empty one"
+    kinds = {"Numbers that moved", "Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.+)$", text, re.M)) <= kinds
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (ROOT / "medlatent/py.typed").is_file()
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert "py.typed" in data["medlatent"]
+
+
+HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook["id"])
+def test_hooks_before_a_commit_run_what_make_lint_runs(hook):
+    program, *arguments = hook["entry"].split()
+    lint = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin").replace("ruff format --check", "ruff format")
+    assert f"\t{program} {' '.join(arguments)}".removesuffix(" --force-exclude") in lint
+    if hook.get("pass_filenames", True):
+        arguments = [*arguments, "book/pair.py", *(["--check"] if "format" in arguments else [])]
+    command = [Path(sys.executable).parent / Path(program).name, *arguments]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
 def test_workflows_are_valid():
     files = sorted((ROOT / ".github/workflows").glob("*.yml"))
-    assert [f.stem for f in files] == ["ci", "pages", "weekly"]
+    assert [f.stem for f in files] == ["ci", "weekly"]
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *files]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
@@ -70,17 +106,56 @@ def test_a_broken_workflow_is_seen(tmp_path):
 
 
 def test_actions_are_pinned_and_the_token_may_only_read():
+    versions: dict[str, set[str]] = {}
     for path in (ROOT / ".github/workflows").glob("*.yml"):
         text = path.read_text()
         assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
-        for name in re.findall(r"uses: (\S+)", text):
-            assert re.fullmatch(r"actions/[\w-]+@v\d+|docker://[\w/]+:\d+\.\d+\.\d+", name), name
+        for line in re.findall(r"uses: (.*)", text):
+            assert unpinned(line) == "", path.name
+            versions.setdefault(line.split("@")[0], set()).add(line)
+    assert [lines for lines in versions.values() if len(lines) > 1] == [], "one action, one version"
+
+
+def unpinned(line: str) -> str:
+    """What is wrong with the value of a ``uses:``: an action is named by a commit, its version is said beside it."""
+    if re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line):
+        return ""
+    image = r"docker://[\w./-]+(:\d+\.\d+\.\d+|@sha256:[0-9a-f]{64})"
+    return "" if re.fullmatch(image, line) else f"{line}: give the commit, 40 hexadecimal digits, and # vX.Y.Z"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["actions/checkout@v5", "actions/checkout@main # v5.0.0", f"actions/checkout@{'0' * 40}", "docker://x/y:latest"],
+)
+def test_an_action_that_is_not_pinned_is_seen(line):
+    assert "give the commit" in unpinned(line)
+
+
+def test_the_pages_that_are_published_are_those_that_were_tested():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    assert "test" in jobs["deploy"]["needs"]
+    *_, tested, uploaded = jobs["test"]["steps"]
+    assert tested == {"run": "bash .ci/run"}
+    assert uploaded["uses"].startswith("actions/upload-pages-artifact@")
+    assert uploaded["if"] == jobs["deploy"]["if"] == "github.ref == 'refs/heads/main'"
+    assert uploaded["with"] == {"path": "_build/html"}
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        steps = [step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]]
+        assert not any("make book" in step.get("run", "") for step in steps)
 
 
 def test_every_push_runs_what_ci_runs():
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     assert {"push", "pull_request"} <= workflow[True].keys()  # YAML 1.1 reads the key `on` as true
     assert {"run": "bash .ci/run"} in workflow["jobs"]["test"]["steps"]
+
+
+def test_ci_prints_its_slowest_tests_and_ends_with_the_tests():
+    assert (ROOT / ".ci/run").read_text().rstrip().endswith("\nmake test")
+    recipe = re.search(r"^test: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)[1].splitlines()
+    assert "pytest" in recipe[-1]
+    assert "--durations=15" in recipe[-1]
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
@@ -90,11 +165,73 @@ def test_make_lists_its_targets():
         assert re.search(rf"^make {target}\s+\S", run.stdout, re.M), target
 
 
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_clean_removes_what_was_built_and_nothing_that_a_person_made(tmp_path):
+    for name in ("Makefile", "requirements.txt"):
+        shutil.copy2(ROOT / name, tmp_path)
+    built = [
+        tmp_path / "_build/html/index.html",
+        tmp_path / "medlatent/__pycache__/x.pyc",
+        tmp_path / "_build/book.key",
+    ]
+    kept = [tmp_path / "assignments/gradebook.db", tmp_path / "_build/assignments/gradebook.db", tmp_path / "a.txt"]
+    for path in built + kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    said = subprocess.run(["make", "-C", tmp_path, "clean"], capture_output=True, text=True, check=True).stdout
+    assert [p for p in built if p.exists()] == []
+    assert [p for p in kept if not p.exists()] == []
+    assert "mv _build/assignments assignments" in said
+    subprocess.run(["make", "-C", tmp_path, "clean"], check=True)
+
+
 def test_colab_constraints():
     freeze = "numpy==2.0.2\ntorch==2.9.0+cu126\nscikit_learn==1.6.1\nlocal @ file:///x\n"
     assert colab.constraints(freeze, ["torch>=2.6", "scikit-learn>=1.4"]) == ["torch==2.9.0", "scikit-learn==1.6.1"]
     with pytest.raises(SystemExit, match="safetensors"):
         colab.constraints(freeze, ["safetensors>=0.4"])
+
+
+# ------------------------------------------------------------------------------------------- dependencies
+
+PACKAGE = ("deptry", ".")
+EVERYTHING = ("deptry", "book", "tests", "benchmarks", "data_scripts", "notebooks", "medlatent")
+
+
+@pytest.mark.parametrize("command", [PACKAGE, (*EVERYTHING, "--config", "book/dependencies.toml")])
+def test_what_is_imported_is_declared_and_make_lint_asks(command):
+    assert f"$(BIN)/{' '.join(command)}\n" in (ROOT / "Makefile").read_text()
+    program = Path(sys.executable).parent / command[0]
+    run = subprocess.run([program, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("name", ["scipy", "joblib", "traitlets", "ipython"])
+def test_an_undeclared_dependency_is_seen(tmp_path, name):
+    text = (ROOT / "pyproject.toml").read_text()
+    (tmp_path / "pyproject.toml").write_text(re.sub(rf'^  "{name}>=.*\n', "", text, flags=re.M))
+    (tmp_path / "medlatent").symlink_to(ROOT / "medlatent")
+    command = [Path(sys.executable).parent / "deptry", tmp_path / "medlatent", "--config", tmp_path / "pyproject.toml"]
+    run = subprocess.run([*command, "--no-ansi"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode != 0
+    assert re.search(rf"'{name}' imported but", run.stderr, re.I)
+
+
+def test_the_lowest_versions_are_the_lower_bounds_and_the_rest_as_pinned():
+    pinned = ["torch==2.13.0", "scikit-learn==1.9.1", "pytest==9.2.0"]
+    found = lowest.lowest(["torch>=2.6", "scikit_learn>=1.4"], pinned)
+    assert found == ["torch==2.6", "scikit_learn==1.4", "pytest==9.2.0"]
+    with pytest.raises(ValueError, match="'torch<3' should read NAME>=VERSION"):
+        lowest.lowest(["torch<3"], pinned)
+    with pytest.raises(ValueError, match="does not pin scipy"):
+        lowest.lowest(["scipy>=1.11"], pinned)
+
+
+def test_every_declared_dependency_can_be_tried_at_its_lowest():
+    run = subprocess.run([sys.executable, ROOT / "book/lowest.py"], capture_output=True, text=True, check=True)
+    lines = run.stdout.splitlines()
+    assert [line.replace(">=", "==") for line in PROJECT["dependencies"] if line.replace(">=", "==") not in lines] == []
+    assert len(lines) == len(PINS)
 
 
 # ------------------------------------------------------------------------------------------- the address

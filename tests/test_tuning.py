@@ -1,96 +1,18 @@
-"""The search for bandwidth and weight, on dependences whose balance is known in closed form; grids kept on disk."""
+"""Grids of trials kept on disk: in this process and in others, interrupted, failing, and read back."""
 
 import math
+import os
+import sys
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from medlatent.tuning import SIGMAS, WEIGHTS, balance, grid
+sys.path.insert(0, str(Path(__file__).parent))  # where other processes import the trial from, too
 
+from jobs_to_run import measured
 
-def test_sigma_first_then_the_weight():
-    """Dependence 36/σ² beside a loss of 1: balanced at σ = 6; at half of the target the weight makes up for it."""
-    asked = []
-
-    def trial(sigma, weight):
-        asked.append((sigma, weight))
-        return 36 / sigma**2, 1.0
-
-    found = balance(trial)
-    assert asked == [(s, 1.0) for s in SIGMAS] + [(6.0, w) for w in WEIGHTS if w != 1]
-    assert (found.chosen.sigma, found.chosen.weight, found.chosen.orders) == (6.0, 1.0, 0.0)
-    assert [(t.sigma, t.weight) for t in found.trials] == asked
-    assert found.same_order
-
-    tenth = balance(trial, target=0.1)
-    assert (tenth.chosen.sigma, tenth.chosen.weight) == (10.0, 0.3)  # 0.36 · 0.3 = 0.108
-    assert tenth.chosen.weighted == pytest.approx(0.108)
-    assert tenth.chosen.orders == pytest.approx(math.log10(0.108))
-    assert tenth.target == 0.1
-
-
-def test_the_weight_mends_what_no_sigma_can():
-    found = balance(lambda sigma, weight: (1e-3 * math.exp(-1 / sigma**2), 0.8), weights=(1, 10, 100, 1000, 10000))
-    assert found.chosen.sigma == 10.0
-    assert found.chosen.weight == 1000
-    assert found.same_order
-
-
-def test_where_the_trial_depends_on_the_weight():
-    """A trained dependence grows with its weight: the second search sees that, a division would not."""
-    found = balance(lambda sigma, weight: (0.1 * weight, 1.0), sigmas=(2.0,), weights=(1.0, 3.0, 10.0))
-    assert found.chosen.weight == 3.0  # 0.9; 10 would give 10, and 1 gives 0.1
-
-
-def test_out_of_reach_is_said():
-    found = balance(lambda sigma, weight: (1e-9, 1.0), weights=(0.1, 10))
-    assert found.chosen.weight == 10
-    assert found.chosen.orders == pytest.approx(-8)
-    assert not found.same_order
-
-
-def test_equally_near_ones_and_weights_without_one():
-    assert balance(lambda s, w: (1.0, 1.0)).chosen.sigma == 2.0
-    assert balance(lambda s, w: (1.0, 1.0), weights=(10, 0.1)).chosen.weight == 10
-    assert balance(lambda s, w: (1.0, 1.0), weights=[1.0]).chosen.weight == 1.0
-
-
-def test_a_trial_without_dependence_is_passed_over():
-    found = balance(lambda s, w: (0.0 if s < 4 else 1.0, 1.0))
-    assert found.chosen.sigma == 4.0
-    assert found.trials[0].orders == -math.inf
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"sigmas": []}, "sigmas: expected one value or more"),
-        ({"sigmas": [2, 0]}, "sigmas: expected positive numbers, got 0"),
-        ({"weights": [-1.0]}, "weights: expected positive numbers, got -1"),
-        ({"weights": [math.nan]}, "weights: expected positive numbers, got nan"),
-        ({"target": 0}, "target: expected positive numbers, got 0"),
-    ],
-)
-def test_arguments(options, message):
-    with pytest.raises(ValueError, match=message):
-        balance(lambda s, w: (1.0, 1.0), **options)
-
-
-@pytest.mark.parametrize(
-    ("result", "message"),
-    [
-        (3.0, r"trial\(sigma=2, weight=1\): expected two numbers"),
-        ((1.0,), "expected two numbers"),
-        (("a", 1.0), "expected two numbers"),
-        ((-1.0, 1.0), "the dependence must be finite and not negative, got -1"),
-        ((math.nan, 1.0), "the dependence must be finite and not negative, got nan"),
-        ((1.0, 0.0), "the adversarial loss must be finite and positive, got 0"),
-        ((0.0, 1.0), "the dependence is 0 at all sigmas, 2 to 10"),
-    ],
-)
-def test_what_a_trial_returns(result, message):
-    with pytest.raises(ValueError, match=message):
-        balance(lambda s, w: result)
-
+from medlatent.tuning import grid
 
 POINTS = ({"form": "plain", "sigma": 2.0}, {"form": "cca", "sigma": 0.1 + 0.2})
 
@@ -170,7 +92,6 @@ def test_a_grid_that_cannot_be_tried_is_refused(tmp_path, change, said):
         ("form,sigma,seed,loss,share\nplain,2.0,0,0.5\n", "line 2: 4 fields under 5 columns"),
         ("form,sigma,seed,loss,share\nplain,2.0,0,0.5,much\n", "line 2: .*'much'"),
         ("form,sigma,seed,loss,share\nplain,2.0,one,0.5,1\n", "line 2: .*'one'"),
-        ("form,sigma,seed,loss\nplain,2.0,7,0.5\n", "trial: .* measured loss, share; .*grid.csv holds loss"),
     ],
 )
 def test_a_table_that_does_not_fit_is_named_and_left_as_it_was(tmp_path, text, said):
@@ -179,3 +100,46 @@ def test_a_table_that_does_not_fit_is_named_and_left_as_it_was(tmp_path, text, s
     with pytest.raises(ValueError, match=said):
         grid(Asked(), POINTS, (0,), path)
     assert path.read_text() == text
+
+
+def test_a_trial_that_measures_something_else_is_told(tmp_path):
+    path, text = tmp_path / "grid.csv", "form,sigma,seed,loss\nplain,2.0,7,0.5\n"
+    path.write_text(text)
+    with pytest.raises(
+        RuntimeError, match=r"form plain, sigma 2\.0, seed 0: .* measured loss, share; .*grid\.csv holds loss"
+    ):
+        grid(Asked(), POINTS[:1], (0,), path)
+    assert path.read_text() == text
+
+
+def test_a_grid_in_several_processes(tmp_path):
+    points = [{"form": "plain", "sigma": sigma} for sigma in (1.0, 2.0, 4.0)]
+    found = grid(measured, points, (0, 1), tmp_path / "grid.csv", workers=2)
+    assert [(row["sigma"], row["seed"], row["inverse"]) for row in found] == [
+        (sigma, seed, 1 / sigma + seed) for seed in (0, 1) for sigma in (1.0, 2.0, 4.0)
+    ]
+    assert os.getpid() not in {row["process"] for row in found}
+    assert grid(Asked(0), points, (0, 1), tmp_path / "grid.csv") == found
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_trial_that_fails_is_told_and_the_others_are_kept(tmp_path, workers):
+    points = [{"form": "plain", "sigma": sigma} for sigma in (0.0, 1.0, 2.0)]
+    with pytest.raises(
+        RuntimeError, match=r"1 of 3 trials failed; the first: form plain, sigma 0\.0, seed 0: ZeroDiv"
+    ) as error:
+        grid(measured, points, (0,), tmp_path / "grid.csv", workers=workers)
+    assert "in measured" in error.value.__notes__[0]
+    assert list(pd.read_csv(tmp_path / "grid.csv")["sigma"].sort_values()) == [1.0, 2.0]
+
+
+def test_the_grid_of_the_chapter_is_read(root):
+    path = root / "results/hsic_infogan/grid.csv"
+    table = pd.read_csv(path)
+    columns = ["form", "sigma", "weight", "steps"]
+    points = table[columns].drop_duplicates().to_dict("records")
+    before = path.read_bytes()
+    rows = grid(Asked(0), points, range(5), path)
+    assert len(rows) == len(table) == 130
+    assert [row["HSIC"] for row in rows[:26]] == list(table["HSIC"][table["seed"] == 0])
+    assert path.read_bytes() == before

@@ -1,10 +1,12 @@
-"""What only the course needs: profiles, published numbers, shown source, and the checks of the exercises.
+"""What only the course needs: profiles, tables, published numbers, shown source, and the checks of the exercises.
 
 Whoever uses the package for work of their own can leave this folder alone: nothing else in the package imports it.
 """
 
+from .fitting import fit
 from .profiles import choose
 from .published import publish_metrics
 from .source import show_source, source_of
+from .tables import show_table
 
-__all__ = ["choose", "publish_metrics", "show_source", "source_of"]
+__all__ = ["choose", "fit", "publish_metrics", "show_source", "show_table", "source_of"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-T = TypeVar("T")
+from ..plans import PROFILES
 
-NAMES = ("ci", "laptop", "paper")
+T = TypeVar("T")
 
 
 def choose(profiles: Mapping[str, T], name: str) -> T:
@@ -20,7 +20,7 @@ def choose(profiles: Mapping[str, T], name: str) -> T:
     Raises:
         ValueError: the name is unknown, or a profile is not described.
     """
-    if missing := [n for n in NAMES if n not in profiles]:
+    if missing := [n for n in PROFILES if n not in profiles]:
         raise ValueError(f"the profile {missing[0]!r} is not described")
     if name not in profiles:
         raise ValueError(f"unknown profile {name!r}: choose one of {', '.join(profiles)}")

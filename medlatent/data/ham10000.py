@@ -37,7 +37,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
-from skimage.measure import regionprops
 from tqdm import tqdm
 
 from .download import open_zip, read_member
@@ -455,6 +454,8 @@ def measure(mask: np.ndarray) -> tuple[float, float, float]:
     Args:
         mask: ``(H, W)``, true where the lesion is; several regions count as one.
     """
+    from skimage.measure import regionprops  # only who packs needs it
+
     (region,) = regionprops(mask.astype(np.uint8))
     # scikit-image gives the angle to the vertical, counter-clockwise: a quarter turn less than that to the horizontal
     orientation = region.orientation % np.pi - np.pi / 2

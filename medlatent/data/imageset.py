@@ -10,11 +10,14 @@ Every source, phantom or real, yields one; every later stage takes one. On disk 
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import json
+import math
+import operator
 import os
 import shutil
-import tempfile
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +26,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from ..files import Claimed, claim, json_text, plain, recover, replacing_together
 from .errors import DataError
 
 if TYPE_CHECKING:
@@ -33,6 +37,9 @@ VERSION = 1
 SPLITS = ("train", "validation", "test")
 FILES = ("images.npy", "table.csv", "card.json")
 FactorKind = Literal["continuous", "angle", "binary", "categorical"]
+INTEGERS = tuple(f"{kind}{bits}" for kind in ("int", "uint", "Int", "UInt") for bits in (8, 16, 32, 64))
+# What a column of the table may be on disk, besides text; the capitals are pandas' own types, which know gaps.
+NUMBERS = ("bool", "boolean", *INTEGERS, "float16", "float32", "float64", "Float32", "Float64")
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Factor:
             raise DataError(f"factor {self.meaning!r}: values are given for a categorical factor, and only for one")
         if (self.kind == "angle") != (self.period is not None):
             raise DataError(f"factor {self.meaning!r}: a period is given for an angle, and only for one")
+        object.__setattr__(self, "values", tuple(plain(value) for value in self.values))
+        object.__setattr__(self, "period", plain(self.period))
 
 
 @dataclass(frozen=True)
@@ -76,28 +85,55 @@ def split_by_group(groups: Sequence[object], fractions: Mapping[str, float] | No
     The split of a group depends on its name and the seed alone: adding or removing other groups moves nobody.
 
     Args:
-        groups: the group of each row, N values (strings or integers).
+        groups: the group of each row, N values: strings, or whole numbers. 7 and 7.0 are the same patient, as pandas
+            turns whole numbers into floats where a row is added that has none.
         fractions: the expected share of the *groups* in each split, summing to 1; by default 80 % train,
             10 % validation, 10 % test.
         seed: another seed, another assignment.
 
     Returns:
         An array of N strings.
+
+    Raises:
+        DataError: a group is missing, or neither a string nor a whole number, or strings and numbers are mixed; the
+            message names the row.
     """
     fractions = dict(fractions or {"train": 0.8, "validation": 0.1, "test": 0.1})
     if unknown := set(fractions) - set(SPLITS):
         raise DataError(f"fractions: unknown split {sorted(unknown)}; the splits are {', '.join(SPLITS)}")
     if not (abs(sum(fractions.values()) - 1) <= 1e-9 and min(fractions.values()) >= 0):
         raise DataError(f"fractions must be non-negative and sum to 1, not {fractions}")
-    names, edges = list(fractions), np.cumsum(list(fractions.values()))
-
-    def position(group: object) -> float:
+    try:
+        seed = operator.index(seed)
+    except TypeError:
+        raise DataError(f"seed: expected a whole number, got {seed!r}") from None
+    edges = np.cumsum(list(fractions.values()))
+    chosen = {}
+    rows = [_group(row, value) for row, value in enumerate(groups)]
+    if mixed := [row for row, value in enumerate(rows) if type(value) is not type(rows[0])]:
+        raise DataError(
+            f"groups: row 0 holds {rows[0]!r} and row {mixed[0]} {rows[mixed[0]]!r}; make all strings, or all numbers"
+        )
+    for group in set(rows):
         digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") / 2**64
+        position = int.from_bytes(digest[:8], "big") / 2**64
+        chosen[group] = list(fractions)[np.searchsorted(edges[:-1], position, side="right")]
+    return np.asarray([chosen[group] for group in rows], dtype=np.asarray(list(fractions)).dtype)
 
-    unique, inverse = np.unique(np.asarray(groups), return_inverse=True)
-    chosen = np.searchsorted(edges[:-1], [position(g) for g in unique], side="right")
-    return np.asarray(names)[chosen][inverse]
+
+def _group(row: int, value: object) -> str | int:
+    """The name of a group as it is hashed: a float that is whole is the integer that it was."""
+    if isinstance(value, str):
+        return str(value)
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        raise DataError(f"groups: row {row} has none; leave such rows out, or name their groups")
+    if pd.api.types.is_integer(value):  # no boolean
+        return int(value)
+    if pd.api.types.is_float(value) and float(value).is_integer() and abs(value) <= 2**53:
+        return int(value)
+    raise DataError(
+        f"groups: row {row} holds {value!r}; a group is a string or a whole number (below 2**53, if a float)"
+    )
 
 
 class ImageSet:
@@ -162,6 +198,9 @@ class ImageSet:
         if self.group is not None:
             if self.group not in table:
                 raise DataError(f"table: no column for the group {self.group!r}")
+            if table[self.group].isna().any():
+                row = int(table[self.group].isna().argmax())
+                raise DataError(f"table: row {row} has no {self.group}, so its split cannot be told")
             if "split" in table:
                 pairs = table[[self.group, "split"]].drop_duplicates()
                 twice = pairs[self.group][pairs[self.group].duplicated()]
@@ -222,8 +261,63 @@ class ImageSet:
             factor, column = self.factors[name], self.table[name]
             if factor.kind == "categorical":
                 column = column.map({value: i for i, value in enumerate(factor.values)})
-            columns.append(column.to_numpy(dtype=np.float64)[:, None])
+            columns.append(column.to_numpy(dtype=np.float64, na_value=np.nan)[:, None])
         return np.concatenate(columns, axis=1)
+
+    def columns(self, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """These factors as tensors, row by row with the images, as a model takes them.
+
+        Args:
+            names: which factors.
+
+        Returns:
+            By name, ``(N,)``: float32 for a continuous factor (in its unit), an angle (in radians) or a binary one
+            (0 or 1); int64, the index in ``factors[name].values``, for a categorical one.
+
+        Raises:
+            DataError: the set has no such factor, or a value is missing or no number that float32 holds; the message
+                names the column and the row.
+        """
+        import torch  # here: the processes that pack images start faster without it
+
+        found = {}
+        for name in dict.fromkeys(names):
+            values = self.factor_matrix([name])[:, 0]
+            with np.errstate(over="ignore"):
+                small = values.astype(np.float32)
+            if len(wrong := np.flatnonzero(~np.isfinite(small))):
+                row = int(wrong[0])
+                what = "is missing" if np.isnan(values[row]) else f"is {values[row]:g}, which float32 does not hold"
+                raise DataError(f"table: column {name!r}: the value of row {row} {what}; leave such rows out")
+            kind = self.factors[name].kind
+            if kind == "binary" and len(wrong := np.flatnonzero((values != 0) & (values != 1))):
+                raise DataError(f"table: column {name!r} is binary, and row {wrong[0]} holds {values[wrong[0]]:g}")
+            found[name] = torch.from_numpy(values.astype(np.int64) if kind == "categorical" else small)
+        return found
+
+    def fingerprint_of(self, columns: Sequence[str]) -> str:
+        """The SHA-256 of columns of the table, which says in a record what a model was told about the images.
+
+        It follows the values, row by row, and for a factor what they mean: its kind, its ``values``, its period. It
+        does not follow the type that holds them: 1 as int32, as int64 or as 1.0 is the same.
+
+        Args:
+            columns: their names; another order is another fingerprint.
+
+        Raises:
+            DataError: there is no such column, or a value is missing or neither a number nor text; the message names
+                the column and the row.
+        """
+        for name in columns:
+            if name not in self.table:
+                raise DataError(f"unknown column {name!r}: {self.card.name} has {', '.join(map(str, self.table))}")
+        meanings = [self.factors.get(name) for name in columns]
+        meanings = [meaning and [meaning.kind, list(meaning.values), meaning.period] for meaning in meanings]
+        digest = hashlib.sha256(json.dumps([list(columns), meanings]).encode())
+        for row, values in enumerate(zip(*(self.table[name] for name in columns), strict=True)):
+            cells = [_canonical(value, name, row) for name, value in zip(columns, values, strict=True)]
+            digest.update(json.dumps(cells).encode() + b"\n")
+        return digest.hexdigest()
 
     def to_unit(self, stored: torch.Tensor) -> torch.Tensor:
         """Stored values, of any shape, as float32 in [0, 1] over ``value_range``; values outside are clipped."""
@@ -250,53 +344,86 @@ class ImageSet:
     def save(self, folder: str | os.PathLike, overwrite: bool = False) -> Path:
         """Writes the set to a folder, whole or not at all: it is written under a temporary name and renamed.
 
+        What is saved is what :meth:`load` gives back: numbers of the same type, text as text (categories, too), gaps
+        as gaps. A process that is killed leaves the old set or the new one, at the latest after the next ``save`` or
+        ``load``.
+
         Raises:
-            DataError: the folder exists and ``overwrite`` is false.
+            DataError: the folder exists and ``overwrite`` is false; another process is saving to it; or a column of the
+                table or a field of the card cannot be kept, and the message names it.
+            OSError: the folder cannot be written.
         """
         folder = Path(folder)
         if folder.exists() and not overwrite:
             raise DataError(f"{folder} exists: choose another folder, or pass overwrite=True")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-{os.getpid()}-", dir=folder.parent))
+        kinds, table, gaps = self._text_table()
+        about = self._card_fields() | {"columns": kinds, "gaps": gaps}
         try:
-            np.save(partial / "images.npy", self.images)
-            text_columns = [c for c in self.table if not pd.api.types.is_numeric_dtype(self.table[c])]
-            table = self.table.copy()
-            for name in text_columns:
-                table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
-            # Text in quotes: a lone carriage return in it would otherwise end the row.
-            table.to_csv(partial / "table.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
-            card = {
-                "format": FORMAT,
-                "version": VERSION,
-                **asdict(self.card),
-                "group": self.group,
-                "value_range": list(self.value_range),
-                "shape": list(self.images.shape),
-                "dtype": str(self.images.dtype),
-                "columns": {c: "text" if c in text_columns else str(table[c].dtype) for c in table},
-                "factors": {name: asdict(factor) for name, factor in self.factors.items()},
-                "sha256": {name: _sha256(partial / name) for name in FILES[:2]},
-            }
-            (partial / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            partial.chmod(0o755)
-            if folder.exists():
-                discarded = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=folder.parent))
-                folder.rename(discarded / folder.name)
-                try:
-                    partial.rename(folder)
-                except BaseException:
-                    (discarded / folder.name).rename(folder)
-                    discarded.rmdir()
-                    raise
-                shutil.rmtree(discarded)
-            else:
-                partial.rename(folder)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+            with claim(folder):
+                _restore(folder)
+                if folder.exists() and not overwrite:
+                    raise DataError(f"{folder} exists: choose another folder, or pass overwrite=True")
+                with replacing_together(folder) as (partial,):
+                    partial.mkdir()
+                    np.save(partial / "images.npy", self.images)
+                    # Text in quotes: a lone carriage return in it would otherwise end the row.
+                    table.to_csv(partial / "table.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
+                    about["sha256"] = {name: _sha256(partial / name) for name in FILES[:2]}
+                    (partial / "card.json").write_text(json_text(about, FORMAT, VERSION), encoding="utf-8")
+                for aside in _set_aside(folder):
+                    shutil.rmtree(aside.parent)
+        except Claimed as busy:
+            raise DataError(str(busy)) from None
         return folder
+
+    def _card_fields(self) -> dict:
+        """What ``card.json`` says but for the table; without anything that could not be read back."""
+        about = asdict(self.card)
+        for name, value in about.items():
+            if not isinstance(value, Mapping if name == "attributes" else str):
+                raise DataError(
+                    f"the card's {name} is {value!r}, expected {'a dict' if name == 'attributes' else 'text'}"
+                )
+        about |= {
+            "group": self.group,
+            "value_range": list(self.value_range),
+            "shape": list(self.images.shape),
+            "dtype": str(self.images.dtype),
+            "factors": {name: asdict(factor) for name, factor in self.factors.items()},
+        }
+        try:
+            json_text(about, FORMAT, VERSION)
+        except ValueError as error:
+            raise DataError(f"the card of {self.card.name!r} cannot be saved: {error}") from None
+        return about
+
+    def _text_table(self) -> tuple[dict[str, str], pd.DataFrame, dict[str, list[int]]]:
+        """The kind of each column, the table as it is written, and of text the rows without a value."""
+        kinds, gaps, columns = {}, {}, {}
+        for position, name in enumerate(self.table):
+            column = self.table.iloc[:, position]
+            if not isinstance(name, str) or not name or name in kinds or not _is_plain_text(name):
+                why = "it is there twice" if name in kinds else "a name is text that is not empty"
+                raise DataError(f"table: the column {name!r} cannot be saved: {why}")
+            if isinstance(column.dtype, pd.CategoricalDtype):
+                column = pd.Series(np.asarray(column))
+            if str(column.dtype) in NUMBERS:
+                kinds[name], columns[name] = str(column.dtype), column
+                continue
+            missing = column.isna()
+            values = column.astype(object).where(~missing, "")
+            if wrong := [
+                i for i, value in enumerate(values) if not isinstance(value, str) or not _is_plain_text(value)
+            ]:
+                value = values[wrong[0]]
+                raise DataError(
+                    f"table: column {name!r} of type {column.dtype} cannot be saved: row {wrong[0]} holds {value!r} "
+                    f"({type(value).__name__}); turn the column into text or numbers"
+                )
+            kinds[name], columns[name] = "text", values.astype(str)
+            if missing.any():
+                gaps[name] = np.flatnonzero(missing).tolist()
+        return kinds, pd.DataFrame(columns, index=self.table.index), gaps
 
     @classmethod
     def load(cls, folder: str | os.PathLike, verify: bool = True) -> ImageSet:
@@ -310,6 +437,7 @@ class ImageSet:
             DataError: the folder is missing, foreign, damaged, or of a newer version; the message names the file.
         """
         folder = Path(folder)
+        _restore(folder)
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; pack a data set first with a script of data_scripts/")
         for name in FILES:
@@ -353,19 +481,17 @@ class ImageSet:
         try:  # text first: pandas would read the words "NA" and "None" as missing, and round some numbers
             table = pd.DataFrame(index=range(len(images)))
             if card["columns"]:
-                table = pd.read_csv(path, dtype=str, keep_default_na=False)
+                table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
             if list(table.columns) != list(card["columns"]):
                 raise DataError(f"{path} has the columns {list(table.columns)}, the card says {list(card['columns'])}")
             for name, kind in card["columns"].items():
-                if kind == "bool":
-                    if strange := sorted(set(table[name]) - {"True", "False"}):
-                        raise ValueError(f"column {name!r} holds {strange[0]!r}, which is neither True nor False")
-                    table[name] = table[name] == "True"
-                elif kind != "text":
-                    table[name] = table[name].replace("", "nan").astype(kind)
+                if kind != "text":
+                    table[name] = _numbers(name, table[name], kind)
+                elif rows := card.get("gaps", {}).get(name):
+                    table[name] = table[name].mask(table.index.isin(rows))
         except DataError:
             raise
-        except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
+        except (ValueError, UnicodeDecodeError, pd.errors.ParserError, OverflowError) as error:
             raise DataError(f"{path} cannot be read ({error}): pack the data set again") from None
         try:
             return cls._from_card(images, table, card)
@@ -386,18 +512,52 @@ class ImageSet:
         return cls(images, table, factors, about, card["group"], tuple(card["value_range"]))
 
 
-def _sweep(folder: Path) -> None:
-    """Removes what killed processes left half written beside the folder."""
-    if os.name != "posix":
-        return  # elsewhere signal 0 is no question
-    for partial in folder.parent.glob(f".{folder.name}.partial-*"):
-        process = partial.name.split("-")[-2]
-        try:
-            os.kill(int(process), 0)  # asks whether it lives
-        except ProcessLookupError:
-            shutil.rmtree(partial, ignore_errors=True)
-        except (ValueError, PermissionError):
-            continue
+def _canonical(value: object, name: str, row: int) -> str | int:
+    """A value of a table as it is hashed: text, a whole number, or the digits of another one."""
+    if isinstance(value, str):
+        return str(value)
+    value = plain(value)
+    if not isinstance(value, int | float) or math.isnan(value):
+        missing = pd.api.types.is_scalar(value) and pd.isna(value)
+        what = "is missing" if missing else f"is {value!r}, neither a number nor text"
+        raise DataError(f"table: column {name!r}: the value of row {row} {what}")
+    return int(value) if float(value).is_integer() else value
+
+
+def _numbers(name: str, column: pd.Series, kind: str) -> pd.Series:
+    """A column of text as numbers of the kind that the card states."""
+    if kind not in NUMBERS:
+        raise ValueError(f"column {name!r} is of the unknown type {kind!r}")
+    if kind in ("bool", "boolean"):
+        known = {"True": True, "False": False} | ({"": pd.NA} if kind == "boolean" else {})
+        if strange := sorted(set(column) - set(known)):
+            raise ValueError(f"column {name!r} holds {strange[0]!r}, which is neither True nor False")
+        return pd.Series([known[text] for text in column], dtype=kind)
+    if kind[0] in "IUF":
+        number = float if kind.startswith("F") else int
+        return pd.Series([pd.NA if text == "" else number(text) for text in column], dtype=kind)
+    return column.replace("", "nan").astype(kind)
+
+
+def _is_plain_text(text: str) -> bool:
+    """Whether a CSV file in UTF-8 gives it back."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def _restore(folder: Path) -> None:
+    """Completes what a killed process began to save there, and removes what it left half written; each is said."""
+    said = recover(folder.parent, folder.name)
+    for aside in _set_aside(folder):
+        if not folder.exists():
+            aside.rename(folder)
+            said.append(f"{folder}: an interrupted save had left the old set in {aside}; moved back")
+    for words in said:
+        warnings.warn(words, stacklevel=3)
+
+
+def _set_aside(folder: Path) -> list[Path]:
+    """Where earlier versions of this package put the old set while a new one took its place."""
+    return sorted(folder.parent.glob(f"{glob.escape(f'.{folder.name}.old-')}*/{glob.escape(folder.name)}"))
 
 
 def _sha256(path: Path) -> str:

@@ -126,6 +126,8 @@ def find_source(name: str) -> Source | None:
             try:
                 described = getattr(importlib.import_module(f".{module}", PACKAGE), "SOURCES", ())
             except ModuleNotFoundError as error:
+                if (error.name or "").startswith("medlatent"):
+                    raise  # a fault of this package, not an extra that is not installed
                 raise DataError(f'{name} needs the package {error.name}: pip install "medlatent[data]"') from None
             return next((source for source in described if source.name == name), None)
     return None

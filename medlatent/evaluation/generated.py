@@ -12,19 +12,16 @@ from torch import Tensor
 
 from ..data import ImageSet
 from ..metrics import generation
-from ..models import LatentModel, measured
+from ..models import LatentModel, batches_of, draw_images
 from .classifiers import classifier_of
 
 TOLERANCES: dict[str, float] = {}
 GENERATED = 2000  # images that a generator is measured by
-BATCH = 256  # images a pass
 
 
 def draw(model: LatentModel) -> tuple[Tensor, Tensor]:
     """2 000 codes from the prior, always from the same random numbers, ``(2000, D)``; and their images, on the CPU."""
-    codes = model.sample_codes(GENERATED, torch.Generator().manual_seed(0))
-    with torch.inference_mode(), measured(model):
-        return codes.cpu(), torch.cat([model.decode(part).cpu() for part in codes.split(BATCH)])
+    return draw_images(model, GENERATED)
 
 
 def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
@@ -50,8 +47,7 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         split; ``classes``, the exponential of the entropy, in nats, of the mean probabilities: the number of classes
         that are drawn, as if equally often; a mode that collapsed is missing from it.
     """
-    starts = range(0, len(images), BATCH)
-    real = torch.cat([_averaged(images.batch(slice(start, start + BATCH))) for start in starts])
+    real = torch.cat([_averaged(part) for part in batches_of(images)])
     values = {"frechet_pixels": generation.frechet_distance(real, observed["pixels"]).score}
     if "features" not in observed or (classifier := classifier_of(images)) is None:
         return values

@@ -2,15 +2,18 @@
 
 from .explorer import Explorer
 from .figures import (
+    describe_curves,
     figure,
     image_table,
     information_bars,
     interpolation,
     loss_curves,
     reconstructions,
+    running_mean,
     samples,
     show,
     side_by_side,
+    strongest_dimensions,
     traversal,
 )
 from .network import Network, trace
@@ -18,15 +21,18 @@ from .network import Network, trace
 __all__ = [
     "Explorer",
     "Network",
+    "describe_curves",
     "figure",
     "image_table",
     "information_bars",
     "interpolation",
     "loss_curves",
     "reconstructions",
+    "running_mean",
     "samples",
     "show",
     "side_by_side",
+    "strongest_dimensions",
     "trace",
     "traversal",
 ]

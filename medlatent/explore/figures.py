@@ -19,7 +19,7 @@ from matplotlib.legend import Legend
 from torch import Tensor
 
 from ..metrics import information
-from ..models import measured
+from ..models import Normal, decode_all, draw_images, encode_all, measured
 
 INK = "#1f2328"
 INK_ON_DARK = "#e6e8eb"
@@ -131,8 +131,7 @@ def reconstructions(model, images: Tensor) -> Figure:
         model: with ``encode`` and ``decode``.
         images: ``(B, C, H, W)`` in [0, 1]; eight are a good number.
     """
-    with torch.inference_mode(), measured(model):
-        rebuilt = model.decode(model.encode(images.to(model.device))[0]).cpu()
+    rebuilt = decode_all(model, encode_all(model, images)[0])
     return image_table(
         side_by_side(model, torch.stack([images.cpu(), rebuilt])),
         row_labels=["image", "reconstruction"],
@@ -154,8 +153,7 @@ def samples(model, n: int = 24, columns: int = 8, seed: int = 0) -> Figure:
     """
     if n < 1 or n % columns:
         raise ValueError(f"n must be a multiple of columns = {columns}, got {n}")
-    with torch.inference_mode(), measured(model):
-        images = model.decode(model.sample_codes(n, torch.Generator().manual_seed(seed))).cpu()
+    _, images = draw_images(model, n, seed)
     return image_table(
         side_by_side(model, images.unflatten(0, (n // columns, columns))),
         alt=f"{n} pictures decoded from random draws of the prior.",
@@ -167,7 +165,7 @@ def traversal(
     code: Tensor | None = None,
     posteriors: tuple[Tensor, Tensor] | None = None,
     dimensions: Sequence[int] | None = None,
-    limits: tuple[float, float] = (-3.0, 3.0),
+    limits: tuple[float, float] | None = None,
     steps: int = 7,
     names: Sequence[str] | None = None,
 ) -> Figure:
@@ -179,7 +177,7 @@ def traversal(
         posteriors: the means and log-variances, ``(N, D)`` each, of many images: the rows then name each dimension's
             information in nats and stand in its order.
         dimensions: which, in this order; by default the eight most informative, or the first eight.
-        limits: of the walk.
+        limits: of every walk; by default each dimension's prior says, -3 and 3 where it is normal.
         steps: pictures a row.
         names: of all D dimensions; by default z0, z1, …
 
@@ -195,22 +193,26 @@ def traversal(
         dimensions = dimensions[:8].tolist()
     if wrong := [d for d in dimensions if not 0 <= d < width]:
         raise ValueError(f"dimensions: there is no dimension {wrong[0]}, the code has {width}")
-    values = torch.linspace(*limits, steps)
+    walks = [limits or _limits(model, d) for d in dimensions]
+    shared = walks[0] if len(set(walks)) == 1 else None
     start = _centre(model) if code is None else code.detach().cpu().float()
     codes = start.repeat(len(dimensions), steps, 1)
     for row, dimension in enumerate(dimensions):
-        codes[row, :, dimension] = values
-    with torch.inference_mode(), measured(model):
-        images = model.decode(codes.flatten(0, 1).to(model.device)).cpu().unflatten(0, (len(dimensions), steps))
+        codes[row, :, dimension] = torch.linspace(*walks[row], steps)
+    images = decode_all(model, codes.flatten(0, 1)).unflatten(0, (len(dimensions), steps))
     labels = [f"z{d}" if names is None else names[d] for d in dimensions]
     if nats is not None:
         labels = [f"{label}  {nats[d]:.2f} nats" for label, d in zip(labels, dimensions, strict=True)]
+    if not shared:
+        labels = [f"{label}  {low:g} to {high:g}" for label, (low, high) in zip(labels, walks, strict=True)]
+    values = torch.linspace(*shared, steps).tolist() if shared else []
+    ends = f"goes from {shared[0]:g} to {shared[1]:g}" if shared else "goes from end to end"
     return image_table(
         side_by_side(model, images),
         row_labels=labels,
-        column_labels=[f"{v:+.3g}" if abs(v) > 1e-6 else "0" for v in values.tolist()],
+        column_labels=[f"{v:+.3g}" if abs(v) > 1e-6 else "0" for v in values],
         alt=f"A traversal: {len(dimensions)} rows, one for each of {', '.join(labels)}; along a row that dimension "
-        f"goes from {limits[0]:g} to {limits[1]:g} in {steps} steps while the others stay fixed.",
+        f"{ends} in {steps} steps while the others stay fixed.",
     )
 
 
@@ -251,6 +253,11 @@ def side_by_side(model, images: Tensor) -> Tensor:
 def _centre(model) -> Tensor:
     layout = getattr(model, "code_layout", ())
     return torch.tensor([v for part in layout for v in part.prior.centre]) if layout else torch.zeros(model.latent_dim)
+
+
+def _limits(model, dimension: int) -> tuple[float, float]:
+    parts = [p for p in getattr(model, "code_layout", ()) if p.start <= dimension < p.stop]
+    return parts[0].prior.limits if parts else Normal(1).limits
 
 
 def image_table(
@@ -296,6 +303,51 @@ def image_table(
     return fig
 
 
+def strongest_dimensions(model, count: int = 8, reach: float = 2.0) -> list[int]:
+    """The dimensions that change the picture most, the strongest first: an order that takes no image.
+
+    Of each dimension the images at -``reach`` and at ``reach`` are compared by their squared difference, all others
+    at 0.
+
+    Args:
+        model: with ``decode`` and ``latent_dim``; a code of standard normal dimensions is what this is for.
+        count: how many at most.
+        reach: how far from 0.
+    """
+    ends = reach * torch.eye(model.latent_dim)
+    change = decode_all(model, ends) - decode_all(model, -ends)
+    return change.square().flatten(1).sum(1).argsort(descending=True)[:count].tolist()
+
+
+def running_mean(values: Sequence[float] | np.ndarray, window: int = 25) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of the last ``window`` values at every step that has as many behind it.
+
+    Args:
+        values: one for each step, ``(N,)``.
+        window: steps, at most N.
+
+    Returns:
+        The steps, counted from 1, and the means, ``(N - window + 1,)`` each: what ``axes.plot`` takes.
+
+    Raises:
+        ValueError: the window is not between 1 and the number of values.
+    """
+    if not 1 <= window <= len(values):
+        raise ValueError(f"window must be between 1 and the {len(values)} values, got {window}")
+    means = np.convolve(values, np.ones(window) / window, mode="valid")
+    return np.arange(len(means)) + window, means
+
+
+def describe_curves(fig: Figure) -> str:
+    """Where every labelled curve of a figure ends, by panel, for its ``alt``.
+
+    Args:
+        fig: with a title on each panel.
+    """
+    curves = [(axes, line) for axes in fig.axes for line in axes.lines if not line.get_label().startswith("_")]
+    return "; ".join(f"{axes.get_title()}, {line.get_label()} {line.get_ydata()[-1]:.2f}" for axes, line in curves)
+
+
 def loss_curves(history, smooth: int = 25) -> Figure:
     """Every term of the loss over the steps of a run, as running means.
 
@@ -307,8 +359,7 @@ def loss_curves(history, smooth: int = 25) -> Figure:
     fig, axes = figure(7, 2.4, columns=len(terms), squeeze=False)
     window = max(1, min(smooth, len(history) // 4))
     for axis, term in zip(axes[0], terms, strict=True):
-        mean = np.convolve(history[term], np.ones(window) / window, mode="valid")
-        axis.plot(np.arange(len(mean)) + window, mean, lw=1.5)
+        axis.plot(*running_mean(history[term], window), lw=1.5)
         axis.set(title=term, xlabel="step")
         axis.grid()
     axes[0][0].set_ylabel("nats per image")

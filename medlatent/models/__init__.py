@@ -2,6 +2,7 @@
 
 from .adversarial_vae import AdversarialVAE, ResidualTCVAE
 from .base import LatentModel, load, measured
+from .batches import batches_of, decode_all, draw_images, encode_all
 from .gan import GAN
 from .hsic_infogan import HSICInfoGAN, InfoGAN
 from .inversion import Inversion, invert
@@ -26,7 +27,11 @@ __all__ = [
     "Prior",
     "ResidualTCVAE",
     "Uniform",
+    "batches_of",
     "code_parts",
+    "decode_all",
+    "draw_images",
+    "encode_all",
     "invert",
     "load",
     "measured",

@@ -31,11 +31,13 @@ class LatentModel(nn.Module):
 
     Attributes:
         latent_dim: the dimension D of the code.
-        config: the constructor's arguments.
+        config: the constructor's arguments; NumPy's numbers have become Python's, which a network can be built of.
         columns: the factors of the data that ``update`` takes beside the images, by name.
         frozen: the attributes of networks that are never trained: they stay in evaluation mode and without gradients.
         pictures: where each channel is a picture of its own, such as one of two phases of the heart, what each is
             called; empty where the channels are one picture, grey or RGB.
+        capturable: whether ``update`` computes the same operations every time, none of which waits for a value on the
+            CPU: on a GPU it is then recorded once and replayed, see :class:`medlatent.capture.Captured`.
         suites: what the model is judged by, modules of :mod:`medlatent.evaluation`.
         precision: ``torch.float32`` or ``torch.bfloat16``: what ``autocast`` casts convolutions and products to.
         memory_format: how training lays out images and weights: ``torch.channels_last``, which suits most networks, or
@@ -48,6 +50,7 @@ class LatentModel(nn.Module):
     columns: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
+    capturable: bool = False
     suites: tuple[str, ...] = ()
     memory_format: torch.memory_format = torch.channels_last
     only_for_training: tuple[str, ...] = ()
@@ -58,7 +61,7 @@ class LatentModel(nn.Module):
 
     def __init__(self, config: dict) -> None:
         super().__init__()
-        self.config = plain(config)
+        self.config = config
         self.precision = torch.float32
 
     def __init_subclass__(cls, **kwargs) -> None:
@@ -68,7 +71,18 @@ class LatentModel(nn.Module):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of the images that it takes and makes."""
+        """Channels, height and width of the images that it takes and makes.
+
+        By default square, of the ``channels`` and the ``size`` of ``config``.
+
+        Raises:
+            NotImplementedError: ``config`` does not say; a subclass then defines the property itself.
+        """
+        if missing := [name for name in ("channels", "size") if name not in self.config]:
+            raise NotImplementedError(
+                f"{type(self).__name__}: config has no {missing[0]!r}; let the constructor pass it on, or define "
+                "image_shape"
+            )
         return self.config["channels"], self.config["size"], self.config["size"]
 
     def prepare(self, images: int, factors: Mapping[str, Factor] | None = None) -> None:
@@ -147,7 +161,7 @@ class LatentModel(nn.Module):
         return self
 
     def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__(name, value)
+        super().__setattr__(name, plain(value) if name == "config" else value)
         if name in self.frozen:
             _freeze(value)
 
@@ -166,10 +180,15 @@ class LatentModel(nn.Module):
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.precision)
 
-    def _check_networks(self, names: Sequence[str]) -> None:
+    def check_networks(self, names: Sequence[str], what: str) -> None:
+        """Compares names with those of the model's networks, those that are left out included.
+
+        Raises:
+            ValueError: one of them is none; the message begins with ``what``.
+        """
         there = dict(self.named_children())
         if unknown := [name for name in names if name not in there and name not in self.left_out]:
-            raise ValueError(f"without: {unknown[0]!r} is no network of {type(self).__name__}: {', '.join(there)}")
+            raise ValueError(f"{what}: {unknown[0]!r} is no network of {type(self).__name__}: {', '.join(there)}")
 
     def save(
         self, path: str | os.PathLike, dtype: torch.dtype | None = None, without: Sequence[str] | None = None
@@ -184,16 +203,15 @@ class LatentModel(nn.Module):
             without: the attributes of networks that the file leaves out; by default those that are missing already.
 
         Raises:
-            ValueError: a weight is NaN or infinite, two names share one weight, or ``without`` names no network of the
-                model.
+            ValueError: a weight is NaN or infinite, or ``without`` names no network of the model.
         """
         without = tuple(self.left_out if without is None else without)
-        self._check_networks(without)
+        self.check_networks(without, "without")
         tensors = {name: t for name, t in self.state_dict().items() if name.split(".")[0] not in without}
         if wrong := [name for name, t in tensors.items() if not t.isfinite().all()]:
             raise ValueError(f"{path}: {wrong[0]} is NaN or infinite")
         if dtype is not None:
-            rounded = {name: t.to(dtype) for name, t in tensors.items() if t.ndim > 1}
+            rounded = {name: t.to(dtype) for name, t in tensors.items() if t.ndim > 1 and t.is_floating_point()}
             tensors |= {name: t for name, t in rounded.items() if t.isfinite().all()}
         return save_tensors(
             path, tensors, FORMAT, VERSION, model=type(self).__name__, config=self.config, without=without
@@ -210,19 +228,21 @@ def measured(model: nn.Module) -> Iterator[None]:
     """A model as it is measured, drawn and traced: in evaluation mode and in 32 bits; afterwards as it was before.
 
     Args:
-        model: any module. Each of its parts gets back its own mode, and a :class:`LatentModel` its precision.
+        model: any module. Each of its parts gets back its own mode, and each :class:`LatentModel` among them its
+            precision.
     """
-    modes, precision = [(part, part.training) for part in model.modules()], getattr(model, "precision", None)
+    modes = [(part, part.training) for part in model.modules()]
+    precisions = [(part, part.precision) for part in model.modules() if isinstance(part, LatentModel)]
     model.eval()
-    if precision is not None:
-        model.precision = torch.float32
+    for part, _ in precisions:
+        part.precision = torch.float32
     try:
         yield
     finally:
         for part, training in modes:
             part.training = training
-        if precision is not None:
-            model.precision = precision
+        for part, precision in precisions:
+            part.precision = precision
 
 
 def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> LatentModel:
@@ -242,7 +262,7 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> LatentM
         raise ValueError(f"{path}: the field 'without' must be a list of names, got {left_out!r}")
     try:
         model = LatentModel.registry[name](**config)
-        model._check_networks(left_out)
+        model.check_networks(left_out, "without")
         for network in left_out:
             setattr(model, network, None)
         model.left_out = tuple(left_out)

@@ -53,6 +53,7 @@ class GAN(LatentModel):
     """
 
     only_for_training = ("discriminator",)
+    capturable = True
     suites = ("generated",)
     weights: dict[str, float] = {}  # noqa: RUF012  # of the terms that a subclass adds
 
@@ -92,8 +93,9 @@ class GAN(LatentModel):
             raise ValueError(f"noise must not be negative, got {noise}")
         if noise and noise_steps < 1:
             raise ValueError(f"noise_steps: in how many updates the noise falls to 0, at least 1, got {noise_steps}")
-        self.latent_dim = latent_dim
-        self.generator, self.discriminator = self.networks(latent_dim, channels, size, width)
+        self.latent_dim = self.config["latent_dim"]
+        sizes = (self.config[name] for name in ("latent_dim", "channels", "size", "width"))
+        self.generator, self.discriminator = self.networks(*sizes)
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))  # a checkpoint goes on with the same noise
         self.generator_optimiser, self.discriminator_optimiser = (
             torch.optim.Adam(network.parameters(), lr=rate, betas=BETAS, fused=True)

@@ -43,6 +43,17 @@ class Prior:
         """The logarithm of the density, or probability, of codes ``(B, size)``: ``(B,)``, in nats."""
         raise NotImplementedError
 
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            raise ValueError(f"a prior has no {self.size} dimensions")
+
+
+def _constant(inside: Tensor, codes: Tensor, value: float) -> Tensor:
+    """``value`` where ``inside``, else minus infinity; a float also for one-hot codes of whole numbers."""
+    return torch.where(
+        inside, torch.tensor(value, dtype=torch.result_type(codes, 1.0), device=codes.device), -torch.inf
+    )
+
 
 @dataclass(frozen=True)
 class Normal(Prior):
@@ -67,8 +78,9 @@ class Uniform(Prior):
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.low < self.high:
-            raise ValueError(f"a uniform prior must rise, got {self.low:g} to {self.high:g}")
+        super().__post_init__()
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"a uniform prior must rise between finite limits, got {self.low:g} to {self.high:g}")
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -79,8 +91,7 @@ class Uniform(Prior):
 
     def log_density(self, codes):
         inside = ((codes >= self.low) & (codes <= self.high)).all(1)
-        constant = codes.new_tensor(-self.size * math.log(self.high - self.low))
-        return torch.where(inside, constant, -torch.inf)
+        return _constant(inside, codes, -self.size * math.log(self.high - self.low))
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,7 @@ class Categorical(Prior):
 
     def log_density(self, codes):
         one_hot = ((codes == 0) | (codes == 1)).all(1) & (codes.sum(1) == 1)
-        return torch.where(one_hot, codes.new_tensor(-math.log(self.size)), -torch.inf)
+        return _constant(one_hot, codes, -math.log(self.size))
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,11 @@ class Conditional(Prior):
             raise ValueError(f"a code that depends on {', '.join(self.columns)} needs the column {missing[0]!r}")
         if wrong := [name for name in self.columns if len(columns[name]) != n]:
             raise ValueError(f"{wrong[0]}: {len(columns[wrong[0]])} values for {n} codes")
-        return self.given(**{name: columns[name] for name in self.columns})
+        mean, logvar = self.given(**{name: columns[name] for name in self.columns})
+        for name, value in (("mean", mean), ("log-variance", logvar)):
+            if value is not None and value.shape != (n, self.size):
+                raise ValueError(f"given: its {name} is {tuple(value.shape)}, expected {(n, self.size)}")
+        return mean, logvar
 
 
 @dataclass(frozen=True)

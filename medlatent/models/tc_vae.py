@@ -54,7 +54,7 @@ class BetaTCVAE(VAE):
     def dataset_size(self, images: int) -> None:
         if not images >= 1:
             raise ValueError(f"dataset_size must be at least 1, got {images}")
-        self.config["dataset_size"] = images
+        self.config = self.config | {"dataset_size": images}
 
     def prepare(self, images: int, factors: Mapping[str, Factor] | None = None) -> None:
         """Takes the number of training images as ``dataset_size``, or compares it with the one that was given.

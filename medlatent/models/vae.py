@@ -31,6 +31,7 @@ class VAE(LatentModel):
     """
 
     beta = 1.0
+    capturable = True
     suites = ("reconstruction", "posterior", "factors", "classes", "lesions")
 
     def __init__(
@@ -57,8 +58,8 @@ class VAE(LatentModel):
             raise ValueError(f"likelihood {likelihood!r} is unknown: use one of {', '.join(LIKELIHOODS)}")
         if not variance > 0:
             raise ValueError(f"variance must be positive, got {variance}")
-        self.latent_dim = latent_dim
-        self.encoder, self.decoder = self.networks(latent_dim, channels, size)
+        self.latent_dim = self.config["latent_dim"]
+        self.encoder, self.decoder = self.networks(self.latent_dim, self.config["channels"], self.config["size"])
         self.optimiser = torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)
 
     def networks(self, latent_dim: int, channels: int, size: int) -> tuple[nn.Module, nn.Module]:

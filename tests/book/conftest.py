@@ -10,9 +10,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from browser import ADVICE, find_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -126,12 +126,8 @@ def small_book(tmp_path) -> Book:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Where Chromium is; its absence is a failure that says what to do, never a silent skip."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if not found:
-        pytest.fail(
-            "no Chromium on the path: the browser tests need it. Debian, Ubuntu: apt-get install chromium; "
-            "macOS: brew install --cask chromium; elsewhere install Chromium or Google Chrome"
-        )
+    if not (found := find_chromium()):
+        pytest.fail(ADVICE)
     return found
 
 

@@ -1,5 +1,6 @@
 """book/build.py on a book of one chapter: what it makes, and that each of its checks fails when it should."""
 
+import functools
 import json
 
 import execute
@@ -23,6 +24,7 @@ def test_builds_and_then_does_nothing_twice(small_book):
     assert "Fig. 1" in page
     assert 'id="check-small-1"' in page
     assert "injected-parameters" not in page
+    assert "google.colab" not in page
     assert "colab.research.google.com/github/medlatent/medlatent/blob/main/notebooks/01_small.ipynb" in page
     equations = small_book.html("book/equations.html")
     assert "01_small.html#check-small-1" in equations
@@ -33,6 +35,7 @@ def test_builds_and_then_does_nothing_twice(small_book):
     assert "up to date" in small_book.build().stdout
 
     small_book.page.write_text("# A small book\n\nIt has {ref}`a chapter <small>`, not executed again.\n")
+    small_book.write("medlatent/losses.py", (small_book.root / "medlatent/losses.py").read_text() + "\nTAU = 6.28318\n")
     second = small_book.build()
     assert second.returncode == 0, second.stdout + second.stderr
     assert "unchanged" in second.stdout
@@ -46,29 +49,9 @@ def test_builds_and_then_does_nothing_twice(small_book):
         assert not (small_book.root / "_build/html").exists()
 
 
-@pytest.mark.parametrize(
-    ("file", "text"),
-    [
-        ("medlatent/losses.py", "\nTAU = 6.28318\n"),
-        ("requirements.txt", "scipy\n"),
-        ("results/run.json", "{}"),
-    ],
-)
-def test_key_holds_all_that_the_result_depends_on(small_book, file, text):
-    before = execute.key(small_book.root, "notebooks/01_small", {"profile": "ci"})
-    assert before == execute.key(small_book.root, "notebooks/01_small", {"profile": "ci"})
-    assert before != execute.key(small_book.root, "notebooks/01_small", {"profile": "laptop"})
-    path = small_book.root / file
-    small_book.write(file, (path.read_text() if path.exists() else "") + text)
-    assert before != execute.key(small_book.root, "notebooks/01_small", {"profile": "ci"})
-
-
-def test_key_holds_the_files_that_the_notebook_names(small_book):
-    small_book.write("book/quiz/small.json", "[]")
-    small_book.change("seed = 0", 'seed = 0\nquestions = "book/quiz/small.json"')
-    before = execute.key(small_book.root, "notebooks/01_small", {})
-    small_book.write("book/quiz/small.json", "[1]")
-    assert before != execute.key(small_book.root, "notebooks/01_small", {})
+def test_key_holds_the_parameters(small_book):
+    key = functools.partial(execute.key, small_book.root, "notebooks/01_small")
+    assert key({"profile": "ci"}) == key({"profile": "ci"}) != key({"profile": "laptop"})
 
 
 def test_a_failing_cell_fails_the_build_and_leaves_no_page(small_book):
@@ -80,6 +63,30 @@ def test_a_failing_cell_fails_the_build_and_leaves_no_page(small_book):
     assert "ZeroDivisionError" in run.stderr
     assert not (small_book.root / "_build/html").exists()
     assert not list((small_book.root / "_build/executed").rglob("*.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import sys\nsys.exit()", "a cell calls for an exit"),
+        ("raise SystemExit(0)", "a cell calls for an exit"),
+        ("exit()", "a cell calls for an exit"),
+        ("import os\nos._exit(0)", "a cell did not run to its end"),
+    ],
+)
+def test_a_notebook_that_stops_before_its_end_fails_the_build(small_book, code, message):
+    small_book.change("# %%\ndisplay(", f"# %%\n{code}\n\n# %%\ndisplay(")
+    run = small_book.build("--only", "small")
+    assert run.returncode != 0
+    assert f"notebooks/01_small: {message}" in run.stderr
+    assert code in run.stderr
+    assert not list((small_book.root / "_build/executed").rglob("*.ipynb"))
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(0)", "quit", "get_ipython().ask_exit()"])
+def test_an_exit_in_the_last_cell_fails_too(small_book, code):
+    small_book.write("notebooks/01_small.py", f"{small_book.notebook.read_text()}\n# %%\n{code}\n")
+    assert small_book.build("--only", "small").returncode != 0
 
 
 def test_an_unknown_profile_fails(small_book):
@@ -105,7 +112,15 @@ def test_a_notebook_without_parameters_fails(small_book):
 def test_only_an_unknown_slug_fails(small_book):
     run = small_book.build("--only", "vea")
     assert run.returncode != 0
-    assert "the notebooks are small" in run.stderr
+    assert "vea: there is no such notebook; there are small" in run.stderr
+
+
+@pytest.mark.parametrize("name", ["small", "01_small"])
+def test_only_one_notebook_has_its_metrics_and_no_pages(small_book, name):
+    run = small_book.build("--only", name)
+    assert run.returncode == 0, run.stderr
+    assert json.loads((small_book.root / "_build/metrics/01_small.json").read_text()) == {"area": 12.566}
+    assert not (small_book.root / "_build/html").exists()
 
 
 @pytest.fixture

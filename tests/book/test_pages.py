@@ -2,7 +2,6 @@
 
 import functools
 import re
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
@@ -304,22 +303,3 @@ def test_terms_link_to_the_glossary(html):
     assert len(terms) >= 30
     assert linked
     assert linked <= terms
-
-
-def test_a_missing_chromium_fails_and_says_what_to_install(pytester_like):
-    assert pytester_like.returncode != 0
-    assert "apt-get install chromium" in pytester_like.stdout
-    assert "skipped" not in pytester_like.stdout
-
-
-@pytest.fixture
-def pytester_like(tmp_path):
-    """The browser tests' own fixture on a path without Chromium."""
-    import os
-    import subprocess
-
-    (tmp_path / "test_x.py").write_text("def test_x(chromium):\n    pass\n")
-    (tmp_path / "conftest.py").write_text((Path(__file__).parent / "conftest.py").read_text())
-    environment = os.environ | {"PATH": str(tmp_path)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", tmp_path]
-    return subprocess.run([*command, tmp_path], env=environment, capture_output=True, text=True, check=False)

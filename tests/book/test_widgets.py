@@ -3,8 +3,11 @@
 import base64
 import json
 import re
+from html.parser import HTMLParser
+from pathlib import Path
 
 import nbformat
+import pytest
 from widgets import STATE, VIEW, host_widgets
 
 LARGE = "export default {};" + " " * 3000
@@ -65,3 +68,73 @@ def test_a_notebook_without_widgets_stays_as_it_is(tmp_path):
     before = nbformat.writes(book)
     host_widgets(book, tmp_path)
     assert nbformat.writes(book) == before
+
+
+ATTACK = "</SCRIPT><img src=x onerror=window.PWN=1><!--<script> \u2028 & \\ '\" é </script >"
+EXPLORER = f"""
+# %%
+import sys
+
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+import torch
+from medlatent.explore import Explorer
+
+attack = {ATTACK!r}
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(2, 16), torch.nn.Sigmoid(), torch.nn.Unflatten(1, (1, 4, 4)))
+Explorer(
+    model,
+    latent_dim=2,
+    posteriors=(torch.randn(8, 2), torch.zeros(8, 2)),
+    labels={{attack: [attack] * 4 + ["other"] * 4}},
+    names=[attack, "z1"],
+    title=attack,
+)
+"""
+
+
+class Scripts(HTMLParser):
+    """The contents of the script elements of a page by their types, as a browser finds them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found, self.type = {}, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.type = dict(attributes).get("type", "") if tag == "script" else None
+
+    def handle_data(self, data):
+        if self.type is not None:
+            self.found.setdefault(self.type, []).append(data)
+
+    def handle_endtag(self, tag):
+        self.type = None
+
+
+@pytest.mark.executes
+@pytest.mark.browser
+@pytest.mark.timeout(300)
+def test_text_of_a_widget_stays_text_in_the_page(small_book, browser):
+    """Whatever a title, a name or a class is called: it is shown, and nothing of it runs."""
+    small_book.notebook.write_text(small_book.notebook.read_text() + EXPLORER)
+    built = small_book.build()
+    assert built.returncode == 0, built.stdout + built.stderr
+    scripts = Scripts(small_book.html("notebooks/01_small.html")).found
+    (state,) = scripts[STATE]
+    assert "<" not in state
+    (entry,) = (e for e in json.loads(state)["state"].values() if "title" in e["state"])
+    assert entry["state"]["title"] == ATTACK
+    assert all("<" not in view for view in scripts[VIEW])
+
+    page = browser.new_page()
+    page.goto((small_book.root / "_build/html/notebooks/01_small.html").as_uri())
+    page.locator(".cell_output:has(.live-widget)").scroll_into_view_if_needed()
+    page.wait_for_selector(".live-widget[data-live]")
+    assert page.locator(".live-widget").get_attribute("data-live") == "true"
+    assert page.locator(".live-widget .title").text_content() == ATTACK
+    for tab in page.locator(".live-widget [role=tab]").all():
+        tab.click()
+        assert page.locator(".live-widget img, .live-widget script").count() == 0
+    assert page.evaluate("window.PWN") is None
+    page.close()

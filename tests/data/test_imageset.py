@@ -1,8 +1,13 @@
 """``ImageSet``: what it refuses, what it gives, and that a folder gives back exactly what was saved."""
 
+import hashlib
+import itertools
 import json
 import math
+import os
 import shutil
+import signal
+import warnings
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -14,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medlatent.data import Card, DataError, Factor, ImageSet, split_by_group
-from medlatent.data.imageset import SPLITS
+from medlatent.data.imageset import NUMBERS, SPLITS
+from medlatent.files import claim
 
 CARD = Card(
     "small set", "computed here", "CC0-1.0", "nobody, “never” 2026", "none", {"seed": 3, "list": [1, "µ", None]}
@@ -42,6 +48,35 @@ TEXTS = [
     "\t",
 ]
 N = len(TEXTS)
+
+
+def columns_of(dtype, values):
+    return lambda rows: st.lists(values, min_size=rows, max_size=rows).map(lambda v: pd.Series(v, dtype=dtype))
+
+
+def bounds(dtype: str) -> dict:
+    info = np.iinfo(dtype.lower())
+    return {"min_value": int(info.min), "max_value": int(info.max)}
+
+
+GAP = st.just(pd.NA)
+WORDS = st.text(max_size=4)
+COLUMNS = st.sampled_from(
+    [
+        *(columns_of(t, st.integers(**bounds(t))) for t in ("int8", "uint16", "int64", "uint64")),
+        *(columns_of(t, st.integers(**bounds(t)) | GAP) for t in ("Int8", "UInt16", "Int64", "UInt64")),
+        *(columns_of(f"float{b}", st.floats(width=b)) for b in (16, 32, 64)),
+        *(columns_of(f"Float{b}", st.floats(width=b, allow_nan=False) | GAP) for b in (32, 64)),
+        columns_of("bool", st.booleans()),
+        columns_of("boolean", st.booleans() | GAP),
+        columns_of(object, WORDS | st.none()),
+        columns_of("string", WORDS | GAP),
+        columns_of("category", st.sampled_from(["a", "", "NA"]) | st.none()),
+        columns_of("category", st.integers(0, 3) | st.none()),
+        columns_of("datetime64[ns]", st.datetimes(pd.Timestamp(0), pd.Timestamp(10**18)) | st.just(pd.NaT)),
+        columns_of(object, WORDS | st.integers() | st.booleans() | st.dates() | st.lists(st.integers(), max_size=2)),
+    ]
+)
 
 
 def table() -> pd.DataFrame:
@@ -122,6 +157,7 @@ class TestConstruction:
             ({"table": table().assign(split="dev")}, "table: column 'split' holds 'dev', which is none of train"),
             ({"table": without(table(), "patient")}, "table: no column for the group 'patient'"),
             ({"table": table().assign(patient="p1")}, "table: patient 'p1' lies in two splits"),
+            ({"table": table().assign(patient=["p1", None] * (N // 2))}, "table: row 1 has no patient"),
             ({"value_range": (1, 1)}, r"value_range: the first value must be below the second, got \(1, 1\)"),
             ({"value_range": (0, float("nan"))}, "value_range: the first value must be below the second"),
         ],
@@ -221,6 +257,106 @@ class TestParts:
         images = build(table=table().assign(dx=pd.Categorical(table()["dx"])))
         np.testing.assert_array_equal(images.factor_matrix(["dx"]), build().factor_matrix(["dx"]))
 
+    def test_factor_matrix_of_a_column_with_a_gap(self):
+        images = build(table=table().assign(hair=pd.array([1, None] * (N // 2), dtype="Int64")))
+        np.testing.assert_array_equal(images.factor_matrix(["hair"])[:2, 0], [1, np.nan])
+
+
+class TestColumns:
+    TABLE = pd.DataFrame(
+        {
+            "size": [0.5, 2.0, -1.0],
+            "turn": np.array([0, 1, 3], np.float32),
+            "hair": [0, 1, 1],
+            "dx": ["NA", "mel", "nv"],
+            "age": [45, 50, 55],
+        }
+    )
+
+    def build(self, factors=FACTORS, **changes) -> ImageSet:
+        return ImageSet(pictures(3), self.TABLE.assign(**changes), factors, CARD)
+
+    def test_the_factors_as_tensors(self):
+        found = self.build().columns(["dx", "size", "turn", "hair"])
+        assert list(found) == ["dx", "size", "turn", "hair"]
+        assert found["dx"].tolist() == [2, 0, 1]
+        assert found["dx"].dtype == torch.int64
+        assert found["size"].tolist() == [0.5, 2, -1]
+        assert found["hair"].tolist() == [0, 1, 1]
+        assert {found[name].dtype for name in ("size", "turn", "hair")} == {torch.float32}
+        assert self.build().columns([]) == {}
+        for kind in ("boolean", "Int64", "uint8", "bool"):
+            assert self.build(hair=pd.Series([0, 1, 1], dtype=kind)).columns(["hair"])["hair"].tolist() == [0, 1, 1]
+
+    @pytest.mark.parametrize(
+        ("changes", "name", "message"),
+        [
+            ({}, "age", "unknown factor 'age': small set has size, turn, hair, dx"),
+            ({"size": [1, np.nan, 2]}, "size", "column 'size': the value of row 1 is missing"),
+            ({"hair": pd.array([1, 0, None], dtype="Int64")}, "hair", "column 'hair': the value of row 2 is missing"),
+            ({"size": [1, 2, np.inf]}, "size", "column 'size': the value of row 2 is inf"),
+            ({"size": [1e300, 2, 3]}, "size", r"column 'size': the value of row 0 is 1e\+300, which float32 does not"),
+            ({"hair": [0, 1, 2]}, "hair", "column 'hair' is binary, and row 2 holds 2"),
+        ],
+    )
+    def test_what_no_model_can_use_is_named(self, changes, name, message):
+        with pytest.raises(DataError, match=message):
+            self.build(**changes).columns(["turn", name])
+
+    def test_the_fingerprint_follows_values_and_meaning(self):
+        names = ["size", "dx"]
+        others = FACTORS | {"dx": Factor("diagnosis", "categorical", values=("nv", "mel", "NA"))}
+        angle = FACTORS | {"size": Factor("area", "angle", period=3.0)}
+        wide = FACTORS | {"size": Factor("area", "angle", period=4.0)}
+        prints = [
+            self.build().fingerprint_of(names),
+            self.build().fingerprint_of(names[::-1]),
+            self.build().fingerprint_of(["size"]),
+            self.build(dx=["nv", "mel", "NA"]).fingerprint_of(names),
+            self.build(size=[0.5, 2.0, np.nextafter(-1.0, 0)]).fingerprint_of(names),
+            self.build(others).fingerprint_of(names),
+            self.build(angle).fingerprint_of(names),
+            self.build(wide).fingerprint_of(names),
+            self.build(dx=["mel", "NA", "nv"], size=[2.0, 0.5, -1.0]).fingerprint_of(names),
+        ]
+        assert len(set(prints)) == len(prints)
+        described = FACTORS | {"size": Factor("in other words", unit="cm²")}
+        assert self.build(described).fingerprint_of(names) == prints[0]
+        assert self.build(age=[1, 2, 3]).fingerprint_of(names) == prints[0]
+        assert self.build(dx=pd.Categorical(self.TABLE["dx"])).fingerprint_of(names) == prints[0]
+
+    def test_the_fingerprint_does_not_follow_the_type(self, tmp_path):
+        prints = {
+            self.build(age=pd.Series([45, 50, 55], dtype=kind), hair=pd.Series([0, 1, 1], dtype=bit)).fingerprint_of(
+                ["age", "hair"]
+            )
+            for kind in ("int32", "int64", "UInt8", "Int64", "float32", "float64")
+            for bit in ("int8", "bool", "boolean")
+        }
+        assert len(prints) == 1
+        saved = ImageSet.load(self.build().save(tmp_path / "set"))
+        assert saved.fingerprint_of(list(self.TABLE)) == self.build().fingerprint_of(list(self.TABLE))
+
+    def test_the_fingerprint_of_columns_is_stable(self):
+        # Records hold it: SHA-256 of these lines, as json.dumps writes them.
+        lines = '[["hair", "dx"], [["binary", [], null], ["categorical", ["mel", "nv", "NA"], null]]]'
+        lines += '[0, "NA"]\n[1, "mel"]\n[1, "nv"]\n'
+        assert self.build().fingerprint_of(["hair", "dx"]) == hashlib.sha256(lines.encode()).hexdigest()
+
+    @pytest.mark.parametrize(
+        ("changes", "name", "message"),
+        [
+            ({}, "race", "unknown column 'race': small set has size, turn, hair, dx, age"),
+            ({"age": [1, None, 2]}, "age", "column 'age': the value of row 1 is missing"),
+            ({"age": pd.array([1, 2, None], dtype="Int64")}, "age", "column 'age': the value of row 2 is missing"),
+            ({"age": ["a", None, "b"]}, "age", "column 'age': the value of row 1 is missing"),
+            ({"age": pd.Timestamp(0)}, "age", "column 'age': the value of row 0 is .*, neither a number nor text"),
+        ],
+    )
+    def test_what_has_no_fingerprint_is_named(self, changes, name, message):
+        with pytest.raises(DataError, match=message):
+            self.build(**changes).fingerprint_of(["size", name])
+
 
 class TestUnit:
     def test_uint8(self):
@@ -312,8 +448,9 @@ class TestRoundTrip:
             site=pd.Categorical([None, "arm"] * (N // 2)),
         )
         now = ImageSet.load(build(table=rows).save(tmp_path / "set"))
-        assert now.table["text"].tolist() == ["", "", *TEXTS[2:]]
-        assert now.table["site"].tolist() == ["", "arm"] * (N // 2)
+        assert now.table["text"].isna().tolist() == [True, True] + [False] * (N - 2)
+        assert now.table["text"].tolist()[2:] == TEXTS[2:]
+        assert now.table["site"].isna().tolist() == [True, False] * (N // 2)
         np.testing.assert_array_equal(now.factor_matrix(["dx"]), build().factor_matrix(["dx"]))
 
     @given(
@@ -335,6 +472,41 @@ class TestRoundTrip:
         assert now["flag"].tolist() == flags
         np.testing.assert_array_equal(now["float"], np.array(floats))
         shutil.rmtree(path)
+
+    @given(st.data(), st.integers(1, 5))
+    @settings(max_examples=100, deadline=None)
+    def test_whatever_is_written_is_read_back(self, tmp_path_factory, data, rows):
+        columns = data.draw(st.dictionaries(st.text(max_size=3), COLUMNS, min_size=1, max_size=3))
+        was = pd.DataFrame({name: data.draw(column(rows)) for name, column in columns.items()})
+        path = tmp_path_factory.mktemp("any") / "set"
+        try:
+            ImageSet(pictures(rows, 1, 1), was, {}, CARD).save(path)
+        except DataError as error:
+            assert any(repr(name) in str(error) for name in columns)  # noqa: PT017
+            assert not path.exists()
+            return
+        now = ImageSet.load(path).table
+        shutil.rmtree(path)
+        assert list(now) == list(was)
+        for name, column in was.items():
+            assert column.isna().tolist() == now[name].isna().tolist()
+            assert [v for v in column if not pd.isna(v)] == [v for v in now[name] if not pd.isna(v)]
+            if str(column.dtype) in NUMBERS:
+                assert column.dtype == now[name].dtype
+
+    @pytest.mark.parametrize("dtype", NUMBERS)
+    def test_every_type_of_number_is_kept(self, tmp_path, dtype):
+        gap = None if dtype[0].isupper() or dtype == "boolean" else 0
+        was = pd.DataFrame({"x": pd.Series([1, gap, 1], dtype=dtype)})
+        now = ImageSet.load(ImageSet(pictures(3), was, {}, CARD).save(tmp_path / "set")).table
+        pd.testing.assert_frame_equal(now, was)
+
+    def test_sets_that_were_saved_without_a_note_on_gaps(self, folder):
+        path = folder / "card.json"
+        card = json.loads(path.read_text(encoding="utf-8"))
+        card.pop("gaps")
+        path.write_text(json.dumps(card), encoding="utf-8")
+        assert ImageSet.load(folder).table["text"].tolist() == TEXTS
 
     def test_a_set_without_columns(self, tmp_path):
         images = ImageSet(pictures(3), pd.DataFrame(index=range(3)), {}, CARD)
@@ -384,24 +556,141 @@ class TestSaving:
             assert ImageSet.load(path).fingerprint == build().fingerprint
 
     def test_a_failure_of_the_last_rename_brings_the_old_folder_back(self, folder, monkeypatch):
-        rename = Path.rename
+        replace = os.replace
 
-        def fail(path, target):
-            if "partial" in path.name:
+        def fail(source, target):
+            if Path(target) == folder and ".partial" in Path(source).name:
                 raise OSError("No space left on device")
-            return rename(path, target)
+            return replace(source, target)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "rename", fail)
+            patch.setattr("os.replace", fail)
             with pytest.raises(OSError, match="No space"):
                 self.other().save(folder, overwrite=True)
         assert [p.name for p in folder.parent.iterdir()] == ["set"]
         assert ImageSet.load(folder).fingerprint == build().fingerprint
 
-    def test_a_card_that_is_no_json_leaves_nothing(self, tmp_path):
-        images = build(card=Card("a", "b", "c", "d", "e", {"seed": np.int64(3)}))
-        with pytest.raises(TypeError):
-            images.save(tmp_path / "set")
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+    @pytest.mark.parametrize("then", ["load", "save"])
+    def test_killed_before_any_call_the_old_or_the_new_is_there(self, tmp_path, then):
+        old, new = build().fingerprint, self.other().fingerprint
+        found = []
+        for k in itertools.count(1):
+            folder = build().save(tmp_path / str(k) / "set")
+            status = self.killed_at(k, lambda folder=folder: self.other().save(folder, overwrite=True))
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                if then == "load":
+                    found.append(ImageSet.load(folder).fingerprint)
+                else:
+                    with pytest.raises(DataError, match="set exists"):
+                        build().save(folder)
+                    build().save(folder, overwrite=True)
+                    assert ImageSet.load(folder).fingerprint == old
+            assert {p.name for p in folder.parent.iterdir()} <= {"set", ".set.lock", "..set.journal.lock"}
+            if status == 0:
+                break
+            if not said:
+                assert not list(folder.parent.glob("*.partial"))
+        if then == "load":
+            assert set(found) == {old, new}
+            assert found == sorted(found, key=[old, new].index)
+        assert k > 10
+
+    @staticmethod
+    def killed_at(k: int, function) -> int:
+        """Runs a function in a process that is killed before its k-th call that changes names on the disk."""
+        if process := os.fork():
+            return -os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        try:
+            calls = itertools.count(1)
+
+            def counted(call):
+                def counting(*arguments, **options):
+                    if next(calls) == k:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return call(*arguments, **options)
+
+                return counting
+
+            for name in ("replace", "unlink", "rmdir", "mkdir", "ftruncate"):
+                setattr(os, name, counted(getattr(os, name)))
+            function()
+            os._exit(0)
+        finally:
+            os._exit(1)
+
+    def test_what_an_earlier_version_set_aside_is_moved_back(self, folder):
+        aside = folder.parent / ".set.old-abc"
+        aside.mkdir()
+        folder.rename(aside / "set")
+        with pytest.warns(UserWarning, match=r"set: an interrupted save had left the old set in .*old-abc/set; moved"):
+            assert ImageSet.load(folder).fingerprint == build().fingerprint
+        (aside / "set").mkdir(parents=True, exist_ok=True)
+        self.other().save(folder, overwrite=True)
+        assert [p.name for p in folder.parent.iterdir()] == ["set"]
+
+    def test_of_two_processes_one_is_told(self, folder):
+        with claim(folder):
+            with pytest.raises(DataError, match=rf"set is being written by process {os.getpid()} on "):
+                self.other().save(folder, overwrite=True)
+            assert ImageSet.load(folder).fingerprint == build().fingerprint
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+    def test_of_many_processes_that_save_to_one_place_one_wins(self, tmp_path):
+        processes = []
+        for _ in range(6):
+            if not (process := os.fork()):
+                try:
+                    build().save(tmp_path / "set")
+                    os._exit(0)
+                except DataError:
+                    os._exit(3)
+                finally:
+                    os._exit(1)
+            processes.append(process)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
+        assert sorted(codes) == [0, 3, 3, 3, 3, 3]
+        assert ImageSet.load(tmp_path / "set").fingerprint == build().fingerprint
+        assert [p.name for p in tmp_path.iterdir()] == ["set"]
+
+    def test_numbers_of_numpy_in_the_card_become_python_s(self, tmp_path):
+        factors = FACTORS | {
+            "turn": Factor("orientation", "angle", period=np.float64(math.pi)),
+            "dx": Factor("diagnosis", "categorical", values=tuple(np.array(["mel", "nv", "NA"]))),
+        }
+        card = Card("a", "b", "c", "d", "e", {"seed": np.int64(3), "sizes": np.arange(3), "deep": [np.bool_(True)]})
+        now = ImageSet.load(build(factors=factors, card=card).save(tmp_path / "set"))
+        assert now.card.attributes == {"seed": 3, "sizes": [0, 1, 2], "deep": [True]}
+        assert now.factors == factors
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (
+                {"card": Card("a", "b", "c", "d", "e", {"deep": [1, object]})},
+                r"attributes\.deep\[1\] is <class 'object'>",
+            ),
+            ({"card": Card("a", "b", "c", "d", "e", {"seed": float("nan")})}, r"attributes\.seed is nan"),
+            ({"card": Card("a", "b", "c", "d", "e", [1])}, r"the card's attributes is \[1\], expected a dict"),
+            ({"card": Card(5, "b", "c", "d", "e")}, "the card's name is 5, expected text"),
+            ({"value_range": (0, float("inf"))}, r"value_range\[1\] is inf"),
+            ({"table": table().assign(odd=[1, "x"] * (N // 2))}, r"column 'odd' .* row 0 holds 1 \(int\)"),
+            ({"table": table().assign(odd=pd.Timestamp(0))}, r"column 'odd' of type datetime64.* holds Timestamp"),
+            ({"table": table().assign(odd=1j)}, r"column 'odd' of type complex128"),
+            ({"table": table().assign(odd=["a\0"] * N)}, "column 'odd'"),
+            ({"table": table().assign(odd=["\ud800"] * N)}, "column 'odd'"),
+            ({"table": table().rename(columns={"text": ""})}, "the column '' cannot be saved"),
+            ({"table": table().rename(columns={"text": 5})}, "the column 5 cannot be saved"),
+            (
+                {"table": table().rename(columns={"text": "flag"})},
+                "the column 'flag' cannot be saved: it is there twice",
+            ),
+        ],
+    )
+    def test_what_could_not_be_read_back_is_refused_by_name(self, tmp_path, changes, message):
+        with pytest.raises(DataError, match=message):
+            build(**changes).save(tmp_path / "set")
         assert list(tmp_path.iterdir()) == []
 
 
@@ -586,16 +875,49 @@ class TestDamage:
 
 
 class TestSplitByGroup:
-    GROUPS = st.lists(st.one_of(st.text(max_size=5), st.integers()), min_size=1, max_size=40)
+    GROUPS = st.lists(st.text(max_size=5), min_size=1, max_size=40) | st.lists(st.integers(), min_size=1, max_size=40)
 
     @given(GROUPS, st.integers(0, 5))
     @settings(max_examples=25, deadline=None)
     def test_no_group_lies_in_two_splits(self, groups, seed):
-        groups = [str(group).replace("\0", "0") for group in groups]
         splits = split_by_group(groups, seed=seed)
         assert len(splits) == len(groups)
         assert set(splits) <= set(SPLITS)
         assert len(set(zip(groups, splits, strict=True))) == len(set(groups))
+
+    @given(st.lists(st.integers(-(2**50), 2**50), min_size=1, max_size=20), st.integers(0, 3))
+    @settings(max_examples=50, deadline=None)
+    def test_a_patient_is_the_same_in_every_type(self, groups, seed):
+        expected = split_by_group(groups, seed=seed).tolist()
+        for kind in ("int64", "Int64", "float64", "Float64", object, str):
+            assert split_by_group(pd.Series(groups, dtype=kind), seed=seed).tolist() == expected
+        assert split_by_group(np.array(groups, float), seed=np.int64(seed)).tolist() == expected
+        assert split_by_group([float(g) if g % 2 else g for g in groups], seed=seed).tolist() == expected
+
+    @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
+    @pytest.mark.parametrize("there", ["p1", 1, 1.0])
+    def test_a_missing_group_is_refused_with_its_row(self, missing, there):
+        with pytest.raises(DataError, match="groups: row 2 has none"):
+            split_by_group([there, there, missing, there])
+        with pytest.raises(DataError, match="groups: row 2 has none"):
+            split_by_group(pd.Series([there, there, missing, there]))
+
+    @pytest.mark.parametrize("group", [1.5, np.inf, True, np.bool_(False), b"p1", (1, 2), 2.0**60, pd.Timestamp(0)])
+    def test_what_names_no_patient_is_refused_with_its_row(self, group):
+        with pytest.raises(DataError, match=r"groups: row 1 holds .*; a group is a string or a whole number"):
+            split_by_group([3, group])
+
+    def test_strings_and_numbers_are_not_mixed(self):
+        with pytest.raises(DataError, match="groups: row 0 holds 3 and row 2 '3'; make all strings, or all numbers"):
+            split_by_group([3, 4.0, "3"])
+
+    @pytest.mark.parametrize("seed", [0.0, "0", None])
+    def test_a_seed_is_a_whole_number(self, seed):
+        with pytest.raises(DataError, match="seed: expected a whole number"):
+            split_by_group(["a"], seed=seed)
+
+    def test_no_group_at_all(self):
+        assert split_by_group([]).tolist() == []
 
     @given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.lists(st.integers(51, 99), max_size=20))
     @settings(max_examples=25, deadline=None)

@@ -94,7 +94,7 @@ def _verdicts(source: Path) -> dict[str, Verdict]:
             name = heading["label"].removeprefix("exercise-")
             found[name] = Verdict()
         meta, tags = cell.metadata.get("nbgrader", {}), cell.metadata.get("tags", [])
-        if cell.cell_type != "code" or "colab" in tags:
+        if cell.cell_type != "code":
             continue
         if exercises.WRONG in tags:
             wrong = next(w for w in known[name].wrong if w.code in cell.source)
@@ -212,9 +212,7 @@ def test_begins_and_ends_are_in_pairs(source):
 def test_a_notebook_keeps_to_the_conventions(source):
     cells = jupytext.read(source).cells
     code = [c for c in cells if c.cell_type == "code"]
-    assert code[0].metadata["tags"] == ["colab", "remove-cell"]
-    assert "google.colab" in code[0].source
-    assert code[1].metadata["tags"] == ["parameters"]
+    assert code[0].metadata["tags"] == ["parameters"]
     assert f"notebooks/{source.stem}" in toc_documents(ROOT)
 
 
@@ -340,7 +338,7 @@ def test_the_stub_keeps_its_indentation():
 def test_each_edition_of_a_small_notebook(notebook):
     source = notebook()
     student, page, instructor = (
-        [c["source"] for c in json.loads(derive(source, e))["cells"]]
+        [c["source"] for c in json.loads(derive(source, e))["cells"] if "colab" not in c["metadata"].get("tags", [])]
         for e in (exercises.student, exercises.book, exercises.instructor)
     )
     assert student[2] == "def double(x):\n    # YOUR CODE HERE\n    raise NotImplementedError"
@@ -358,10 +356,37 @@ def test_the_folders_are_written(notebook):
     root = notebook().parents[1]
     assert exercises.write_student(root) == root / "_build/student"
     assert "BEGIN SOLUTION" not in (root / "_build/student/01_small_exercises.ipynb").read_text()
-    course = exercises.write_assignments(root)
+    course = exercises.write_assignments(root, root / "assignments")
     (course / "nbgrader_config.py").write_text("# changed")
     (course / "submitted").mkdir()
-    exercises.write_assignments(root)
+    (course / "source/own").mkdir()
+    exercises.write_assignments(root, course)
     assert "BEGIN SOLUTION" in (course / "source/01_small/01_small_exercises.ipynb").read_text()
     assert (course / "nbgrader_config.py").read_text() == "# changed"
     assert (course / "submitted").is_dir()
+    assert (course / "source/own").is_dir()
+
+
+def test_a_notebook_of_the_course_that_was_edited_is_kept(notebook):
+    root = notebook().parents[1]
+    target = root / "assignments/source/01_small/01_small_exercises.ipynb"
+    exercises.write_assignments(root, root / "assignments")
+    target.write_text(target.read_text().replace("Double", "Double it"))
+    before = target.read_text()
+    with pytest.raises(BuildError, match=r"(?s)was edited by hand.*\+## Exercise 1: Double it.*remove it"):
+        exercises.write_assignments(root, root / "assignments")
+    assert target.read_text() == before
+    notebook("# It is halved.", "# It is cut in half.")
+    target.unlink()
+    exercises.write_assignments(root, root / "assignments")
+
+
+def test_no_second_course_begins_beside_one_that_lies_where_courses_were_written_before(notebook):
+    root = notebook().parents[1]
+    earlier = root / "_build/assignments"
+    earlier.mkdir(parents=True)
+    with pytest.raises(BuildError, match=re.escape(f"mv {earlier} {root / 'assignments'}")):
+        exercises.write_assignments(root, root / "assignments")
+    assert not (root / "assignments").exists()
+    earlier.rename(root / "assignments")
+    exercises.write_assignments(root, root / "assignments")

@@ -45,13 +45,7 @@ class Course:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        exercises.write_assignments(ROOT)
-        built = ROOT / "_build/assignments"
-        for path in [built / "nbgrader_config.py", *built.glob("source/*/*.ipynb")]:
-            target = folder / path.relative_to(built)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
-        (folder / "nbgrader_config.py").write_text(exercises.CONFIG)
+        exercises.write_assignments(ROOT, folder)
 
     def run(self, *command: str, program: tuple[str | Path, ...] = (NBGRADER,)) -> None:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{NBGRADER.parent}:{os.environ['PATH']}"}

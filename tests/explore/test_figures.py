@@ -18,21 +18,25 @@ from medlatent.explore import (
     reconstructions,
     samples,
     show,
+    side_by_side,
     traversal,
 )
 from medlatent.explore.figures import DARK_MIME
 from medlatent.metrics import information
+from medlatent.models import InfoGAN, LatentModel
 from medlatent.training import History
 
 D = 4
 
 
-class Painter:
+class _Painter(LatentModel):
     """A model that paints a code as four grey stripes and reads it back, and remembers what it was asked for."""
 
-    latent_dim, device = D, torch.device("cpu")
+    latent_dim = D
 
     def __init__(self):
+        super().__init__({"channels": 3, "size": D})
+        self.weight = torch.nn.Parameter(torch.zeros(()))  # of which nothing depends
         self.codes = []
 
     def encode(self, images):
@@ -123,7 +127,7 @@ class TestTraversal:
     POSTERIORS = (torch.tensor([[0.0, 2.0, 0.1, 1.0], [0.0, -2.0, 0.1, -1.0]]), torch.zeros(2, D))
 
     def test_decodes_exactly_the_codes_that_it_says(self):
-        model, code = Painter(), torch.tensor([0.5, -1.0, 2.0, 0.0])
+        model, code = _Painter(), torch.tensor([0.5, -1.0, 2.0, 0.0])
         fig = traversal(model, code, dimensions=[2, 0], limits=(-2, 2), steps=5)
         expected = code.repeat(2, 5, 1)
         expected[0, :, 2] = expected[1, :, 0] = torch.tensor([-2.0, -1, 0, 1, 2])
@@ -138,7 +142,7 @@ class TestTraversal:
         )
 
     def test_starts_at_the_centre_of_the_prior_and_labels_the_true_values(self):
-        model = Painter()
+        model = _Painter()
         fig = traversal(model, steps=9)
         codes = torch.cat(model.codes).reshape(D, 9, D)
         for d in range(D):
@@ -147,7 +151,7 @@ class TestTraversal:
         assert [float(label) for label in labels(fig, "x")] == torch.linspace(-3, 3, 9).tolist()
 
     def test_rows_stand_in_the_order_of_information_and_name_it(self):
-        model = Painter()
+        model = _Painter()
         fig = traversal(model, posteriors=self.POSTERIORS, steps=3)
         codes = torch.cat(model.codes).reshape(D, 3, D)
         assert [int(row[0].abs().argmax()) for row in codes] == [1, 3, 2, 0]
@@ -157,7 +161,7 @@ class TestTraversal:
 
     def test_names(self):
         names = ["size", "hair", "hue", "light"]
-        fig = traversal(Painter(), dimensions=[3, 1], names=names)
+        fig = traversal(_Painter(), dimensions=[3, 1], names=names)
         assert labels(fig, "y") == ["light", "hair"]
 
     @pytest.mark.parametrize(
@@ -172,17 +176,17 @@ class TestTraversal:
     )
     def test_errors(self, options, message):
         with pytest.raises(ValueError, match=message):
-            traversal(Painter(), **options)
+            traversal(_Painter(), **options)
 
     def test_the_code_is_left_alone(self):
         code = torch.ones(D)
-        traversal(Painter(), code)
+        traversal(_Painter(), code)
         assert torch.equal(code, torch.ones(D))
 
 
 def test_reconstructions_stand_below_their_images():
     images = torch.rand(5, 3, 6, D)
-    model = Painter()
+    model = _Painter()
     fig = reconstructions(model, images)
     torch.testing.assert_close(model.codes[0], model.encode(images)[0])
     drawn = pictures(fig, 2, 5)
@@ -194,7 +198,7 @@ def test_reconstructions_stand_below_their_images():
 
 def test_interpolation_ends_at_the_posterior_means():
     first, second = torch.rand(2, 3, 6, D)
-    model = Painter()
+    model = _Painter()
     fig = interpolation(model, first, second, steps=5)
     a, b = model.encode(torch.stack([first, second]))[0]
     torch.testing.assert_close(model.codes[0], torch.stack([a + t * (b - a) for t in (0, 0.25, 0.5, 0.75, 1)]))
@@ -208,7 +212,7 @@ def test_interpolation_ends_at_the_posterior_means():
 
 class TestSamples:
     def test_are_decoded_from_the_prior_row_by_row(self):
-        model = Painter()
+        model = _Painter()
         fig = samples(model, n=6, columns=3, seed=5)
         z = torch.randn(6, D, generator=torch.Generator().manual_seed(5))
         torch.testing.assert_close(model.codes[0], z)
@@ -218,13 +222,116 @@ class TestSamples:
 
     def test_the_global_generator_is_left_alone(self):
         before = torch.get_rng_state()
-        samples(Painter(), 8)
+        samples(_Painter(), 8)
         assert torch.equal(torch.get_rng_state(), before)
 
     @pytest.mark.parametrize("n", [0, 7, -8])
     def test_errors(self, n):
         with pytest.raises(ValueError, match=f"n must be a multiple of columns = 8, got {n}"):
-            samples(Painter(), n)
+            samples(_Painter(), n)
+
+
+class _TwoPhases(_Painter):
+    """Two channels that are two pictures: the first shows the code, the second its negative."""
+
+    pictures = ("ED", "ES")
+
+    def decode(self, z):
+        grey = super().decode(z)[:, :1]
+        return torch.cat([grey, 1 - grey], 1)
+
+
+class TestTwoPictures:
+    """Where each channel is a picture of its own, every figure shows them side by side."""
+
+    IMAGES = torch.rand(3, 2, 6, D, generator=torch.Generator().manual_seed(0))
+
+    @pytest.mark.parametrize(
+        ("draw", "rows", "columns"),
+        [
+            (lambda model, images: reconstructions(model, images), 2, 3),
+            (lambda model, images: samples(model, 6, columns=3), 2, 3),
+            (lambda model, images: traversal(model, steps=5), D, 5),
+            (lambda model, images: interpolation(model, images[0], images[1], steps=4), 1, 6),
+        ],
+    )
+    def test_in_every_figure(self, draw, rows, columns):
+        model = _TwoPhases()
+        drawn = pictures(draw(model, self.IMAGES), rows, columns)
+        assert drawn.shape == (rows, columns, 6, 2 * D, 3)
+        decoded = [torch.cat([*channels], 1) for channels in model.decode(torch.cat(model.codes))]
+        originals = [torch.cat([*channels], 1) for channels in self.IMAGES]
+        if columns == 6:  # an interpolation, between its two images
+            expected = [originals[0], *decoded, originals[1]]
+        else:
+            expected = [*originals, *decoded] if rows == 2 and len(decoded) == 3 else decoded
+        np.testing.assert_allclose(drawn[..., 0].reshape(-1, 6, 2 * D), torch.stack(expected), atol=1e-6)
+
+    def test_shapes(self):
+        images = torch.rand(4, 5, 2, 6, 3)
+        beside = side_by_side(_TwoPhases(), images)
+        assert beside.shape == (4, 5, 1, 6, 6)
+        assert torch.equal(beside[..., 0, :, :3], images[..., 0, :, :])
+        assert torch.equal(beside[..., 0, :, 3:], images[..., 1, :, :])
+        assert side_by_side(_Painter(), images) is images
+
+    def test_without_their_names_two_channels_are_refused(self):
+        model = _TwoPhases()
+        model.pictures = ()
+        with pytest.raises(ValueError, match="1 or 3"):
+            samples(model, 8)
+
+
+class TestOtherPriors:
+    """No figure asks a model for a code that its prior excludes."""
+
+    @pytest.fixture
+    def model(self, monkeypatch):
+        torch.manual_seed(0)
+        model = InfoGAN(noise_dim=2, categories=4, continuous=2, code_range=(1, 5), size=8, width=2)
+        model.codes = []
+        decode = model.decode
+        monkeypatch.setattr(model, "decode", lambda z: model.codes.append(z.clone()) or decode(z))
+        return model
+
+    def test_samples_have_one_category_and_codes_within_their_range(self, model):
+        samples(model, 48, columns=8)
+        (codes,) = model.codes
+        assert set(codes[:, :4].unique().tolist()) == {0.0, 1.0}
+        assert (codes[:, :4].sum(1) == 1).all()
+        assert codes[:, :4].any(0).all()
+        assert 1 <= codes[:, 4:6].min() < 2 < 4 < codes[:, 4:6].max() <= 5
+
+    def test_a_traversal_starts_at_the_centre_and_stays_within_the_limits(self, model):
+        fig = traversal(model, dimensions=[2, 4, 6], steps=3)
+        codes = torch.cat(model.codes).reshape(3, 3, 8)
+        centre = torch.tensor([1.0, 0, 0, 0, 3, 3, 0, 0])
+        for row, (dimension, ends) in enumerate({2: (0, 1), 4: (1, 5), 6: (-3, 3)}.items()):
+            expected = centre.repeat(3, 1)
+            expected[:, dimension] = torch.linspace(*ends, 3)
+            torch.testing.assert_close(codes[row], expected)
+        assert labels(fig, "y") == ["z2  0 to 1", "z4  1 to 5", "z6  -3 to 3"]
+        assert labels(fig, "x") == []
+        assert "that dimension goes from end to end in 3 steps" in fig.alt
+
+    def test_one_range_for_all_rows_labels_the_columns(self, model):
+        assert labels(traversal(model, dimensions=[4, 5], steps=3), "x") == ["+1", "+3", "+5"]
+        assert labels(traversal(model, dimensions=[2, 4], steps=3, limits=(0, 1)), "x") == ["0", "+0.5", "+1"]
+
+
+def test_the_model_is_left_as_it_was_found():
+    images = torch.rand(2, 3, 6, D)
+    model = _Painter()
+    model.precision, seen = torch.bfloat16, []
+    decode = model.decode
+    model.decode = lambda z: seen.append((model.training, model.precision)) or decode(z)
+    for training in (True, False):
+        model.train(training)
+        draws = [lambda: samples(model, 8), lambda: traversal(model), lambda: interpolation(model, *images)]
+        for draw in (*draws, lambda: reconstructions(model, images)):
+            draw()
+            assert (model.training, model.precision) == (training, torch.bfloat16)
+    assert set(seen) == {(False, torch.float32)}
 
 
 class TestCurvesAndBars:
@@ -303,7 +410,7 @@ class TestShow:
             pixels = self.pixels(bundle[edition])
             assert (np.abs(pixels - [255, 0, 0, 255]).max(2) < 3).mean() > 0.3
 
-    @pytest.mark.parametrize("make", [lambda: traversal(Painter()), lambda: samples(Painter(), 8)])
+    @pytest.mark.parametrize("make", [lambda: traversal(_Painter()), lambda: samples(_Painter(), 8)])
     def test_no_figure_stays_open(self, shown, make):
         show(make())
         show(self.drawing())

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from medlatent.losses import gaussian_kernel, hsic
-from medlatent.models import GAN, VAE, HSICInfoGAN, InfoGAN, LatentModel, load
+from medlatent.models import GAN, VAE, Categorical, HSICInfoGAN, InfoGAN, LatentModel, Normal, Uniform, load
 from medlatent.training import train
 
 B = 6
@@ -166,10 +166,10 @@ def test_the_defaults_are_the_paper_s():
         model = system()
         assert (model.latent_dim, model.config["noise_dim"], model.config["code_range"]) == (74, 62, [0.0, 1.0])
         assert [(p.name, p.start, p.stop, p.prior) for p in model.code_layout] == [
-            ("category", 0, 10, "category"),
-            ("c1", 10, 11, "uniform"),
-            ("c2", 11, 12, "uniform"),
-            ("z", 12, 74, "normal"),
+            ("category", 0, 10, Categorical(10)),
+            ("c1", 10, 11, Uniform(1, 0, 1)),
+            ("c2", 11, 12, Uniform(1, 0, 1)),
+            ("z", 12, 74, Normal(62)),
         ]
         assert model.generator_optimiser.defaults["lr"] == 1e-3
         assert model.discriminator_optimiser.defaults["lr"] == 2e-4
@@ -191,11 +191,11 @@ class TestCodes:
         for part in model.code_layout:
             assert part.start == edge
             edge, values = part.stop, codes[:, part.slice]
-            if part.prior == "category":
+            if isinstance(part.prior, Categorical):
                 assert torch.equal(values.sum(1), torch.ones(4000))
                 assert set(values.unique().tolist()) == {0.0, 1.0}
                 assert values.mean(0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
-            elif part.prior == "uniform":
+            elif isinstance(part.prior, Uniform):
                 assert -1 <= values.min() < -0.9
                 assert 2.9 < values.max() < 3
                 assert values.mean().item() == pytest.approx(1, abs=0.07)
@@ -240,10 +240,10 @@ def test_instance_noise_falls_to_nothing(images):
     model = build(noise=0.5, noise_steps=4)
     deviations = []
     for _ in range(6):
-        deviations.append((model.blur(torch.zeros(1, 1, 100, 100))).std().item())
+        deviations.append((model.add_noise(torch.zeros(1, 1, 100, 100))).std().item())
         model.updates += 1
     assert deviations == pytest.approx([0.5, 0.375, 0.25, 0.125, 0, 0], rel=0.05)
-    assert build().blur(images) is images
+    assert build().add_noise(images) is images
 
 
 def test_the_reader_learns_the_code_and_the_generator_to_show_it():

@@ -112,5 +112,5 @@ def test_bad_arguments_are_named(gan, options, message):
 
 def test_a_code_with_categories_is_refused():
     model = InfoGAN(noise_dim=3, categories=3, size=8, width=2)
-    with pytest.raises(ValueError, match="'category' with the prior 'category'"):
+    with pytest.raises(ValueError, match=r"'category' with the prior Categorical\(size=3\); the search needs"):
         invert(model, torch.rand(1, 1, 8, 8))

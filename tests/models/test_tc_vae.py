@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from medlatent.results import Record
 
 from medlatent.__main__ import main
 from medlatent.data import Card, ImageSet
 from medlatent.losses import kl_to_standard_normal
 from medlatent.models import VAE, BetaTCVAE, LatentModel, load
+from medlatent.records import Record
 from medlatent.training import train
 
 SMALL = {"latent_dim": 3, "size": 16}

@@ -239,12 +239,35 @@ class TestDisk:
             assert value.dtype == torch.float32
             assert torch.equal(value, exact.half().float() if exact.ndim > 1 else exact)
 
-    def test_a_weight_beyond_sixteen_bits_is_named(self, tmp_path):
+    def test_weights_beyond_sixteen_bits_stay_in_thirty_two(self, tmp_path):
         model = build()
         with torch.no_grad():
             model.encoder[0].weight[0, 0, 0, 0] = 1e5
-        with pytest.raises(ValueError, match=r"encoder\.0\.weight is not finite in torch\.float16"):
-            model.save(tmp_path / "model.safetensors", dtype=torch.float16)
+        path = model.save(tmp_path / "model.safetensors", dtype=torch.float16)
+        kept = load_file(path)
+        assert torch.equal(kept["encoder.0.weight"], model.encoder[0].weight)
+        assert kept["encoder.2.weight"].dtype == torch.float16
+        assert torch.equal(load(path).encoder[0].weight, model.encoder[0].weight)
+
+    def test_whole_numbers_are_never_rounded(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(LatentModel, "registry", dict(LatentModel.registry))
+
+        class Indexed(VAE):
+            def __init__(self, **options):
+                super().__init__(**options)
+                self.register_buffer("order", torch.tensor([[2049, 100_001]]))  # float16 has neither
+
+        again = load(Indexed(**SMALL).save(tmp_path / "model.safetensors", dtype=torch.float16))
+        assert again.order.tolist() == [[2049, 100_001]]
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    @pytest.mark.parametrize("dtype", [None, torch.float16])
+    def test_a_weight_that_is_no_number_is_named(self, tmp_path, value, dtype):
+        model = build()
+        with torch.no_grad():
+            model.decoder[0].bias[1] = value
+        with pytest.raises(ValueError, match=r"model\.safetensors: decoder\.0\.bias is NaN or infinite"):
+            model.save(tmp_path / "model.safetensors", dtype=dtype)
         assert not list(tmp_path.iterdir())
 
     def test_nothing_is_pickled(self, tmp_path, monkeypatch, images):
@@ -295,14 +318,22 @@ class TestDisk:
             ({"format": "medlatent.checkpoint"}, "of the format 'medlatent.checkpoint'"),
             ({"version": "2"}, "has version 2 of medlatent.model, this medlatent reads version 1"),
             ({"model": '"Diffusion"'}, "holds a model 'Diffusion', which is none of VAE, BetaVAE"),
-            ({"model": None}, "holds a model None"),
+            ({"model": None}, "the field 'model' is missing"),
+            ({"model": "7"}, "the field 'model' must be str, got 7"),
+            ({"without": '["encoder", 3]'}, "the field 'without' must be a list of names"),
+            ({"without": '["critic"]'}, "without: 'critic' is no network of VAE: encoder, decoder"),
+            ({"colour": '"red"'}, "the field 'colour' is unknown"),
             ({"model": "half {"}, "damaged: its header"),
             ({"config": '{"latent_dim": 4, "size": 16}'}, "the weights do not fit VAE"),
             ({"config": '{"latent_dim": 3, "size": 32}'}, "the weights do not fit VAE"),
             ({"config": '{"latent_dim": 3, "size": 17}'}, "multiple of 16"),
             ({"config": '{"latent_width": 3}'}, "latent_width"),
-            ({"config": None}, "None"),
-            ({"config": '{"latent_dim": null}'}, "None"),
+            ({"config": None}, "the field 'config' is missing"),
+            ({"config": "[3]"}, r"the field 'config' must be dict, got \[3\]"),
+            ({"config": '{"latent_dim": null}'}, "the weights do not fit VAE"),
+            ({"config": '{"latent_dim": 3, "size": 0}'}, "the weights do not fit VAE"),
+            ({"config": '{"latent_dim": 3, "size": 16, "channels": -1}'}, "the weights do not fit VAE"),
+            ({"config": '{"latent_dim": 3, "size": 1e400}'}, "header"),
         ],
     )
     def test_foreign_headers(self, path, header, message):

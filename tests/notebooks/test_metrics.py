@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import references
+from common import BuildError
 from generate import toc_chapters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,3 +68,51 @@ def test_storing_keeps_tolerances_set_by_hand(tmp_path):
         "loss": {"value": 90.0, "rtol": 0.5},
         "mig": {"value": 0.1, "rtol": references.TOLERANCE},
     }
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A book of two chapters, of which the first is built."""
+    (tmp_path / "_toc.yml").write_text("root: notebooks/01_one\nchapters: [{file: notebooks/02_two}]\n")
+    (tmp_path / "notebooks").mkdir()
+    for name in ("01_one", "02_two"):
+        (tmp_path / f"notebooks/{name}.py").write_text("# %%\nx = 1\n")
+    build(tmp_path, "01_one")
+    return tmp_path
+
+
+def build(root: Path, name: str, profile: str = "ci") -> None:
+    (root / "_build/metrics").mkdir(parents=True, exist_ok=True)
+    (root / "_build/executed/notebooks").mkdir(parents=True, exist_ok=True)
+    (root / f"_build/metrics/{name}.json").write_text('{"loss": 1.0}')
+    (root / f"_build/executed/notebooks/{name}.json").write_text(json.dumps({"profile": profile}))
+
+
+def stored(root: Path) -> set[str]:
+    return {path.stem for path in (root / "tests/notebooks/metrics").glob("*.json")}
+
+
+@pytest.mark.parametrize("chapter", ["one", "01_one"])
+def test_one_chapter_is_stored_without_the_others(two, chapter):
+    references.main(two, chapter)
+    assert stored(two) == {"01_one"}
+
+
+def test_all_chapters_are_stored_or_none(two):
+    with pytest.raises(
+        BuildError, match=r"02_two.json: 02_two has not been built. Run: make references CHAPTER=02_two"
+    ):
+        references.main(two)
+    assert stored(two) == set()
+    build(two, "02_two", profile="paper")
+    with pytest.raises(BuildError, match="02_two was last built at the profile 'paper'"):
+        references.main(two)
+    assert stored(two) == set()
+    build(two, "02_two")
+    references.main(two)
+    assert stored(two) == {"01_one", "02_two"}
+
+
+def test_an_unknown_chapter_is_refused_with_those_there_are(two):
+    with pytest.raises(BuildError, match="three: there is no such notebook; there are one, two"):
+        references.main(two, "three")

@@ -1,9 +1,7 @@
 """What every notebook of the course keeps to; each rule is tried on a notebook that breaks it."""
 
-import ast
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +9,9 @@ from pathlib import Path
 import jupytext
 import pair
 import pytest
-from generate import Chapter, check_equations, implementations, slug, toc_chapters, toc_notebooks
+from check_chapters import conventions, tags
+from common import BuildError
+from generate import Chapter, check_equations, implementations, toc_chapters, toc_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,59 +20,9 @@ NOTEBOOKS = toc_notebooks(ROOT)
 CHAPTERS = toc_chapters(ROOT)
 
 
-def tags(cell) -> set[str]:
-    return set(cell.metadata.get("tags", []))
-
-
-def problems(source: Path) -> list[str]:
-    """What in a notebook does not keep to the conventions that the book, Colab and the tests rely on."""
-    cells = jupytext.read(source).cells
-    code = [c for c in cells if c.cell_type == "code"]
-    text = "\n\n".join(c.source for c in cells if c.cell_type == "markdown")
-    name = slug(source.stem).replace("_", "-")
-    found = []
-    if not re.match(rf"\({name}\)=\n+# \S", cells[0].source):
-        found.append(f"the first cell does not begin with ({name})= and the title")
-    if len(re.findall(r"^# \S", text, re.M)) != 1:
-        found.append("there must be exactly one first-level heading")
-    colab = [c for c in code if "colab" in tags(c)]
-    if len(colab) != 1 or code[0] is not colab[0] or "remove-cell" not in tags(colab[0]):
-        found.append("the first code cell is not the one for Colab, tagged colab and remove-cell")
-    elif "google.colab" not in colab[0].source:
-        found.append("the cell for Colab does not ask whether it is in Colab")
-    parameters = [c for c in code if "parameters" in tags(c)]
-    if len(parameters) != 1:
-        found.append("there must be exactly one cell tagged parameters")
-    else:
-        values = {
-            t.id: s.value for s in ast.parse(parameters[0].source).body if isinstance(s, ast.Assign) for t in s.targets
-        }
-        for key, default in (("profile", "ci"), ("seed", 0)):
-            if not isinstance(values.get(key), ast.Constant) or values[key].value != default:
-                found.append(f"the parameters cell does not set {key} = {default!r}")
-    if not any("quiz" in tags(c) for c in code[-3:]):
-        found.append("there is no cell tagged quiz at the end")
-    if not any("publish_metrics" in c.source for c in code):
-        found.append("no cell publishes metrics")
-    if "you will be able to" not in text.lower():
-        found.append("the chapter does not say what 'you will be able to' do")
-    if not re.search(r"\b(minutes?|hours?)\b", text):
-        found.append("the chapter does not say how long it takes")
-    for heading in ("Summary", "Quiz", "Further reading"):
-        if not re.search(rf"^#+ .*{heading}", text, re.M | re.I):
-            found.append(f"there is no section {heading!r}")
-    if outside := re.findall(r"\]\((http://[^)]+)\)", text):
-        found.append(f"a link is not https: {outside[0]}")
-    for paragraph in re.split(r"\n\s*\n", text):  # each page numbers from 1: two equations (3) would be in sight
-        for label, other in re.findall(r"{eq}`(eq-([\w-]+)-\d+)`", paragraph):
-            if other != name and f"{{ref}}`{other}`" not in paragraph:
-                found.append(f"{label} is of another chapter, which the paragraph does not name")
-    return found
-
-
 @pytest.mark.parametrize("doc", CHAPTERS)
 def test_keeps_to_the_conventions(doc):
-    assert problems(ROOT / f"{doc}.py") == []
+    assert conventions(ROOT / f"{doc}.py") == []
 
 
 @pytest.mark.parametrize("doc", NOTEBOOKS)
@@ -85,7 +35,13 @@ def test_derived_notebook_says_what_the_source_says_and_holds_no_outputs(doc):
     from jupytext.compare import compare_notebooks
 
     derived = jupytext.read(ROOT / f"{doc}.ipynb")
-    compare_notebooks(derived, jupytext.read(ROOT / f"{doc}.py"), fmt="py:percent", compare_outputs=False)
+    colab = [cell for cell in derived.cells if "colab" in tags(cell)]
+    assert [tags(cell) for cell in colab] == [{"colab", "remove-cell"}]
+    assert colab[0] is next(cell for cell in derived.cells if cell.cell_type == "code")
+    derived.cells.remove(colab[0])
+    source = jupytext.read(ROOT / f"{doc}.py")
+    derived.metadata = source.metadata  # what the book knows of a chapter stays in the source
+    compare_notebooks(derived, source, fmt="py:percent", compare_outputs=False)
     for cell in derived.cells:
         if cell.cell_type == "code":
             assert cell.outputs == []
@@ -105,7 +61,7 @@ import sys, jupytext
 scope = {"__name__": "__main__"}
 for cell in jupytext.read(sys.argv[1]).cells:
     tags = cell.metadata.get("tags", [])
-    if cell.cell_type == "code" and "colab" not in tags:
+    if cell.cell_type == "code":
         exec(compile(cell.source, "cell", "exec"), scope)
         if "parameters" in tags:
             scope["profile"] = "fast"
@@ -130,11 +86,6 @@ GOOD = """
 # # A good chapter
 #
 # After ten minutes you will be able to say why.
-
-# %% tags=["colab", "remove-cell"]
-import importlib.util
-if importlib.util.find_spec("google.colab"):
-    raise SystemExit
 
 # %% tags=["parameters"]
 profile = "ci"
@@ -169,7 +120,7 @@ def notebook(tmp_path):
 
 
 def test_a_good_notebook_has_no_problem(notebook):
-    assert problems(notebook()) == []
+    assert conventions(notebook()) == []
 
 
 @pytest.mark.parametrize(
@@ -178,8 +129,7 @@ def test_a_good_notebook_has_no_problem(notebook):
         ("(good)=\n", "(other)=\n", "does not begin with (good)="),
         ("# # A good chapter", "# ## A good chapter", "first-level heading"),
         ("# ## Summary", "# # Summary", "exactly one first-level heading"),
-        ('"colab", "remove-cell"', '"colab"', "tagged colab and remove-cell"),
-        ("google.colab", "google", "whether it is in Colab"),
+        ("seed = 0", "seed = 0\n\n# %%\nimport google.colab", "a cell asks for Colab"),
         ('tags=["parameters"]', "", "exactly one cell tagged parameters"),
         ('profile = "ci"', 'profile = "paper"', "profile = 'ci'"),
         ("seed = 0", "", "seed = 0"),
@@ -193,7 +143,7 @@ def test_a_good_notebook_has_no_problem(notebook):
     ],
 )
 def test_each_rule_has_been_seen_to_fail(notebook, before, after, message):
-    assert any(message in p for p in problems(notebook(before, after)))
+    assert any(message in p for p in conventions(notebook(before, after)))
 
 
 def test_deriving_twice_gives_the_same_bytes_and_stable_ids(notebook):
@@ -204,6 +154,63 @@ def test_deriving_twice_gives_the_same_bytes_and_stable_ids(notebook):
     assert len(set(ids)) == len(ids)
     changed = [c["id"] for c in json.loads(pair.derive(notebook("ask()", "ask(5)")))["cells"]]
     assert sum(a != b for a, b in zip(ids, changed, strict=True)) == 1
+
+
+# A kernel of Colab, but for its programs: what the cell would run is written down, and a clone makes its folder.
+IN_COLAB = """
+import json, os, subprocess, sys, types
+from pathlib import Path
+
+def run(command, check):
+    command = [str(part) for part in command]
+    print(json.dumps(command))
+    if "clone" in command:
+        Path(command[-1], "results").mkdir(parents=True)
+    elif BROKEN:
+        raise subprocess.CalledProcessError(1, command)
+
+subprocess.run = run
+if COLAB:
+    sys.modules["google.colab"] = types.ModuleType("google.colab")
+exec(CELL, {"__name__": "__main__"})
+print(json.dumps([os.getcwd(), sys.path[0]]))
+"""
+
+
+@pytest.fixture
+def session(tmp_path):
+    """Runs the cell for Colab in a new kernel: the commands that it ran, and where it left the kernel."""
+
+    def run(colab: bool = True, broken: bool = False) -> tuple[list[list[str]], list[str]]:
+        cell = pair.COLAB.replace("/content", str(tmp_path))
+        names = f"COLAB, BROKEN, CELL = {colab}, {broken}, {cell!r}\n"
+        command = [sys.executable, "-c", names + IN_COLAB]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=not broken)
+        *commands, place = map(json.loads, done.stdout.splitlines() or ["null"])
+        return ([*commands, place], []) if broken else (commands, place)
+
+    return run
+
+
+def test_every_session_in_colab_works_in_the_checkout_and_installs_once(session, tmp_path):
+    course = str(tmp_path / "medlatent")
+    commands, place = session()
+    assert [commands[0][:2], commands[1][1:4]] == [["git", "clone"], ["-m", "pip", "install"]]
+    assert place == [course, course]
+    assert session() == ([], [course, course]), "after Restart session"
+
+
+def test_an_installation_that_failed_in_colab_is_tried_again(session, tmp_path):
+    commands, _ = session(broken=True)
+    assert "clone" in commands[0]
+    (again,), place = session()
+    assert "pip" in again
+    assert place[0] == str(tmp_path / "medlatent")
+
+
+def test_the_cell_for_colab_does_nothing_elsewhere(session, tmp_path):
+    assert session(colab=False)[0] == []
+    assert session(colab=False)[1][0] == str(tmp_path)
 
 
 def test_cells_alike_get_different_ids(notebook):
@@ -238,3 +245,108 @@ def test_the_command_fails_when_out_of_step_and_mends_it(notebook):
     )
     assert subprocess.run([*command, source], capture_output=True, text=True, check=True).stdout == ""
     subprocess.run([*command, "--check", source], check=True)
+
+
+# ------------------------------------------------------------------------- a notebook that was edited by hand
+
+
+@pytest.fixture
+def edited(notebook):
+    """A derived notebook in which a person has changed a cell, in Jupyter or Colab, and run it; and its source."""
+
+    def make(before: str = "ask()", after: str = "ask(7)  # ½") -> tuple[Path, Path]:
+        source = notebook()
+        target = source.with_suffix(".ipynb")
+        pair.update(source)
+        cells = json.loads(target.read_text())
+        for cell in cells["cells"]:
+            cell["source"] = cell["source"].replace(before, after)
+            if cell["cell_type"] == "code":
+                cell["outputs"], cell["execution_count"] = [{"output_type": "stream", "name": "stdout", "text": "1"}], 1
+        cells["metadata"]["colab"] = {"provenance": []}
+        target.write_text(json.dumps(cells))
+        return source, target
+
+    return make
+
+
+def pair_command(*arguments: str | Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, ROOT / "book/pair.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_an_edited_notebook_is_shown_and_kept(edited, tmp_path):
+    source, target = edited()
+    before = target.read_text()
+    run = pair_command(source)
+    assert run.returncode != 0
+    for line in ("01_good.ipynb was edited by hand", "\n-ask()\n+ask(7)", f"--take {target}", f"--force {source}"):
+        assert line in run.stderr
+    assert target.read_text() == before
+    assert "is not what" in pair_command("--check", source).stderr
+    assert pair_command("--force", source).returncode == 0
+    assert target.read_text() == pair.derive(source)
+
+
+def test_an_edit_is_taken_over(edited):
+    source, target = edited()
+    before = source.read_text()
+    run = pair_command("--take", target)
+    assert run.returncode == 0, run.stderr
+    assert source.read_text() == before.replace("ask()", "ask(7)  # ½")
+    assert pair.problem(source) == ""
+    assert json.loads(target.read_text())["cells"][-2]["outputs"] == []
+
+
+def test_an_edit_is_not_taken_over_a_change_of_the_source(edited):
+    source, target = edited()
+    source.write_text(source.read_text().replace("say why", "say how"))
+    before = source.read_text()
+    run = pair_command("--take", target)
+    assert "was not derived from 01_good.py as it is now" in run.stderr
+    assert "+After ten minutes you will be able to say why." in run.stderr
+    assert source.read_text() == before
+    assert pair_command("--take", target, "--force").returncode == 0
+    assert "say why" in source.read_text()
+
+
+def test_a_notebook_that_was_only_run_is_derived_again(edited):
+    source, target = edited("", "")
+    assert pair.problem(source)
+    assert pair.update(source)
+    assert target.read_text() == pair.derive(source)
+
+
+def test_a_source_that_moved_on_is_no_edit(notebook):
+    source = notebook()
+    pair.update(source)
+    notebook("ask()", "ask(5)")
+    assert pair.edit(source.with_suffix(".ipynb"), pair.derive(source)) == ""
+    assert pair.update(source)
+    assert "ask(5)" in source.with_suffix(".ipynb").read_text()
+
+
+def test_the_students_edition_is_not_taken_over(notebook):
+    source = notebook().rename(notebook().with_name("01_good_exercises.py"))
+    target = source.with_suffix(".ipynb")
+    pair.update(source)
+    target.write_text(target.read_text().replace("ask()", "ask(7)"))
+    with pytest.raises(BuildError, match=r"lacks the solutions: repeat the change in 01_good_exercises\.py"):
+        pair.update(source)
+    with pytest.raises(BuildError, match="student's edition"):
+        pair.take(target)
+
+
+def test_a_notebook_with_the_marks_of_a_conflict_is_kept(notebook):
+    source = notebook()
+    target = source.with_suffix(".ipynb")
+    target.write_text("<<<<<<< ours\n{}")
+    with pytest.raises(BuildError, match=r"01_good.ipynb cannot be read as a notebook .* --force"):
+        pair.update(source)
+    assert pair.update(source, force=True)
+
+
+@pytest.mark.parametrize("doc", NOTEBOOKS)
+def test_a_source_is_written_as_it_was_read(doc):
+    source = ROOT / f"{doc}.py"
+    assert pair.percent(jupytext.read(source)) == source.read_text()

@@ -106,6 +106,7 @@ def test_a_reference_passes_and_a_changed_output_or_an_emptied_one_is_seen(store
         ("print(x**2)", "x**3;", "has no output"),
         ("print(x**2)", "print(object())", "prints an address"),
         ("print(x**2)", "print(y)", "NameError"),
+        ("print(x**2)", "exit()", "calls for an exit"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(stored, before, after, message):

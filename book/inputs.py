@@ -1,0 +1,95 @@
+"""The files that the result of a notebook depends on: what it imports, the records that it opens, what it names."""
+
+import ast
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from common import tree
+
+from medlatent.closure import called, import_closure, last, parse
+
+PACKAGE = "medlatent"
+RECORDS = "results"
+FOLDER = "results_folder"  # the function of the package through which all records are found
+# A stored model names its class, which the package looks for among its models: whoever loads one may need any of them.
+LOADERS = {"load", "load_model"}
+
+
+def inputs(root: Path, source: Path) -> list[Path]:
+    """All files of the project that take part when a notebook is executed, itself among them, sorted."""
+    try:
+        parse(source)
+    except SyntaxError:  # nothing can be read from it; its execution will say what is wrong
+        return sorted({source, *tree(root, PACKAGE, RECORDS, "requirements.txt")})
+    modules = import_closure(root, [source])
+    doors = record_doors(modules - {source})
+    nodes = list(ast.walk(parse(source)))
+    used = {last(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
+    used |= {node.name for node in nodes if isinstance(node, ast.alias)}
+    if used & (doors | LOADERS):
+        modules |= import_closure(root, (root / PACKAGE / "models").rglob("*.py"))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    if any(text == PACKAGE or f"-m {PACKAGE}" in text for text in texts):  # its command line, which may run anything
+        modules |= import_closure(root, (root / PACKAGE).rglob("*.py"))
+    named = set(re.findall(r"""["']((?:book|tests|data_scripts|benchmarks)/[\w./-]+)["']""", source.read_text("utf-8")))
+    files = modules | companions(root, modules) | {root / name for name in named if (root / name).is_file()}
+    return sorted(files | set(tree(root, "requirements.txt", *record_folders(root, source, doors))))
+
+
+def companions(root: Path, modules: Iterable[Path]) -> set[Path]:
+    """What lies in the packages of these modules and is no Python: scripts of the page, carried data."""
+    packages = {module.parent for module in modules if (module.parent / "__init__.py").is_file()}
+    found = set()
+    for package in packages:
+        inner = [init.parent for init in package.rglob("*/__init__.py")]
+        for file in tree(root, str(package.relative_to(root))):
+            if file.suffix != ".py" and not any(file.is_relative_to(folder) for folder in inner):
+                found.add(file)
+    return found
+
+
+def record_doors(modules: Iterable[Path]) -> set[str]:
+    """The functions and class methods that lead to records: whose code comes to ``results_folder``, by whatever way."""
+    mentions: dict[str, set[str]] = {}
+    for module in modules:
+        for node in ast.walk(parse(module)):
+            functions = []
+            if isinstance(node, ast.Module):
+                functions = [f for f in node.body if isinstance(f, ast.FunctionDef)]
+            elif isinstance(node, ast.ClassDef):  # an object has been found already: its own methods are no way in
+                functions = [f for f in node.body if isinstance(f, ast.FunctionDef) and f.decorator_list]
+            for function in functions:
+                names = {last(n) for n in ast.walk(function) if isinstance(n, ast.Name | ast.Attribute)}
+                mentions.setdefault(function.name, set()).update(names)
+    doors = {FOLDER}
+    while new := {name for name, names in mentions.items() if names & doors} - doors:
+        doors |= new
+    return doors
+
+
+def record_folders(root: Path, source: Path, doors: set[str]) -> list[str]:
+    """The folders of records that a notebook opens: those that it names, or all if it opens one it does not name.
+
+    Named is a folder by ``find_record("vae", …)``, ``results_folder() / "vae"``, or any other text that says it.
+    """
+    known = {path.name for path in (root / RECORDS).glob("*") if path.is_dir()}
+    nodes = list(ast.walk(parse(source)))
+    texts = [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    named = {name for text in texts for name in known if name == text or f"{RECORDS}/{name}" in text}
+    readable = set()
+    for node in nodes:
+        if isinstance(node, ast.Call) and called(node) in doors and _says(node, known):
+            readable.add(node.func)
+        elif isinstance(node, ast.BinOp) and isinstance(node.left, ast.Call) and _says(node.right, known):
+            readable.add(node.left.func)
+    opened = [n for n in nodes if isinstance(n, ast.Name | ast.Attribute) and last(n) in doors]
+    renamed = any(isinstance(n, ast.alias) and n.asname and n.name in doors for n in nodes)
+    if renamed or any(n not in readable for n in opened) or any(text.rstrip("/") == RECORDS for text in texts):
+        return [RECORDS]
+    return [f"{RECORDS}/{name}" for name in sorted(named)]
+
+
+def _says(node: ast.AST, known: set[str]) -> bool:
+    """Whether the text of a folder's name stands in an expression."""
+    return any(isinstance(n, ast.Constant) and n.value in known for n in ast.walk(node))

@@ -1,0 +1,26 @@
+"""Tables of the pages: rounded, a dash for what is missing, and of the class that the style sheet knows."""
+
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+
+from medlatent.course import show_table
+
+FRAME = pd.DataFrame({"steps": [12_000, 7], "PSNR": [22.913, None]}, index=["ours", "theirs"])
+
+
+def cells(table) -> list[list[str]]:
+    page = BeautifulSoup(table.to_html(), "html.parser")
+    assert "dataframe" in page.table["class"]
+    return [[cell.text for cell in row.find_all(["th", "td"])] for row in page.tbody.find_all("tr")]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [["ours", "12000", "22.91"], ["theirs", "7", "–"]]),
+        ({"precision": 1, "index": False, "thousands": " "}, [["12 000", "22.9"], ["7", "–"]]),
+    ],
+)
+def test_show_table(options, expected):
+    assert cells(show_table(FRAME, **options)) == expected
