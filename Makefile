@@ -21,7 +21,7 @@ NBGRADER := nbgrader==0.9.6
 GRADING := .venv-nbgrader/.installed-$(NBGRADER)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test check serve pair kernel references student assignments clean
+.PHONY: help book test check serve chapter pair kernel references student assignments clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ student: $(INSTALLED) ## collect the student's edition of the exercises: _build/
 
 assignments: $(INSTALLED) ## write an nbgrader course with solutions: assignments, or COURSE=FOLDER
 	$(BIN)/python book/exercises.py assignments --course "$(COURSE)"
+
+chapter: $(INSTALLED) ## write the skeleton of a chapter: SLUG=style_content [NUMBER=30] [TITLE="…"]
+	$(BIN)/python book/chapter.py "$(SLUG)" $(if $(NUMBER),--number "$(NUMBER)") $(if $(TITLE),--title "$(TITLE)")
 
 pair: $(INSTALLED) ## derive the .ipynb from the .py, and every public address from _config.yml
 	$(BIN)/python book/address.py

@@ -46,7 +46,7 @@ def _card(record: Record) -> str:
     source = find_source(data["source"])
     computed = source is not None and source.kind == "rendered"
     licence = source.licence if computed else data["licence"]
-    name = json.dumps(data["name"], ensure_ascii=False)  # YAML reads it as JSON does
+    name = json.dumps(data["name"])  # in ASCII: YAML reads it as JSON does, line separators included
     settings = ", ".join(f"{name} {value}" for name, value in record.config.items())
     facts = {
         "trained on": f"{data['name']}, {data['split']} split, {data['images']:,} images",

@@ -460,11 +460,17 @@ assert torch.allclose(ours, reference, rtol=1e-5)
 # both say "beta = 6" can differ by a factor of two, or of 12 288.
 
 # %% tags=["remove-input"]
-show_source(losses.beta_vae_objective, VAE.reconstruction_loss, VAE.update)
+show_source(
+    losses.beta_vae_objective, VAE.reconstruction_loss, VAE.update, VAE.step
+)
 
 # %% [markdown]
-# This is all of the algorithm: encode, draw, decode, two terms, one step of Adam. We check that one update reports the
-# terms of {eq}`eq-vae-8`, and that variance 3 and $\beta = 6$ are the same thing.
+# This is all of the algorithm: encode, draw, decode, two terms, one step of Adam. The last function is that step: it forgets
+# the old gradients, computes those of the loss, and moves the weights. It asks for the gradients of its optimiser's *own*
+# weights. Here these are all there are. Later models have two players, each with an optimiser, and the loss of one passes
+# through the network of the other: that network must not learn from it, so its gradients need not even be computed.
+#
+# We check that one update reports the terms of {eq}`eq-vae-8`, and that variance 3 and $\beta = 6$ are the same thing.
 
 
 # %% tags=["check-vae-8"]

@@ -534,7 +534,7 @@ assert not torch.allclose(wrong.diagonal(), correct.diagonal())
 # %% [markdown]
 # ## The model
 #
-# The model's loss has the same shape as the VAE's. One line differs. The step of Adam on it is that of the VAE.
+# The model's loss has the same shape as the VAE's. One line differs. The rest of its update, the step of Adam included, is that of the VAE.
 
 # %% tags=["remove-input"]
 show_source(BetaTCVAE.terms)

@@ -655,13 +655,16 @@ explore.show(fig)
 # first, on the other, Adam with $\beta_1 = 0.5$. One update takes a step
 # of the discriminator, then one of the generator. `features` makes the discriminator's features of an image, `discriminate` its
 # logit from them. The two `…_terms` are empty here; InfoGAN ({ref}`hsic-infogan`) fills them. Both steps use the same
-# generated images, and `detach` keeps the first from reaching the generator.
+# generated images, and `detach` keeps the first from reaching the generator. The second goes through the discriminator, which
+# must not move: `step`, shown in {ref}`vae`, computes gradients for the weights of its own optimiser alone.
 
 # %% tags=["remove-input"]
 show_source(GAN.update)
 
 # %% [markdown]
 # The two rates differ, and were chosen on other seeds than those of this page. Codes have 16 dimensions. The images are 4 016 real digits.
+# {py:func}`fit <medlatent.course.fit>` is the course's training loop without a progress bar, in 32 bits. It leaves the model in
+# evaluation mode: from then on batch normalisation uses its running statistics.
 
 # %%
 ADAM = {"generator_rate": 2e-3, "discriminator_rate": 5e-4}

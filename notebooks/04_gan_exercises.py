@@ -254,10 +254,10 @@ def least_squares(real, fake, a, b, c):
     for generated and real images, c the generator's aim.
     """
     ### BEGIN SOLUTION
-    of_judge = (
+    of_discriminator = (
         0.5 * (real - b).square().mean() + 0.5 * (fake - a).square().mean()
     )
-    return of_judge, 0.5 * (fake - c).square().mean()
+    return of_discriminator, 0.5 * (fake - c).square().mean()
     ### END SOLUTION
 
 
@@ -271,30 +271,30 @@ check.least_squares(least_squares, seed=73)
 # %% tags=["wrong-answer"] says="factor ½"
 # The factor ½ of the paper is missing.
 def least_squares(real, fake, a, b, c):
-    of_judge = (real - b).square().mean() + (fake - a).square().mean()
-    return of_judge, (fake - c).square().mean()
+    of_discriminator = (real - b).square().mean() + (fake - a).square().mean()
+    return of_discriminator, (fake - c).square().mean()
 
 
 # %% tags=["wrong-answer"] says="targets are exchanged"
 # The targets a and b are exchanged.
 def least_squares(real, fake, a, b, c):
-    of_judge = 0.5 * ((real - a).square() + (fake - b).square()).mean()
-    return of_judge, 0.5 * (fake - c).square().mean()
+    of_discriminator = 0.5 * ((real - a).square() + (fake - b).square()).mean()
+    return of_discriminator, 0.5 * (fake - c).square().mean()
 
 
 # %% tags=["wrong-answer"] says="a sigmoid"
 # A sigmoid is left in front of the square.
 def least_squares(real, fake, a, b, c):
     r, f = real.sigmoid(), fake.sigmoid()
-    of_judge = 0.5 * ((r - b).square() + (f - a).square()).mean()
-    return of_judge, 0.5 * (f - c).square().mean()
+    of_discriminator = 0.5 * ((r - b).square() + (f - a).square()).mean()
+    return of_discriminator, 0.5 * (f - c).square().mean()
 
 
 # %% tags=["wrong-answer"] says="not at b"
 # The generator aims at the target of real images whatever c is.
 def least_squares(real, fake, a, b, c):
-    of_judge = 0.5 * ((real - b).square() + (fake - a).square()).mean()
-    return of_judge, 0.5 * (fake - b).square().mean()
+    of_discriminator = 0.5 * ((real - b).square() + (fake - a).square()).mean()
+    return of_discriminator, 0.5 * (fake - b).square().mean()
 
 
 # %% [markdown]

@@ -55,10 +55,10 @@ from medlatent.course import (
     choose,
     fit,
     publish_metrics,
+    recorded_runs,
     show_source,
     show_table,
 )
-from medlatent.records import Record, results_folder
 
 settings = choose(
     {
@@ -474,8 +474,9 @@ assert deceive[0] < -0.99
 assert saturating[0] > -0.001
 
 # %% [markdown]
-# One update of the package's model. $\hat x$ is decoded from a *sample* of the posterior. The discriminator learns
-# from the same $\hat x$, detached, in the same step.
+# One update of the package's model. $\hat x$ is decoded from a *sample* of the posterior. The first step moves encoder
+# and decoder alone, although its loss passes through the discriminator ({ref}`vae` shows `step`). The discriminator
+# learns from the same $\hat x$, detached, in the second.
 
 # %% tags=["remove-input"]
 show_source(AdversarialVAE.update)
@@ -570,7 +571,8 @@ assert from_posterior.score > 0.9
 # Five systems, the same images, seeds and number of steps. What the profiles mean stands at the top of the page; the
 # paper's is 100 000 steps of Adam with 256 images each, a rate of 1e-4, 32 dimensions, beta 6, at 64×64. Beta-VAE and
 # beta-TCVAE are also trained with beta 12, for the trade-off below. All decoders begin at the mean colour of the
-# images, which a short run would otherwise spend its first steps on.
+# images, which a short run would otherwise spend its first steps on. {py:func}`fit <medlatent.course.fit>` trains in 32
+# bits and leaves the model in evaluation mode, where batch normalisation uses its running statistics.
 
 # %%
 SYSTEMS = {
@@ -717,9 +719,9 @@ on_phantoms = {
 # the loss's reconstruction term the SSE. The numbers are those of the test split, 1 084 images, and the tests compute
 # them again wherever the data are packed. Weights, records and a model card for each lie in `results/adversarial_vae`.
 # They are short runs on a CPU: the paper made fifty times as many steps. To get somewhere in so few, the rate is 5e-4
-# and not the paper's 1e-4, for all systems; a step has 64 images, the paper's 256. One command makes a run of the paper's
-# length where there is a GPU: `python -m medlatent train AdversarialVAE --data ham10000 --slug adversarial_vae
-# --profile paper`.
+# and not the paper's 1e-4, for all systems; a step has 64 images, the paper's 256. The file `plan.toml` beside them lists
+# the runs, and those of the paper's length, which one command makes where there is a GPU: `python -m medlatent run
+# results/adversarial_vae/plan.toml --profile paper`.
 
 # %% tags=["hide-input"]
 recorded = {}
@@ -727,8 +729,7 @@ of_model = {
     (system.__name__, options.get("beta", 1)): name
     for name, (system, options) in (SYSTEMS | STRONGER).items()
 }
-for path in sorted((results_folder() / "adversarial_vae").glob("*.json")):
-    record = Record.read(path)
+for record in recorded_runs("adversarial_vae").values():
     name = of_model[record.model, record.config.get("beta", 1)]
     recorded[name, record.run["seed"]] = record
 on_lesions = {
@@ -1529,7 +1530,6 @@ movements(real_moves)
 def gradients(model, images):
     """The norm of the gradient of each term of L_gen at the decoder."""
     torch.manual_seed(seed)
-    model.discriminator.requires_grad_(False)
     terms, logits = model.terms(images)
     terms["adversarial"] = losses.deception_loss(
         model.discriminate(torch.sigmoid(logits))

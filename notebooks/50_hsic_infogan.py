@@ -55,11 +55,12 @@ from medlatent.course import (
     choose,
     fit,
     publish_metrics,
+    recorded_runs,
     show_source,
     show_table,
 )
 from medlatent.evaluation import domain_classifier
-from medlatent.records import Record, results_folder
+from medlatent.records import results_folder
 
 settings = choose(
     {
@@ -1073,8 +1074,8 @@ points = [
     {"form": form, "sigma": sigma, "weight": weight, "steps": STEPS}
     for form, sigma, weight in pairs
 ]
-RECORDS = results_folder() / "hsic_infogan"
-across = pd.DataFrame(tuning.grid(tried, points, SEEDS, RECORDS / "grid.csv"))
+trials = results_folder() / "hsic_infogan" / "grid.csv"
+across = pd.DataFrame(tuning.grid(tried, points, SEEDS, trials))
 across["λ HSIC"] = across["weight"] * across["HSIC"]
 across["orders"] = np.log10(
     (across["λ HSIC"] / across["adversarial"]).where(across["weight"] > 0)
@@ -1183,9 +1184,7 @@ axes[0][0].legend(fontsize=8)
 explore.show(fig)
 
 # %%
-recorded = {
-    path.stem: Record.read(path) for path in sorted(RECORDS.glob("*.json"))
-}
+recorded = recorded_runs("hsic_infogan")
 NAMES = {"InfoGAN": "InfoGAN", "HSICInfoGAN": "HSIC-InfoGAN"}
 of_hsic = next(r.config for r in recorded.values() if r.model == "HSICInfoGAN")
 CHOSEN = {  # what the recorded runs use
@@ -1413,8 +1412,7 @@ show_table(short_runs)
 # the paper's width, on one thread of a CPU, and for the first seed also ten epochs. $c$ is drawn from $U(0, 1)$, as printed. The records, the
 # weights of the generators and the model cards lie in `results/hsic_infogan`; the tests compute the numbers again, on
 # the carried digits everywhere, and on the real test images where MNIST is packed. The paper trains for 100 epochs;
-# where there is a GPU, `python -m medlatent train InfoGAN --data mnist --split train+validation --slug hsic_infogan
-# --batch-size 100 --steps 60000` does, and the same with `HSICInfoGAN` and `--set hsic_weight=300`.
+# where there is a GPU, `python -m medlatent run results/hsic_infogan/plan.toml --profile paper` does, with both systems.
 
 # %% tags=["hide-input"]
 runs = []

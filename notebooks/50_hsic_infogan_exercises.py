@@ -262,7 +262,7 @@ print(f"shuffled {min(values):.4f} to {max(values):.4f}, never 0")
 # (exercise-hsic-infogan-5)=
 # ## Exercise 5: Purity, and what it hides
 #
-# *Implement and explain, 10 minutes, 2 points.* `category[i]` is the category that image $i$ was generated from, `digit[i]` the digit that a judge sees in it. Purity is the share of images
+# *Implement and explain, 10 minutes, 2 points.* `category[i]` is the category that image $i$ was generated from, `digit[i]` the digit that a classifier sees in it. Purity is the share of images
 # that show the commonest digit of their category. Both are tensors of whole numbers from 0.
 
 
@@ -314,7 +314,7 @@ def purity(category, digit):
 # A short training ends with a purity of 1.00 and an NMI of 0.00. What has happened?
 #
 # - **a** each category is a digit of its own;
-# - **b** the judge sees the same digit in all images;
+# - **b** the classifier sees the same digit in all images;
 # - **c** each category holds all digits in equal shares.
 
 # %% nbgrader={"grade": false, "grade_id": "hsic-infogan-5-choose", "locked": false, "schema_version": 3, "solution": true, "task": false}

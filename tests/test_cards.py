@@ -63,7 +63,7 @@ def test_what_the_record_says():
     assert row(card, "psnr") == ["24.57", "20"]
     assert row(card, "mig") == ["0.01", "–"]
     assert "ham10000/test, 1,084 images" in card
-    assert "\n    python -m medlatent train BetaVAE\n" in card
+    assert "```\npython -m medlatent train BetaVAE\n```" in card
     assert 'model = find_record("vae", "run").load_model()' in card
 
 
@@ -71,23 +71,22 @@ def test_what_it_is_for_and_not():
     card = model_card(RECORD)
     assert "**Not for.** Diagnosis" in card
     assert "dark skin is all but absent" in card
-    assert "Of the model: CC BY-NC 4.0, that of the data. Tschandl (2018)" in card
+    assert "Of the weights: CC BY-NC 4.0, that of the data. Tschandl (2018)" in card
 
 
 def test_models_of_phantoms_are_under_the_licence_of_the_package():
     data = RECORD.data | {"source": "phantoms.lesion", "licence": "CC0-1.0: computed"}
     card = model_card(dataclasses.replace(RECORD, data=data))
     assert card.startswith("---\nlicense: apache-2.0\n")
-    assert "Of the model: Apache-2.0, that of the package" in card
+    assert "Of the weights: Apache-2.0, that of the package" in card
     assert "no patient was seen" in card
 
 
 def test_a_record_without_weights_says_what_is_kept():
     observed = {"file": "run.observed.safetensors", "sha256": "0", "bytes": 270_000}
     card = model_card(dataclasses.replace(RECORD, weights={}, observed=observed))
-    assert row(card, "weights") == ["not kept; what the numbers are computed from is, 0.3 MB"]
-    assert 'observed = find_record("vae", "run").load_observed()' in card
-    assert "computes it again from what was observed of the model" in card
+    assert row(card, "weights") == ["not kept, but 0.3 MB of what the numbers are computed from"]
+    assert "computes it again from what was observed" in card
     assert "load_model" not in card
 
 
@@ -95,7 +94,7 @@ def test_images_of_ones_own_have_the_licence_of_their_card():
     data = RECORD.data | {"source": "a/folder", "licence": "CC BY 4.0"}
     card = model_card(dataclasses.replace(RECORD, data=data))
     assert card.startswith("---\nlicense: other\n")
-    assert "Of the model: CC BY 4.0, that of the data" in card
+    assert "Of the weights: CC BY 4.0, that of the data" in card
     assert "See the card of the data." in card
 
 
@@ -116,17 +115,19 @@ def test_no_text_of_a_record_is_markup():
             config={"loss": mark},
         )
     )
-    body = card.split("---\n", 2)[2]
-    shown = [line for line in body.splitlines() if not line.startswith("    ")]  # what is indented is code
+    shown, fence = [], ""
+    for line in card.split("---\n", 2)[2].splitlines():
+        if fence:
+            fence = "" if line == fence else fence
+        elif line.startswith("```"):
+            fence = line.removesuffix("python")
+        else:
+            shown.append(line)
+    assert not fence
     assert "<" not in "\n".join(shown)
-    assert [line for line in shown if line.startswith("#")] == [
-        "# vae/run",
-        "## Training",
-        "## Numbers",
-        "## Limits",
-        "## Licence and source",
-    ]
-    assert sum(line.startswith("```") for line in shown) == 2  # the example's own
+    headings = [line for line in shown if line.startswith("#")]
+    assert headings == ["# vae/run", "## Training", "## Numbers", "## Limits", "## Licence and source"]
+    assert f"\n{mark}\n" in card  # the command, which a reader copies, is as it was
 
 
 def test_a_field_that_is_not_there_is_named():

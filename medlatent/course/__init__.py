@@ -1,4 +1,4 @@
-"""What only the course needs: profiles, tables, published numbers, shown source, and the checks of the exercises.
+"""What only the course needs: profiles, tables, published numbers, shown source, the checks of the exercises, and more.
 
 Whoever uses the package for work of their own can leave this folder alone: nothing else in the package imports it.
 """
@@ -6,7 +6,8 @@ Whoever uses the package for work of their own can leave this folder alone: noth
 from .fitting import fit
 from .profiles import choose
 from .published import publish_metrics
+from .recorded import recorded_runs
 from .source import show_source, source_of
 from .tables import show_table
 
-__all__ = ["choose", "fit", "publish_metrics", "show_source", "show_table", "source_of"]
+__all__ = ["choose", "fit", "publish_metrics", "recorded_runs", "show_source", "show_table", "source_of"]

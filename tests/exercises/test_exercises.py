@@ -17,8 +17,9 @@ import pytest
 import torch
 from common import BuildError
 from generate import toc_documents
-from medlatent.exercises import WrongAnswer
 from pair import derive
+
+from medlatent.course.exercises import WrongAnswer
 
 matplotlib.use("agg")
 pytestmark = pytest.mark.executes

@@ -138,19 +138,19 @@ def least_squares(function: Callable, seed: int = 0) -> None:
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise WrongAnswer("least_squares(…) must return two values: the discriminator's loss and the generator's.")
     r, f = real.detach().numpy(), fake.detach().numpy()
-    of_judge, of_generator = ((r - b) ** 2 + (f - a) ** 2) / 2, (f - c) ** 2 / 2
+    of_discriminator, of_generator = ((r - b) ** 2 + (f - a) ** 2) / 2, (f - c) ** 2 / 2
     compare(
         "The discriminator's loss of least_squares(…)",
         found[0],
-        of_judge.mean(),
+        of_discriminator.mean(),
         meaning="one number, the mean over the batch",
         mistakes={
             "the two are exchanged: the discriminator's loss comes first.": of_generator.mean(),
-            "the factor ½ is missing.": 2 * of_judge.mean(),
+            "the factor ½ is missing.": 2 * of_discriminator.mean(),
             "the targets are exchanged: real images have b, generated ones a.": (
                 ((r - a) ** 2 + (f - b) ** 2) / 2
             ).mean(),
-            "it is summed over the batch; take the mean.": of_judge.sum(),
+            "it is summed over the batch; take the mean.": of_discriminator.sum(),
             "a sigmoid stands before the square; the output is taken as it is.": (
                 ((expit(r) - b) ** 2 + (expit(f) - a) ** 2) / 2
             ).mean(),
