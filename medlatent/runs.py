@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -189,7 +190,8 @@ def alone(jobs: Iterable[Job], checkpoints: Path) -> Iterator[None]:
 
 def differences(record: Record, job: Job) -> list[str]:
     """In what a record does not say what a plan says of its job, in words."""
-    arguments = _defaults(LatentModel.registry[job.system]) | job.settings
+    defaults = _defaults(LatentModel.registry[job.system])
+    arguments = {name: value for name, value in defaults.items() if name in record.config} | job.settings
     said = {
         "model": (record.model, job.system),
         "source": (record.data["source"], job.source),
@@ -199,11 +201,12 @@ def differences(record: Record, job: Job) -> list[str]:
         "seed": (record.run["seed"], job.seed),
         "steps": (record.run["steps"], job.steps),
         "batch size": (record.run["batch_size"], job.batch_size),
-        **{f"argument {name}": (record.config.get(name), value) for name, value in arguments.items()},
+        # A record is read from JSON, which knows no tuples.
+        **{f"argument {n}": (record.config.get(n), json.loads(json.dumps(plain(v)))) for n, v in arguments.items()},
     }
     if job.precision != "auto":
         said["precision"] = record.run["precision"], job.precision
-    return [f"{name} {was!r}, the plan says {now!r}" for name, (was, now) in said.items() if was != plain(now)]
+    return [f"{name} {was!r}, the plan says {now!r}" for name, (was, now) in said.items() if was != now]
 
 
 def _defaults(model: type[LatentModel]) -> dict[str, object]:
