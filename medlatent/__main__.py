@@ -13,10 +13,9 @@ from .data import all_sources
 from .evaluation import agrees
 from .files import check_name, check_writable
 from .models import LatentModel
-from .nets import count_parameters
 from .plans import FILE, Job, Plan
 from .records import Record, results_folder
-from .runs import alone, build, differences, perform, run_plan, write
+from .runs import alone, differences, perform, run_plan, write
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -200,7 +199,6 @@ def _train(options: argparse.Namespace) -> int:
         keep="weights",
         measure_at=tuple(round(options.steps * k / options.measures) for k in range(1, options.measures + 1)),
     )
-    print(f"{job.system}: {count_parameters(build(job.system, job.settings, job.seed)):,} parameters", file=sys.stderr)
     command = shlex.join(["python", "-m", "medlatent", *_without_folders(options.arguments)])
     check_writable(target)
     with alone([job], options.checkpoints):
