@@ -464,18 +464,23 @@ def save_observed(observed: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
     """What was observed on each evaluation set, in 16 bits: the record's entry, and the file's content.
 
     Each column is divided into 65 534 steps from its least value to its greatest: half a step, by which it is rounded,
-    is 8 millionths of its range wherever the range lies, where float16 would keep three digits of each value.
+    is 8 millionths of its range wherever the range lies, where float16 would keep three digits of each value. What is
+    the same on two sets, such as what a generator draws, is written once.
     """
-    tensors = {
-        "|".join(filter(None, (key, module, array, part))): torch.from_numpy(np.array(values, order="C"))
+    arrays = {
+        "|".join(filter(None, (key, module, array, part))): np.array(values, order="C")
         for key, modules in observed.items()
-        for module, arrays in modules.items()
-        for array, whole in arrays.items()
+        for module, seen in modules.items()
+        for array, whole in seen.items()
         for part, values in _in_16_bits(whole).items()
     }
+    first: dict[tuple, str] = {}
+    same = {name: first.setdefault((a.dtype.str, a.shape, a.tobytes()), name) for name, a in arrays.items()}
+    tensors = {name: torch.from_numpy(arrays[name]) for name in first.values()}
+    same = {name: other for name, other in same.items() if name != other}
     with tempfile.TemporaryDirectory() as folder:
         path = save_tensors(
-            Path(folder) / f"{name}.observed.safetensors", tensors, OBSERVED, OBSERVED_VERSION, record=name
+            Path(folder) / f"{name}.observed.safetensors", tensors, OBSERVED, OBSERVED_VERSION, record=name, same=same
         )
         return _entry(path), path.read_bytes()
 
@@ -486,9 +491,12 @@ def read_observed(path: str | os.PathLike) -> dict[str, dict[str, dict[str, np.n
     Raises:
         ValueError: the file is none; the message names it.
     """
-    tensors, header = read_tensors(path, OBSERVED, OBSERVED_VERSION, {"record": str})
+    tensors, header = read_tensors(path, OBSERVED, OBSERVED_VERSION, {"record": str, "same": dict})
     if Path(path).name != f"{header['record']}.observed.safetensors":
         raise ValueError(f"{path} belongs to the record {header['record']!r}")
+    if lost := [name for name, other in header["same"].items() if other not in tensors]:
+        raise ValueError(f"{path}: {lost[0]!r} is the same as an array that is not there")
+    tensors |= {name: tensors[other] for name, other in header["same"].items()}
     found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for name, tensor in tensors.items():
         key, module, array, *part = (*name.split("|"), "", "")[: max(3, name.count("|") + 1)]
