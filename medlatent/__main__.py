@@ -14,7 +14,7 @@ from .evaluation import agrees
 from .files import check_name, check_writable
 from .models import LatentModel
 from .plans import FILE, Job, Plan
-from .records import Record, results_folder
+from .records import Record, record_paths, results_folder
 from .runs import alone, differences, perform, run_plan, write
 
 
@@ -220,7 +220,7 @@ def _without_folders(arguments: list[str]) -> list[str]:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    paths = options.records or sorted(results_folder().glob("*/*.json"))
+    paths = options.records or record_paths()
     if not paths:
         raise FileNotFoundError(f"{results_folder()}: no records")
     failed = 0
@@ -296,7 +296,7 @@ def _list(options: argparse.Namespace) -> int:
         print(f"  {source.name:<16} {source.summary} ({source.kind}{where})")
     print("records")
     unreadable = 0
-    for path in sorted(results_folder().glob("*/*.json")):
+    for path in record_paths():
         try:
             record = Record.read(path)
             print(f"  {record.called}: {record.model}, {record.run['steps']} steps on {record.data['name']}")

@@ -39,7 +39,8 @@ def where(tmp_path, monkeypatch):
     card = Card("small set", "computed here", "CC0-1.0", "nobody", "none")
     ImageSet(images, table, {}, card).save(tmp_path / "small")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(medlatent.__main__, "results_folder", lambda: tmp_path / "results")
+    for module in (medlatent.__main__, medlatent.records):
+        monkeypatch.setattr(module, "results_folder", lambda: tmp_path / "results")
     monkeypatch.delenv("MEDLATENT_DATA", raising=False)
     return tmp_path
 
@@ -96,6 +97,7 @@ class TestTrain:
         out = capsys.readouterr().out
         assert out.count(" ok") == 6
         assert "DIFFERS" not in out
+        (where / "results/vae/claims.json").write_text("{}")
         assert main(["evaluate"]) == 0  # all of them
         assert capsys.readouterr().out == out
 

@@ -25,10 +25,20 @@ import medlatent.records
 from medlatent.cards import model_card
 from medlatent.data import DataError, ImageSet, StandIn, ham10000, open_images
 from medlatent.evaluation import agrees
-from medlatent.files import write_json
+from medlatent.files import read_tensors, save_tensors, write_json
 from medlatent.models import VAE, LatentModel, load
 from medlatent.plans import Job
-from medlatent.records import FORMAT, VERSION, Record, find_record, results_folder
+from medlatent.records import (
+    FORMAT,
+    OBSERVED,
+    OBSERVED_VERSION,
+    VERSION,
+    Record,
+    find_record,
+    read_observed,
+    results_folder,
+    save_observed,
+)
 from medlatent.runs import perform
 
 NUMBERS = ["sse", "psnr", "ssim", "kl", "active_units", "gaussian_tc"]  # of few images
@@ -50,6 +60,19 @@ JOB = Job(
     threads=1,
     keep="weights",
     measure_at=(2, 3),
+)
+
+
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 50)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    # A whole number that is no index, one that is no float, and what looks like something else.
+    | st.sampled_from([2**63, 10**400, "../x", "a|b", "phantoms.unicorn", "phantoms.lesion", "0" * 64, "VAE"]),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=3), inside, max_size=3),
+    max_leaves=5,
 )
 
 
@@ -411,7 +434,35 @@ class TestLoad:
         path = folder / "vae" / "small.observed.safetensors"
         path.rename(folder / "vae" / "other.observed.safetensors")
         with pytest.raises(ValueError, match=r"other\.observed\.safetensors belongs to the record 'small'"):
-            medlatent.records.read_observed(folder / "vae" / "other.observed.safetensors")
+            read_observed(folder / "vae" / "other.observed.safetensors")
+
+    @settings(max_examples=30, deadline=None)
+    @given(data=st.data())
+    def test_damaged_but_well_formed_observations_end_in_words(self, tmp_path_factory, data):
+        folder = tmp_path_factory.mktemp("observed")
+        arrays = {"a": np.arange(6.0).reshape(3, 2), "b": np.arange(3), "c": np.arange(6.0).reshape(3, 2)}
+        whole, content = save_observed({"set/test": {"encoded": arrays}}, "run")
+        (path := folder / whole["file"]).write_bytes(content)
+        tensors, header = read_tensors(path, OBSERVED, OBSERVED_VERSION)
+        assert header["same"]
+        if data.draw(st.booleans()):
+            field = data.draw(st.sampled_from(["record", "same"]))
+            junk = data.draw(
+                st.dictionaries(st.sampled_from([*tensors, *header["same"], "x"]), JUNK, max_size=2) | JUNK
+            )
+            header[field] = junk
+        else:
+            name = data.draw(st.sampled_from(list(tensors)))
+            if data.draw(st.booleans()):
+                tensors[data.draw(st.sampled_from(["", "a", "a|b", "a|b|c|d", "a|b|c|low", "a|b|c|low|x"]))] = tensors[
+                    name
+                ]
+            tensors[name] = torch.zeros(data.draw(st.sampled_from([(), (0,), (1,), (3,), (2, 3), (3, 2, 1)])))
+        save_tensors(path, tensors, OBSERVED, OBSERVED_VERSION, **header)
+        try:
+            read_observed(path)
+        except ValueError as error:
+            assert "run.observed" in str(error)  # noqa: PT017
 
 
 class TestReevaluate:
@@ -664,19 +715,6 @@ def paths_in(value, path=()):
     for key, inside in items:
         yield (*path, key)
         yield from paths_in(inside, (*path, key))
-
-
-JUNK = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 50)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text()
-    # A whole number that is no index, one that is no float, and what looks like something else.
-    | st.sampled_from([2**63, 10**400, "../x", "a|b", "phantoms.unicorn", "phantoms.lesion", "0" * 64, "VAE"]),
-    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=3), inside, max_size=3),
-    max_leaves=5,
-)
 
 
 @pytest.mark.parametrize("name", ["run", "small"])

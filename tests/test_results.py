@@ -8,10 +8,10 @@ from medlatent.cards import model_card
 from medlatent.data import at_hand, find_source
 from medlatent.evaluation import agrees
 from medlatent.plans import FILE, Plan
-from medlatent.records import Record, results_folder
+from medlatent.records import Record, record_paths, results_folder
 from medlatent.runs import differences
 
-PATHS = sorted(p for p in results_folder().glob("*/*.json") if p.with_suffix(".md").exists())
+PATHS = record_paths()
 NAMES = [f"{p.parent.name}/{p.stem}" for p in PATHS]
 
 
