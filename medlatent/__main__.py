@@ -13,10 +13,9 @@ from .data import all_sources
 from .evaluation import agrees
 from .files import check_name, check_writable
 from .models import LatentModel
-from .nets import count_parameters
 from .plans import FILE, Job, Plan
-from .records import Record, results_folder
-from .runs import alone, build, differences, perform, run_plan, write
+from .records import Record, record_paths, results_folder
+from .runs import alone, differences, perform, run_plan, write
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -200,7 +199,6 @@ def _train(options: argparse.Namespace) -> int:
         keep="weights",
         measure_at=tuple(round(options.steps * k / options.measures) for k in range(1, options.measures + 1)),
     )
-    print(f"{job.system}: {count_parameters(build(job.system, job.settings, job.seed)):,} parameters", file=sys.stderr)
     command = shlex.join(["python", "-m", "medlatent", *_without_folders(options.arguments)])
     check_writable(target)
     with alone([job], options.checkpoints):
@@ -222,7 +220,7 @@ def _without_folders(arguments: list[str]) -> list[str]:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    paths = options.records or sorted(results_folder().glob("*/*.json"))
+    paths = options.records or record_paths()
     if not paths:
         raise FileNotFoundError(f"{results_folder()}: no records")
     failed = 0
@@ -298,7 +296,7 @@ def _list(options: argparse.Namespace) -> int:
         print(f"  {source.name:<16} {source.summary} ({source.kind}{where})")
     print("records")
     unreadable = 0
-    for path in sorted(results_folder().glob("*/*.json")):
+    for path in record_paths():
         try:
             record = Record.read(path)
             print(f"  {record.called}: {record.model}, {record.run['steps']} steps on {record.data['name']}")

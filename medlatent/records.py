@@ -41,6 +41,7 @@ FORMAT = "medlatent.Record"
 VERSION = 2
 OBSERVED = "medlatent.observed"
 OBSERVED_VERSION = 1
+OTHERS = ("claims.json",)  # what lies in the folder of a chapter, too, and is no record
 DEPTH = 20  # of lists in lists in a record; Python itself gives up at some hundreds, and not in words
 TEXT, NUMBER, WHOLE, PERHAPS = (str,), (int, float), (int,), (int, type(None))
 SET = {"source": TEXT, "n": PERHAPS, "seed": WHOLE, "split": TEXT, "images": WHOLE, "fingerprint": TEXT}
@@ -494,7 +495,7 @@ def read_observed(path: str | os.PathLike) -> dict[str, dict[str, dict[str, np.n
     tensors, header = read_tensors(path, OBSERVED, OBSERVED_VERSION, {"record": str, "same": dict})
     if Path(path).name != f"{header['record']}.observed.safetensors":
         raise ValueError(f"{path} belongs to the record {header['record']!r}")
-    if lost := [name for name, other in header["same"].items() if other not in tensors]:
+    if lost := [n for n, other in header["same"].items() if not isinstance(other, str) or other not in tensors]:
         raise ValueError(f"{path}: {lost[0]!r} is the same as an array that is not there")
     tensors |= {name: tensors[other] for name, other in header["same"].items()}
     found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
@@ -578,6 +579,11 @@ def _is_deeper(value: object, levels: int) -> bool:
         return False
     inside = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_is_deeper(item, levels - 1) for item in inside)
+
+
+def record_paths() -> list[Path]:
+    """The files of all records of the project, in the order of their names."""
+    return [path for path in sorted(results_folder().glob("*/*.json")) if path.name not in OTHERS]
 
 
 def find_record(slug: str, name: str) -> Record:

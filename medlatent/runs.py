@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ from .engines import Outcome, run_all
 from .evaluation import evaluate, numbers_of, observe, suites_of
 from .files import check_name, check_writable, claim, plain
 from .models import LatentModel, load
+from .nets import count_parameters
 from .plans import Job, Plan
 from .provenance import code_digest, surroundings, thin_history
 from .records import Record, read_observed, save_observed, save_weights, state_entry
@@ -34,6 +36,9 @@ def build(system: str, settings: Mapping[str, object], seed: int) -> LatentModel
     """
     if system not in LatentModel.registry:
         raise ValueError(f"unknown model {system!r}: choose one of {', '.join(LatentModel.registry)}")
+    known = _arguments(LatentModel.registry[system])
+    if unknown := [name for name in settings if name not in known]:
+        raise ValueError(f"{system} has no argument {unknown[0]!r}; it has {', '.join(known)}")
     torch.manual_seed(seed)
     try:
         return LatentModel.registry[system](**settings)
@@ -59,7 +64,7 @@ def perform(
         report: called with the number of steps done.
         checkpoints: the folder of unfinished runs.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, …
-        progress: show the bar of the training.
+        progress: show the number of parameters, and the bar of the training.
         command: what the record says made it; by default the job's own.
 
     Returns:
@@ -83,6 +88,8 @@ def perform(
     torch.set_num_threads(job.threads)
     model = build(job.system, {"channels": channels, "size": size} | job.settings, job.seed)
     suites_of(model)
+    if progress:
+        print(f"{job.system}: {count_parameters(model):,} parameters", file=sys.stderr)
     made_with = {**surroundings(where), "code": code_digest(type(model))}  # the code may be edited in the meantime
     aside = "validation" if job.split == "train" and "validation" in set(images.table["split"]) else "test"
     looked_at = images.split(aside)
@@ -189,7 +196,9 @@ def alone(jobs: Iterable[Job], checkpoints: Path) -> Iterator[None]:
 
 def differences(record: Record, job: Job) -> list[str]:
     """In what a record does not say what a plan says of its job, in words."""
-    arguments = _defaults(LatentModel.registry[job.system]) | job.settings
+    defaults = _arguments(LatentModel.registry[job.system])
+    follow = ("channels", "size", *(name for name, value in defaults.items() if value is None))  # from the data
+    arguments = {n: v for n, v in defaults.items() if n in record.config and n not in follow} | job.settings
     said = {
         "model": (record.model, job.system),
         "source": (record.data["source"], job.source),
@@ -199,21 +208,25 @@ def differences(record: Record, job: Job) -> list[str]:
         "seed": (record.run["seed"], job.seed),
         "steps": (record.run["steps"], job.steps),
         "batch size": (record.run["batch_size"], job.batch_size),
-        **{f"argument {name}": (record.config.get(name), value) for name, value in arguments.items()},
+        # A record is read from JSON, which knows no tuples.
+        **{f"argument {n}": (record.config.get(n), json.loads(json.dumps(plain(v)))) for n, v in arguments.items()},
     }
     if job.precision != "auto":
         said["precision"] = record.run["precision"], job.precision
-    return [f"{name} {was!r}, the plan says {now!r}" for name, (was, now) in said.items() if was != plain(now)]
+    return [f"{name} {was!r}, the plan says {now!r}" for name, (was, now) in said.items() if was != now]
 
 
-def _defaults(model: type[LatentModel]) -> dict[str, object]:
-    """The arguments of a model that have a default, but those that follow from the data, whose default is None."""
+def _arguments(model: type[LatentModel]) -> dict[str, object]:
+    """The arguments of a model and of the classes that it passes its options on to, with their defaults."""
     found: dict[str, object] = {}
-    for base in reversed(model.__mro__):
-        if issubclass(base, LatentModel) and "__init__" in vars(base):
-            parameters = inspect.signature(base.__init__).parameters.values()
-            found |= {p.name: p.default for p in parameters if p.default not in (p.empty, None)}
-    return {name: value for name, value in found.items() if name not in ("channels", "size")}
+    for base in model.__mro__:
+        if "__init__" not in vars(base) or base is LatentModel:
+            continue
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        found = {p.name: p.default for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)} | found
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            break
+    return found
 
 
 def standing(job: Job, folder: str | Path, checkpoints: str | Path) -> tuple[str, str]:

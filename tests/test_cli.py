@@ -1,25 +1,31 @@
 """The command line: train, record, evaluate, list; and one line on stderr where something is wrong."""
 
+import errno
 import json
 import re
+import shutil
 import subprocess
 import sys
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from medlatent.judges import digit_judge
-from medlatent.results import Record
 from safetensors.torch import load_file
 
 import medlatent.__main__
-import medlatent.training
+import medlatent.records
+import medlatent.runs
 from medlatent.__main__ import main
 from medlatent.cards import model_card
 from medlatent.data import Card, Factor, ImageSet, open_images
+from medlatent.evaluation import classifiers, generated
+from medlatent.files import write_json
 from medlatent.models import VAE, load
+from medlatent.nets import train_domain_classifier
+from medlatent.records import FORMAT, VERSION, Record
 from medlatent.training import train as real_train
 
 N = 24
@@ -33,7 +39,8 @@ def where(tmp_path, monkeypatch):
     card = Card("small set", "computed here", "CC0-1.0", "nobody", "none")
     ImageSet(images, table, {}, card).save(tmp_path / "small")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(medlatent.__main__, "results_folder", lambda: tmp_path / "results")
+    for module in (medlatent.__main__, medlatent.records):
+        monkeypatch.setattr(module, "results_folder", lambda: tmp_path / "results")
     monkeypatch.delenv("MEDLATENT_DATA", raising=False)
     return tmp_path
 
@@ -50,9 +57,19 @@ RECORD = "results/vae/small_vae_seed0.json"
 
 
 def edit(path, change) -> None:
+    """As a forger does who knows of the checksum."""
     fields = json.loads(path.read_text())
     change(fields)
-    path.write_text(json.dumps(fields))
+    for taken in ("format", "version", "sha256"):
+        del fields[taken]
+    write_json(path, fields, FORMAT, VERSION, checksum=True)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+DATA = ["small/card.json", "small/images.npy", "small/table.csv"]
 
 
 class TestTrain:
@@ -80,6 +97,7 @@ class TestTrain:
         out = capsys.readouterr().out
         assert out.count(" ok") == 6
         assert "DIFFERS" not in out
+        (where / "results/vae/claims.json").write_text("{}")
         assert main(["evaluate"]) == 0  # all of them
         assert capsys.readouterr().out == out
 
@@ -89,7 +107,7 @@ class TestTrain:
         whole = path.read_text()
         record = Record.read(path)
         del record.metrics["small/test"]["values"]["gaussian_tc"]
-        record.write(where / "results")
+        record.write(where / "results", overwrite=True)
         capsys.readouterr()
         assert main(["evaluate", "--add", RECORD]) == 0
         assert capsys.readouterr().out.strip() == "vae/small_vae_seed0: added small/test: gaussian_tc"
@@ -97,7 +115,7 @@ class TestTrain:
         assert main(["evaluate", "--add", RECORD]) == 0
         assert "added nothing" in capsys.readouterr().out
         record.metrics["small/test"]["values"]["psnr"] += 1
-        record.write(where / "results")
+        record.write(where / "results", overwrite=True)
         before = path.read_text()
         assert main(["evaluate", "--add", RECORD]) == 1
         assert "small/test psnr was" in capsys.readouterr().err
@@ -120,9 +138,13 @@ class TestTrain:
         assert Record.read(path).reevaluate(where / "results")["grey/test"] == {k: (v, v) for k, v in values.items()}
 
     def test_a_generator_of_real_digits_can_be_checked_without_them(self, where, capsys, monkeypatch):
-        monkeypatch.setattr("medlatent.judges.STEPS", 10)
-        monkeypatch.setattr("medlatent.results.GENERATED", 200)
-        digit_judge.cache_clear()
+        monkeypatch.setattr(generated, "GENERATED", 200)
+        classifiers._trained.cache_clear()
+        monkeypatch.setattr(
+            classifiers,
+            "train_domain_classifier",
+            lambda images, factor, steps, dtype: train_domain_classifier(images, factor, 10, dtype=dtype),
+        )
         digits = open_images("mnist.digits", 200)
         digits.save(where / "data" / "mnist")
         monkeypatch.setenv("MEDLATENT_DATA", str(where / "data"))
@@ -151,7 +173,17 @@ class TestTrain:
         out = capsys.readouterr().out
         assert out.count(" ok") == 10
         assert "mnist/test: not checked" in out
-        digit_judge.cache_clear()
+        # The numbers can be kept without the weights, too.
+        assert main(["compact", "--without-weights", str(path)]) == 1
+        assert "mnist/test is not packed here" in capsys.readouterr().err
+        monkeypatch.setenv("MEDLATENT_DATA", str(where / "data"))
+        assert main(["compact", "--without-weights", str(path)]) == 0
+        assert not path.with_suffix(".safetensors").exists()
+        monkeypatch.delenv("MEDLATENT_DATA")
+        capsys.readouterr()
+        assert main(["evaluate", str(path)]) == 0
+        assert capsys.readouterr().out.count(" ok") == 10
+        classifiers._trained.cache_clear()
 
     def test_is_the_run_that_the_package_makes_from_the_same_seed(self, where):
         assert main(command("--seed", "3")) == 0
@@ -188,10 +220,9 @@ class TestTrain:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(medlatent.__main__, "train", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                main(command())
-        checkpoint = where / "_build/checkpoints/vae/small_vae_seed0.safetensors"
+            patch.setattr(medlatent.runs, "train", interrupted)
+            assert main(command()) == 130
+        checkpoint = where / "_build/checkpoints/vae/small_vae_seed0.checkpoint"
         assert len(load_file(checkpoint)["history"]) == 4
         assert not (where / RECORD).exists()
 
@@ -213,20 +244,129 @@ class TestTrain:
         config = Record.read(where / RECORD).config
         assert (config["likelihood"], config["learning_rate"], config["latent_dim"]) == ("bernoulli", 1e-3, 2)
 
-    def test_a_number_of_the_profile_can_be_replaced_alone(self, where, monkeypatch):
-        monkeypatch.setitem(medlatent.__main__.TRAINING, "ci", {"steps": 3, "batch_size": 8})
-        arguments = command()
-        at = arguments.index("--steps")
-        del arguments[at : at + 2]
-        assert main(arguments) == 0
-        run = Record.read(where / RECORD).run
-        assert (run["steps"], run["batch_size"], run["profile"]) == (3, 4, "ci")
+    def test_steps_and_batches_have_defaults(self, where, monkeypatch):
+        asked = {}
+
+        def stop(model, images, steps, **options):
+            asked.update(steps=steps, **options)
+            raise ValueError("enough")
+
+        monkeypatch.setattr(medlatent.runs, "train", stop)
+        assert main(["train", "VAE", "--data", "small", "--out", "results", "--device", "cpu"]) == 1
+        assert (asked["steps"], asked["batch_size"], asked["seed"]) == (300, 64, 0)
+
+    @pytest.mark.parametrize("measures", [1, 2, 5])
+    def test_measures_along_the_way(self, where, measures):
+        assert main(command("--measures", str(measures))) == 0
+        record = Record.read(where / RECORD)
+        assert [row["step"] for row in record.measures] == {1: [5], 2: [2, 5], 5: [1, 2, 3, 4, 5]}[measures]
+        assert record.run["measured_on"] == "8 images of the test split"  # the set has no validation split
+
+    def test_weights_stay_where_checkpoints_lie_in_the_same_folder(self, where):
+        """Both folders and both names may be one."""
+        assert main(command("--out", "both", "--checkpoints", "both", "--name", "m")) == 0
+        assert sorted(p.name for p in (where / "both/vae").iterdir()) == ["m.json", "m.md", "m.safetensors"]
+        assert main(["evaluate", "both/vae/m.json"]) == 0
+
+    @pytest.mark.parametrize("option", ["--name", "--slug"])
+    @pytest.mark.parametrize("name", ["a/b", "..", ".", "", "con", "NUL.txt", "../evil/vae", "a b", "/tmp/x", "é"])
+    def test_names_that_are_none_are_refused_before_the_training(self, where, capsys, monkeypatch, option, name):
+        monkeypatch.setattr(medlatent.runs, "train", lambda *_, **__: pytest.fail("it was trained"))
+        assert main(command(option, name)) == 1
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert f"{option} is {name!r}, expected a plain name" in err
+        assert files(where) == DATA
+
+    @pytest.mark.parametrize("option", ["--out", "--checkpoints"])
+    def test_a_target_that_cannot_be_written_is_found_before_the_training(self, where, capsys, monkeypatch, option):
+        (where / "file").write_text("")
+        monkeypatch.setattr(VAE, "update", lambda *_, **__: pytest.fail("it was trained"))
+        assert main(command(option, "file/x")) == 1
+        assert "file is a file, not a folder" in capsys.readouterr().err
+
+    def test_a_model_that_names_no_suite_is_found_before_the_training(self, where, capsys, monkeypatch):
+        monkeypatch.setattr(VAE, "suites", ())
+        monkeypatch.setattr(VAE, "update", lambda *_, **__: pytest.fail("it was trained"))
+        assert main(command()) == 1
+        assert "VAE names no suite: set its attribute `suites`" in capsys.readouterr().err
+        monkeypatch.setattr(VAE, "suites", ("reconstruction", "beauty"))
+        assert main(command()) == 1
+        assert "unknown suite 'beauty': there are classes, " in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("place", "error"),
+        [
+            ("save_weights", OSError(errno.ENOSPC, "full")),
+            ("numbers_of", OSError("x")),
+            ("thin_history", KeyboardInterrupt()),
+            ("Record", ValueError("x")),
+        ],
+    )
+    def test_whatever_ends_an_overwriting_run_leaves_the_old_record(self, where, monkeypatch, place, error):
+        assert main(command()) == 0
+        before = {p: p.read_bytes() for p in (where / "results").rglob("*") if p.is_file()}
+
+        def boom(*_, **__):
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(medlatent.runs, place, boom)
+            status = main([*command("--seed", "7", "--name", "small_vae_seed0"), "--overwrite"])
+        assert status == (130 if isinstance(error, KeyboardInterrupt) else 1)
+        assert {p: p.read_bytes() for p in (where / "results").rglob("*") if p.is_file()} == before
+        assert main(["evaluate", RECORD]) == 0
+        # The training is not lost.
+        taken = []
+        monkeypatch.setattr(VAE, "update", lambda *_: taken.append(1))
+        assert main([*command("--seed", "7", "--name", "small_vae_seed0"), "--overwrite"]) == 0
+        assert not taken
+        assert Record.read(where / RECORD).run["seed"] == 7
+
+    def test_of_two_at_once_one_is_told(self, where, root):
+        (where / "medlatent").symlink_to(root / "medlatent")
+        arguments = [sys.executable, "-m", "medlatent", *command("--steps", "40")]
+        both = [subprocess.Popen(arguments, cwd=where, stdout=-1, stderr=-1, text=True) for _ in range(2)]
+        ends = sorted((one.communicate(), one.returncode)[::-1] for one in both)
+        assert [status for status, _ in ends] == [0, 1], ends
+        assert re.search(
+            "is being written by process|exists: choose another --name|is not to be replaced", ends[1][1][1]
+        )
+        record = Record.read(where / RECORD)
+        assert record.run["steps"] == 40
+        record.load_model(where / "results")
+
+    def test_a_record_that_came_in_the_meantime_is_kept(self, where, capsys, monkeypatch):
+        """Whose checkpoints lie elsewhere is seen at the end only."""
+        assert main(command("--name", "other")) == 0
+        (where / "results/vae").rename(where / "elsewhere")
+
+        def meanwhile(*arguments, **options):
+            shutil.copytree(where / "elsewhere", where / "results/vae", dirs_exist_ok=True)
+            return real_train(*arguments, **options)
+
+        monkeypatch.setattr(medlatent.runs, "train", meanwhile)
+        assert main(command("--name", "other", "--seed", "7")) == 1
+        assert "other.json exists, and is not to be replaced" in capsys.readouterr().err
+        assert Record.read(where / "results/vae/other.json").run["seed"] == 0
+
+    def test_the_command_does_not_name_folders_and_runs_again(self, where, monkeypatch):
+        given = [*command(), "--checkpoints=elsewhere"]
+        assert main(given) == 0
+        words = Record.read(where / RECORD).run["command"].split()
+        assert not {"--out", "results", "--checkpoints=elsewhere"} & set(words)
+        (where / "results").rename(where / "first")
+        assert main([*words[3:], "--out", "results"]) == 0
+        first, again = Record.read(where / "first/vae/small_vae_seed0.json"), Record.read(where / RECORD)
+        assert (first.metrics, first.history) == (again.metrics, again.history)
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
             (command(model="Diffusion"), "unknown model 'Diffusion': choose one of VAE, BetaVAE"),
-            (command("--profile", "huge"), "unknown profile 'huge': choose one of ci, laptop, paper"),
+            (command("--measures", "0"), "--measures must be at least 1, got 0"),
+            (command("--measures", "6"), "--measures 6: there are only 5 steps"),
+            (command("--steps", "-3"), "--steps must be at least 1, got -3"),
             (command("--set", "latent=2"), "VAE has no argument 'latent'; it has latent_dim, channels"),
             (command("--set", "latent_dim"), "--set latent_dim: write NAME=VALUE"),
             (command("--set", "latent_dim=0"), "latent_dim must be at least 1, got 0"),
@@ -248,13 +388,12 @@ class TestTrain:
         assert err.startswith("medlatent: ")
         assert err.count("\n") == 1
         assert re.search(message, err)
-        assert [p.name for p in where.iterdir()] == ["small"]
+        assert files(where) == DATA
 
     @pytest.mark.parametrize(
         ("option", "value", "message"),
         [
-            ("--steps", "0", "steps must be at least 1, got 0"),
-            ("--steps", "-3", "steps must be at least 1, got -3"),
+            ("--steps", "0", "--steps must be at least 1, got 0"),
             ("--batch-size", "0", "batch_size must be at least 1, got 0"),
             ("--batch-size", "17", "batch_size 17 is larger than the data: 16 images"),
             ("--device", "tpu", "device 'tpu' cannot be used here"),
@@ -265,18 +404,18 @@ class TestTrain:
     def test_what_the_training_refuses(self, where, capsys, option, value, message):
         assert main(command(option, value)) == 1
         assert f"medlatent: {message}" in capsys.readouterr().err.splitlines()[-1]
-        assert [p.name for p in where.iterdir()] == ["small"]
+        assert files(where) == DATA
 
     def test_a_nan_is_an_error_that_names_the_step(self, where, capsys):
         assert main([*command("--steps", "60"), "--set", "learning_rate=1e6"]) == 1
         assert "medlatent: step " in capsys.readouterr().err.splitlines()[-1]
-        assert not (where / "results").exists()
+        assert not (where / RECORD).exists()
 
     def test_a_full_disk_is_one_line(self, where, capsys, monkeypatch):
         def full(*_, **__):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("medlatent.files.save_file", full)
+        monkeypatch.setattr("medlatent.files.tensors.save_file", full)
         assert main(command()) == 1
         assert "medlatent: [Errno 28] No space left on device" in capsys.readouterr().err
         assert not list(where.rglob("*.partial"))
@@ -308,7 +447,13 @@ class TestEvaluate:
         assert err.count("\n") == 1
 
     def test_from_the_record_s_own_folder(self, record, monkeypatch, capsys):
-        edit(record, lambda f: f["metrics"]["small/test"].update(source=str(record.parents[2] / "small")))
+        folder = str(record.parents[2] / "small")
+
+        def move(fields):
+            fields["data"]["source"] = folder
+            fields["metrics"] = {f"{folder}/test": fields["metrics"]["small/test"] | {"source": folder}}
+
+        edit(record, move)
         monkeypatch.chdir(record.parent)
         assert main(["evaluate", record.name]) == 0
         assert capsys.readouterr().out.count(" ok") == 6
@@ -317,6 +462,34 @@ class TestEvaluate:
         monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
         assert main(["evaluate", str(record)]) == 0
         assert "small/test: not checked, the data are not packed here" in capsys.readouterr().out
+
+    def test_one_that_is_damaged_does_not_keep_the_others_from_being_looked_at(self, record, capsys):
+        content = record.read_text().replace('"loss"', '"lost"')
+        record.with_name("damaged.json").write_text(content)
+        assert main(["evaluate", str(record.with_name("damaged.json")), str(record)]) == 1
+        out, err = capsys.readouterr()
+        assert "damaged.json was changed or damaged: its content is not what its checksum says" in err
+        assert out.count(" ok") == 6
+        assert main(["list"]) == 1
+        out, err = capsys.readouterr()
+        assert "damaged.json was changed" in err
+        assert "vae/small_vae_seed0: VAE, 5 steps" in out
+
+    def test_a_record_that_is_not_what_its_plan_says(self, record, capsys):
+        entry = {"profile": "ci", "name": "small_vae_seed{seed}", "systems": ["VAE"], "seeds": [0], "data": "small"}
+        entry |= {"steps": 5, "batch_size": 4}
+        settings = "\nset = { latent_dim = 2 }\n"
+        lines = "[[runs]]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in entry.items()) + settings
+        plan = record.with_name("plan.toml")
+        plan.write_text(lines)
+        assert main(["evaluate", str(record)]) == 0
+        edit(record, lambda f: f["run"].update(seed=3))
+        assert main(["evaluate", str(record)]) == 1
+        assert "vae/small_vae_seed0: recorded with seed 3, the plan says 0" in capsys.readouterr().err
+        edit(record, lambda f: f["run"].update(seed=0))
+        plan.write_text(lines.replace(settings, "\n"))
+        assert main(["evaluate", str(record)]) == 1
+        assert "argument latent_dim 2, the plan says 32" in capsys.readouterr().err
 
     @pytest.mark.parametrize("name", ["results/vae/none.json", "results/vae", "small/card.json"])
     @pytest.mark.usefixtures("record")
@@ -336,13 +509,14 @@ class TestCompact:
     def record(self, where, capsys, monkeypatch):
         """A record of the time when weights had 32 bits."""
 
-        def in_32_bits(model, path):
-            model.save(path)
+        def in_32_bits(model, name):
+            path = model.save(where / f"{name}.safetensors")
             content = path.read_bytes()
-            return {"file": path.name, "sha256": sha256(content).hexdigest(), "bytes": len(content)}
+            path.unlink()
+            return {"file": path.name, "sha256": sha256(content).hexdigest(), "bytes": len(content)}, content
 
         with monkeypatch.context() as context:
-            context.setattr(medlatent.__main__, "save_weights", in_32_bits)
+            context.setattr(medlatent.runs, "save_weights", in_32_bits)
             assert main(command()) == 0
         capsys.readouterr()
         return where / RECORD
@@ -351,7 +525,7 @@ class TestCompact:
         weights, before = record.with_suffix(".safetensors"), Record.read(record)
         was = load(weights).state_dict()
         assert main(["compact", str(record)]) == 0
-        assert "no number moved by more than its tolerance" in capsys.readouterr().out
+        assert "every number agrees" in capsys.readouterr().out
         after = Record.read(record)
         assert after.weights["dtype"] == "float16"
         assert weights.stat().st_size == after.weights["bytes"] < 0.6 * before.weights["bytes"]
@@ -360,16 +534,61 @@ class TestCompact:
         assert main(["evaluate", str(record)]) == 0
         assert record.with_suffix(".md").read_text() == model_card(after)
         content = weights.read_bytes()
+        capsys.readouterr()
         assert main(["compact", str(record)]) == 0
-        assert "has 16 bits" in capsys.readouterr().out
+        assert "is as small as it gets" in capsys.readouterr().out
         assert weights.read_bytes() == content
 
-    def test_without_the_data_nothing_changes(self, record, capsys, monkeypatch, tmp_path_factory):
-        contents = {path: path.read_bytes() for path in record.parent.iterdir()}
+    def test_leaves_the_weights_out(self, record, capsys):
+        assert main(["compact", "--without-weights", str(record)]) == 0
+        assert not record.with_suffix(".safetensors").exists()
+        assert Record.read(record).weights == {}
+        assert main(["evaluate", str(record)]) == 0
+        assert record.with_suffix(".md").read_text() == model_card(Record.read(record))
+        capsys.readouterr()
+        assert main(["compact", "--without-weights", str(record)]) == 0
+        assert "is as small as it gets" in capsys.readouterr().out
+
+    def unchanged(self, record, status, *more):
+        before = {path: path.read_bytes() for path in record.parent.iterdir()}
+        assert main(["compact", *more, str(record)]) == status
+        assert {path: path.read_bytes() for path in record.parent.iterdir()} == before
+
+    @pytest.mark.parametrize("more", [(), ("--without-weights",)])
+    def test_without_the_data_nothing_changes(self, record, capsys, monkeypatch, tmp_path_factory, more):
         monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-        assert main(["compact", str(record)]) == 1
+        self.unchanged(record, 1, *more)
         assert "vae/small_vae_seed0: small/test is not packed here" in capsys.readouterr().err
-        assert {path: path.read_bytes() for path in record.parent.iterdir()} == contents
+
+    @pytest.mark.parametrize("more", [(), ("--without-weights",)])
+    def test_where_a_number_would_move_nothing_changes(self, record, capsys, more):
+        edit(record, lambda f: f["metrics"]["small/test"]["values"].update(kl=1.0))
+        self.unchanged(record, 1, *more)
+        assert "small/test kl would move from 1 to" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+    @pytest.mark.parametrize("place", ["observe", "model_card", "write_json", "numbers_of"])
+    def test_interrupted_nothing_changes(self, record, monkeypatch, error, place):
+        def boom(*_, **__):
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(medlatent.records, place, boom)
+            self.unchanged(record, 130 if isinstance(error, KeyboardInterrupt) else 1)
+        assert main(["evaluate", str(record)]) == 0
+
+    def test_a_record_that_somebody_changed_in_the_meantime(self, record, capsys, monkeypatch):
+        compact = Record.compact
+
+        def meanwhile(self, *arguments, **options):
+            found = compact(self, *arguments, **options)
+            edit(record, lambda f: f["run"].update(seconds=1.0))
+            return found
+
+        monkeypatch.setattr(Record, "compact", meanwhile)
+        assert main(["compact", str(record)]) == 1
+        assert "was changed by somebody else in the meantime" in capsys.readouterr().err
+        assert Record.read(record).run["seconds"] == 1.0
 
 
 class TestList:
@@ -380,8 +599,8 @@ class TestList:
         out = capsys.readouterr().out
         assert "  VAE " in out
         assert "  BetaVAE " in out
-        assert "phantoms.lesion  rendered on demand" in out
-        assert "ham10000         not packed: see data_scripts/ham10000.py" in out
+        assert "  phantoms.lesion  skin lesions with every factor known (rendered)" in out
+        assert "(packed: not packed, see data_scripts/ham10000.py)" in out
         assert "vae/small_vae_seed0: VAE, 5 steps on small set" in out
 
     def test_as_a_module(self, tmp_path):
@@ -390,7 +609,18 @@ class TestList:
         assert "phantoms.lesion" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["paint"], ["train"], ["train", "VAE", "--steps", "many"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["paint"],
+        ["run"],
+        ["compact"],
+        ["train"],
+        ["train", "VAE", "--steps", "many"],
+        ["train", "VAE", "--step", "3"],
+    ],
+)
 def test_what_the_parser_refuses(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
