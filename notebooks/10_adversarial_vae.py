@@ -717,7 +717,8 @@ on_phantoms = {
 # %% [markdown]
 # The real lesions come from recorded runs: HAM10000 {cite:p}`tschandl2018` at 64×64, split by lesion, 32 dimensions,
 # the loss's reconstruction term the SSE. The numbers are those of the test split, 1 084 images, and the tests compute
-# them again wherever the data are packed. Weights, records and a model card for each lie in `results/adversarial_vae`.
+# them again wherever the data are packed. A record and a model card for each lie in `results/adversarial_vae`, with the
+# weights of those that this page draws, and of the others what their numbers are computed from.
 # They are short runs on a CPU: the paper made fifty times as many steps. To get somewhere in so few, the rate is 5e-4
 # and not the paper's 1e-4, for all systems; a step has 64 images, the paper's 256. The file `plan.toml` beside them lists
 # the runs, and those of the paper's length, which one command makes where there is a GPU: `python -m medlatent run

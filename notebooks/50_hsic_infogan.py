@@ -1409,10 +1409,14 @@ show_table(short_runs)
 # ## Recorded runs
 #
 # The evaluation rests on recorded runs on all 60 000 training images of MNIST: five seeds of each system, two epochs with half of
-# the paper's width, on one thread of a CPU, and for the first seed also ten epochs. $c$ is drawn from $U(0, 1)$, as printed. The records, the
-# weights of the generators and the model cards lie in `results/hsic_infogan`; the tests compute the numbers again, on
-# the carried digits everywhere, and on the real test images where MNIST is packed. The paper trains for 100 epochs;
-# where there is a GPU, `python -m medlatent run results/hsic_infogan/plan.toml --profile paper` does, with both systems.
+# the paper's width, on one thread of a CPU, and for the first seed also ten epochs. $c$ is drawn from $U(0, 1)$, as printed. The records and
+# the model cards lie in `results/hsic_infogan`; with them, of the first seed the weights of the generator, and of the
+# others what their numbers are computed from: the tests compute them again, on the carried digits everywhere, and on
+# the real test images where MNIST is packed. All runs were made before these networks were laid out contiguously in
+# memory, which makes a step shorter and rounds its sums otherwise. Trained again, a run comes out with other numbers of
+# the same kind; `python -m medlatent run results/hsic_infogan/plan.toml --dry-run` says of each record whether the code
+# that trained it has changed since. The paper trains for 100 epochs; where there is a GPU, the same command does so with
+# `--profile paper` in place of `--dry-run`, for both systems.
 
 # %% tags=["hide-input"]
 runs = []
