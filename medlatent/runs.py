@@ -273,7 +273,8 @@ def run_plan(
 
     Args:
         path: of the plan.
-        profile: ``ci``, ``laptop`` or ``paper``; by default all of the plan's.
+        profile: ``ci``, ``laptop`` or ``paper``. It may be left out where the plan has a single one, where ``only``
+            names the runs, and in a dry run, which then lists all.
         only: patterns of names.
         folder: the results folder.
         checkpoints: the folder of unfinished runs; relative to the working directory of whoever runs the job.
@@ -293,7 +294,13 @@ def run_plan(
         OSError: a record or checkpoint cannot be written, or another process is at one of the runs. Nothing is run.
     """
     folder = Path(folder)
-    jobs = Plan.read(path).jobs(profile, only)
+    plan = Plan.read(path)
+    if not (profile or list(only) or dry_run) and len(profiles := {job.profile: None for job in plan.runs}) > 1:
+        raise ValueError(
+            f"{path} has runs of the profiles {', '.join(profiles)}, which take from seconds to days: name one with "
+            "--profile, or runs with --only; --dry-run lists them all"
+        )
+    jobs = plan.jobs(profile, only)
     stand = {job.name: standing(job, folder, checkpoints) for job in jobs}
     width = max(len(name) for name in stand)
     for name, (state, remark) in stand.items():

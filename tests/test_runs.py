@@ -22,7 +22,7 @@ from medlatent.evaluation import agrees
 from medlatent.files import claim
 from medlatent.models import VAE
 from medlatent.plans import Plan
-from medlatent.records import Record
+from medlatent.records import Record, results_folder
 from medlatent.runs import differences, perform, run_plan, standing
 
 ENTRY = {
@@ -395,3 +395,12 @@ def test_a_dask_cluster_of_two_processes_makes_two_records(chapter, root, traine
         for pairs in record.reevaluate(chapter.results).values():
             assert all(agrees(*pair, number) for number, pair in pairs.items())
     assert chapter.stands() == {"vae_0": ("recorded", ""), "vae_1": ("recorded", "")}
+
+
+def test_a_plan_of_several_profiles_is_not_run_whole_by_accident(tmp_path, capsys):
+    plan = results_folder() / "vae" / "plan.toml"
+    with pytest.raises(ValueError, match="--profile"):
+        run_plan(plan, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    run_plan(plan, folder=tmp_path, dry_run=True)
+    assert capsys.readouterr().out.count("missing") == len(Plan.read(plan).runs)
