@@ -5,10 +5,10 @@ import base64
 import pytest
 import torch
 import torch.nn.functional as F
-from medlatent.results import find_record
 from torch import nn
 
 from medlatent.explore import Explorer, trace
+from medlatent.records import find_record
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 import traitlets
-from medlatent.results import find_record
 from torch import nn
 
 from medlatent.explore import Explorer
 from medlatent.models import GAN, VAE, AdversarialVAE, InfoGAN
+from medlatent.records import find_record
 
 N, D = 30, 5
 
