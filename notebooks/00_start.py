@@ -207,6 +207,7 @@ history = train(
     settings["steps"],
     batch_size=settings["batch_size"],
     seed=seed,
+    precision="float32",  # 16 bits, where a processor has them, give others
     progress=False,
 )
 print(

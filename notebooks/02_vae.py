@@ -522,6 +522,7 @@ history = train(
     settings["steps"],
     batch_size=settings["batch_size"],
     seed=seed,
+    precision="float32",  # 16 bits, where a processor has them, give others
     progress=False,
 )
 print(f"{len(history)} steps on {history.device}, {history.precision}")
@@ -902,6 +903,7 @@ for name, variance in (
         settings["collapse_steps"],
         batch_size=settings["batch_size"],
         seed=seed,
+        precision="float32",  # 16 bits, where a processor has them, give others
         progress=False,
     )
     with torch.inference_mode():

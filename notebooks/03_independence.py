@@ -599,6 +599,7 @@ for kind in (BetaVAE, BetaTCVAE):
                 settings["steps"],
                 batch_size=64,
                 seed=seed + run,
+                precision="float32",  # 16 bits, where a processor has them, give others
                 progress=False,
             )
             measured.append(
