@@ -78,6 +78,7 @@ browser: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 	$(BIN)/deptry .
 	$(BIN)/deptry book tests benchmarks data_scripts notebooks medlatent --config book/dependencies.toml
 	$(BIN)/python book/address.py --check

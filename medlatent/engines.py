@@ -23,7 +23,7 @@ from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecu
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process, resource_tracker
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
@@ -42,8 +42,14 @@ ONE_THREAD = {
 class Job(Protocol):
     """What a job must have."""
 
-    name: str
-    steps: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def steps(self) -> int: ...
+
+
+J = TypeVar("J", bound=Job)
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Outcome:
 
     job: Job
     state: str
-    value: object = None
+    value: Any = None
     error: str = ""
     traceback: str = ""
 
@@ -85,13 +91,13 @@ class Stopped(KeyboardInterrupt):
 
 
 def run_all(
-    jobs: Sequence[Job],
-    function: Callable[[Job, Callable[[int], None]], object],
+    jobs: Sequence[J],
+    function: Callable[[J, Callable[[int], None]], object],
     *,
     engine: Executor | str | None = None,
     workers: int = 1,
-    done: Callable[[Job, object], None] | None = None,
-    cost: Callable[[Job], float] | None = None,
+    done: Callable[[J, Any], object] | None = None,
+    cost: Callable[[J], float] | None = None,
     progress: bool = True,
     grace: float = GRACE,
 ) -> list[Outcome]:
@@ -132,10 +138,10 @@ def run_all(
     outcomes: dict[str, Outcome] = {}
     stop = _Stop()
     with _Display(jobs, progress) as display, _opened(engine, workers, stop, display.moved) as runner, stop.listening():
-        running: dict[Future, Job] = {}
+        running: dict[Future, J] = {}
         ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
 
-        def keep(job: Job, outcome: Outcome) -> None:
+        def keep(job: J, outcome: Outcome) -> None:
             if outcome.state == "done" and done is not None:
                 try:
                     done(job, outcome.value)
@@ -241,10 +247,18 @@ class _Seldom:
 
 
 class _Runner:
-    """What runs jobs: ``submit(function, job)`` returns a future of what ``_call`` returns."""
+    """What runs jobs."""
 
-    room = sys.maxsize  # how many jobs it takes at once
     pickles = True  # the value
+
+    @property
+    def room(self) -> int:
+        """How many jobs it takes at once."""
+        return sys.maxsize
+
+    def submit(self, function: Callable, job: Job) -> Future:
+        """A future of what ``_call`` returns."""
+        raise NotImplementedError
 
     def interrupt(self, futures: Sequence[Future]) -> None:
         """Begins no other job, and tells those that run to end."""
@@ -323,7 +337,9 @@ class _Processes(_Runner):
             except (EOFError, OSError):
                 self.mine.process.join()
                 self.mine.pipe.close()
-        return ("stopped", None, "", "") if self.stopping else ("failed", None, _how_it_ended(self.mine.process), "")
+        if self.stopping:
+            return "stopped", None, "", ""
+        return "failed", None, _how_it_ended(self.mine.process.exitcode), ""
 
     def _start(self) -> bool:
         """Makes sure that this thread's process is alive; false when there is to be none any more."""
@@ -362,8 +378,7 @@ class _Processes(_Runner):
             process.join()
 
 
-def _how_it_ended(process) -> str:
-    code = process.exitcode
+def _how_it_ended(code: int) -> str:
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit status {code}"
     why = {
         -9: "; perhaps memory was short: use fewer processes",
@@ -396,7 +411,7 @@ def _serve(pipe: connection.Connection) -> None:
     """What a process does: task after task, until the pipe is closed or it is told to end."""
     at, told = "rest", False
 
-    def tell(*_) -> None:
+    def tell(*_: object) -> None:
         nonlocal told
         before, told = told, True
         if at == "rest":
@@ -438,7 +453,8 @@ def _serve_one(task: bytes, watched: Callable, report: Callable) -> tuple:
 
 
 def _end_with_parent() -> None:
-    parent_process().join()
+    if parent := parent_process():  # always: this runs in a process that another one started
+        parent.join()
     os.kill(os.getpid(), signal.SIGTERM)  # the job may still save what it needs
     time.sleep(GRACE)
     os._exit(1)
@@ -533,7 +549,7 @@ def _opened(engine: Executor | str | None, workers: int, stop: _Stop, moved: Cal
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     if engine is None:
-        runner = _Here(stop, moved) if workers == 1 else _Processes(workers, moved)
+        runner: _Runner = _Here(stop, moved) if workers == 1 else _Processes(workers, moved)
     elif not isinstance(engine, str):
         runner = _Foreign(engine)
     elif engine.startswith("dask:") and (address := engine.removeprefix("dask:")):
@@ -595,7 +611,7 @@ class _Display:
         self._count()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.bar.close()
 
     def _count(self) -> None:

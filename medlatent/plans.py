@@ -24,10 +24,11 @@ import re
 import shlex
 import string
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from .models import LatentModel
 
@@ -38,7 +39,7 @@ PRECISIONS = ("float32", "bfloat16", "auto")
 # One plain component of a path, on every system: what a record is called decides where it is written.
 PLAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9_-])?")
 REQUIRED = ("profile", "name", "systems", "seeds", "data", "steps", "batch_size")
-OPTIONAL = {
+OPTIONAL: dict[str, Any] = {
     "images": None,
     "data_seed": 0,
     "split": "train",
@@ -204,7 +205,7 @@ class Plan:
         return [job for job in jobs if not patterns or any(fnmatchcase(job.name, p) for p in patterns)]
 
 
-def _expand(place: str, slug: str, entry: Mapping, defaults: Mapping) -> list[Job]:
+def _expand(place: str, slug: str, entry: dict, defaults: dict) -> list[Job]:
     """The jobs of one entry: its systems in turn, each with all seeds."""
     _check_keys(place, entry)
     fields = OPTIONAL | defaults | entry
@@ -281,7 +282,7 @@ def _arguments(model: type[LatentModel]) -> list[str]:
     for base in model.__mro__:
         if "__init__" not in vars(base):
             continue
-        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
         names |= {p.name: None for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break
@@ -297,7 +298,10 @@ def _check_keys(place: str, fields: Mapping) -> None:
             raise ValueError(f"{place}, {key!r}: expected {problem}, got {value!r}")
 
 
-# Each check returns what was expected, or "" where the value is right. bool is a kind of int in Python, not in a plan.
+Check = Callable[[object], str]  # what was expected, or "" where the value is right
+
+
+# bool is a kind of int in Python, not in a plan.
 def _whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**63
 
@@ -306,17 +310,17 @@ def _text(value: object) -> str:
     return "" if isinstance(value, str) and value else "text"
 
 
-def _number(least: int):
+def _number(least: int) -> Check:
     return lambda value: "" if _whole(value, least) else f"a whole number from {least}"
 
 
-def _choice(*known: str):
+def _choice(*known: str) -> Check:
     return lambda value: "" if value in known else f"one of {', '.join(known)}"
 
 
-def _list(value: object, right, of: str) -> str:
-    good = isinstance(value, list) and value and all(map(right, value))
-    return "" if good and all(v not in value[:i] for i, v in enumerate(value)) else f"a list of {of}, each once"
+def _list(value: object, right: Callable[[object], bool], of: str) -> str:
+    good = isinstance(value, list) and value and all(right(v) and v not in value[:i] for i, v in enumerate(value))
+    return "" if good else f"a list of {of}, each once"
 
 
 def _systems(value: object) -> str:
@@ -345,7 +349,7 @@ def _settings(value: object) -> str:
     return "" if isinstance(value, dict) else "a table of the model's arguments"
 
 
-CHECKS = {
+CHECKS: dict[str, Check] = {
     "profile": _choice(*PROFILES),
     "name": _text,
     "systems": _systems,

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,21 +44,26 @@ OBSERVED = "medlatent.observed"
 OBSERVED_VERSION = 1
 OTHERS = ("claims.json",)  # what lies in the folder of a chapter, too, and is no record
 DEPTH = 20  # of lists in lists in a record; Python itself gives up at some hundreds, and not in words
+Kinds = dict[str, tuple[type, ...]]  # of each field, what it may be
 TEXT, NUMBER, WHOLE, PERHAPS = (str,), (int, float), (int,), (int, type(None))
-SET = {"source": TEXT, "n": PERHAPS, "seed": WHOLE, "split": TEXT, "images": WHOLE, "fingerprint": TEXT}
-FILE = {"file": TEXT, "sha256": TEXT, "bytes": WHOLE}
+SET: Kinds = {"source": TEXT, "n": PERHAPS, "seed": WHOLE, "split": TEXT, "images": WHOLE, "fingerprint": TEXT}
+FILE: Kinds = {"file": TEXT, "sha256": TEXT, "bytes": WHOLE}
 CARD = ("name", "licence", "citation")  # what the card of the data says, too
 RUN_TEXTS = ("precision", "device", "torch", "finished", "commit", "command")
 # What the parts of a record must hold. Others may be there, too.
-NESTED = {
+NESTED: dict[str, Kinds] = {
     "data": SET | dict.fromkeys(CARD, TEXT),
     "run": {"steps": WHOLE, "batch_size": WHOLE, "seed": WHOLE, "seconds": NUMBER, **dict.fromkeys(RUN_TEXTS, TEXT)},
     "weights": FILE,
     "observed": FILE,
 }
-ENTRY = SET | {"values": (dict,)}
+ENTRY: Kinds = SET | {"values": (dict,)}
 # Of the others, what kind they are of where they are there.
-OPTIONAL = {"data": {"columns": TEXT}, "run": {"code": TEXT}, "weights": {"dtype": TEXT, "without": (list,)}}
+OPTIONAL: dict[str, Kinds] = {
+    "data": {"columns": TEXT},
+    "run": {"code": TEXT},
+    "weights": {"dtype": TEXT, "without": (list,)},
+}
 
 
 def results_folder() -> Path:
@@ -450,7 +456,7 @@ def _whole(source: str, n: int | None, seed: int, files: tuple) -> ImageSet:
     return open_images(source, n, seed)
 
 
-def save_weights(model: LatentModel, name: str) -> tuple[dict[str, object], bytes]:
+def save_weights(model: LatentModel, name: str) -> tuple[dict[str, Any], bytes]:
     """The weights that a reader needs, in 16 bits: the record's entry, and the file's content.
 
     What everybody would download is a half or a quarter then: a network that only training needs is left out.
@@ -505,10 +511,10 @@ def read_observed(path: str | os.PathLike) -> dict[str, dict[str, dict[str, np.n
             raise ValueError(f"{path}: {name!r} is no array of an evaluation set and a suite")
         if not part:
             low, step = tensors.get(f"{name}|low"), tensors.get(f"{name}|step")
-            if (low is None) != (step is None) or (low is not None and {low.shape, step.shape} != {tensor.shape[1:]}):
-                raise ValueError(f"{path}: {name!r} lacks the least value or the step of its columns")
             values = tensor.numpy()
-            if low is not None:
+            if low is not None or step is not None:
+                if low is None or step is None or {low.shape, step.shape} != {tensor.shape[1:]}:
+                    raise ValueError(f"{path}: {name!r} lacks the least value or the step of its columns")
                 levels = np.where(values == GAP, np.nan, values.astype(np.float64) - LEAST)
                 values = low.numpy() + step.numpy() * levels
             found.setdefault(key, {}).setdefault(module, {})[array] = values
@@ -532,7 +538,7 @@ def _in_16_bits(values: np.ndarray) -> dict[str, np.ndarray]:
     return {"": np.where(gap, GAP, levels).astype(np.int16), "low": low, "step": step}
 
 
-def _entry(path: Path) -> dict[str, object]:
+def _entry(path: Path) -> dict[str, Any]:
     return {"file": path.name, "sha256": _sha256(path), "bytes": path.stat().st_size}
 
 
@@ -545,14 +551,12 @@ def _type(annotation: str) -> type:
     return {"str": str, "dict": dict, "list": list}[annotation]
 
 
-def _check_fields(
-    where: str, part: object, fields: Mapping[str, Sequence[type]], optional: Mapping[str, Sequence[type]] | None = None
-) -> None:
+def _check_fields(where: str, part: object, fields: Kinds, optional: Kinds | None = None) -> None:
     if not isinstance(part, dict):
         raise ValueError(f"{where} must be an object, got {part!r}")
     for name, kinds in {**fields, **{n: kinds for n, kinds in (optional or {}).items() if n in part}}.items():
         value = part.get(name)
-        if name not in part or not isinstance(value, tuple(kinds)) or not _is_sane(value):
+        if name not in part or not isinstance(value, kinds) or not _is_sane(value):
             words = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
             raise ValueError(f"{where}.{name} must be {words}, got {value!r}")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,7 +29,7 @@ from .training import choose_device, train
 MEASURED_ON = 500  # images of the validation split, or of the test split where there is none, along the way
 
 
-def build(system: str, settings: Mapping[str, object], seed: int) -> LatentModel:
+def build(system: str, settings: Mapping[str, Any], seed: int) -> LatentModel:
     """A model by name, its weights drawn from a seed.
 
     Raises:
@@ -222,7 +223,7 @@ def _arguments(model: type[LatentModel]) -> dict[str, object]:
     for base in model.__mro__:
         if "__init__" not in vars(base) or base is LatentModel:
             continue
-        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
         found = {p.name: p.default for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)} | found
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -293,7 +294,7 @@ def train(
     columns = columns_of(model, images, columns)
     where = choose_device(device)
     chosen = choose_precision(precision, where)
-    run = {
+    run: dict[str, Any] = {
         "model": type(model).__name__,
         "config": model.config,
         "batch_size": batch_size,
@@ -305,11 +306,13 @@ def train(
     }
 
     with _left_as_found(model), _stopping() as stopping:
-        model.to(where, memory_format=model.memory_format)
+        # PyTorch describes memory_format, and has left it out of the annotations.
+        model.to(where, memory_format=model.memory_format)  # type: ignore[call-overload]
         _align_moments(model)
         model.precision = chosen
         batches = Batches(images, batch_size, seed, where, model.memory_format, columns)
-        model.prepare(len(images), {name: images.factors[name] for name in columns} if _is_set(images) else {})
+        factors = {name: images.factors[name] for name in columns} if isinstance(images, ImageSet) else {}
+        model.prepare(len(images), factors)
         run["config"] = plain(model.config)
         if checkpoint is not None:
             check_saveable(model.state_dict())
@@ -346,22 +349,23 @@ def train(
                     stopping.set()
             stopped = stopping.is_set()  # asked once: what comes later ends the next step
             last = step + 1 == steps or stopped
-            due = checkpoint is not None and ((step + 1) % checkpoint_every == 0 or last)
-            measuring = step + 1 in measure_at
-            if len(unseen) == look or due or measuring or last:
+            measuring = measure if step + 1 in measure_at else None
+            save_to = checkpoint if (step + 1) % checkpoint_every == 0 or last else None
+            taken = last or measuring is not None or save_to is not None  # somebody takes the weights as they are now
+            if len(unseen) == look or taken:
                 seen = torch.stack(unseen).float().cpu().numpy()
                 _stop_if_not_finite(state.terms, seen, first=step + 1 - len(seen))
-                if due or measuring or last:
+                if taken:
                     _stop_if_weights_not_finite(model, step)
                 state.rows.extend(seen)
                 unseen.clear()
                 latest = zip(state.terms, seen[-1], strict=True)
                 bar.set_postfix_str(", ".join(f"{term} {value:.4g}" for term, value in latest), refresh=False)
                 state.step, state.seconds = step + 1, time.perf_counter() - began
-            if measuring:
-                began += _measure(model, measure, state)
-            if due:
-                _write_checkpoint(checkpoint, model, run, state)
+            if measuring is not None:
+                began += _measure(model, measuring, state)
+            if save_to is not None:
+                _write_checkpoint(save_to, model, run, state)
             if stopped:
                 break
         bar.close()
@@ -400,10 +404,6 @@ def _whole(name: str, value: int, least: int | None = None) -> int:
     if least is not None and number < least:
         raise ValueError(f"{name} must be at least {least}, got {number}")
     return number
-
-
-def _is_set(images: ImageSet | Tensor) -> bool:
-    return isinstance(images, ImageSet)
 
 
 @contextmanager
@@ -574,14 +574,15 @@ def _fitting(tensors: Mapping[str, Tensor], header: Mapping, model: LatentModel)
     optimisers, groups = model.optimisers(), header["optimisers"]
     if set(groups) != set(optimisers):
         raise ValueError(f"optimisers {', '.join(groups)}, expected {', '.join(optimisers)}")
-    weights, states = {}, {name: {} for name in optimisers}
+    weights: dict[str, Tensor] = {}
+    states: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in optimisers}
     for name, value in tensors.items():
         kind, _, rest = name.partition(".")
         if kind == "model":
             weights[rest] = value
         elif kind == "optimiser":
-            which, index, key = rest.rsplit(".", 2)
-            states[which].setdefault(int(index), {})[key] = value
+            which, number, key = rest.rsplit(".", 2)
+            states[which].setdefault(int(number), {})[key] = value
         elif name not in ("history", "random.cpu", "random.cuda"):
             raise ValueError(f"{name}, which is unknown")
     _compare("weight", weights, model.state_dict())

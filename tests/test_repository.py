@@ -82,11 +82,30 @@ HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][
 def test_hooks_before_a_commit_run_what_make_lint_runs(hook):
     program, *arguments = hook["entry"].split()
     lint = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin").replace("ruff format --check", "ruff format")
-    assert f"\t{program} {' '.join(arguments)}".removesuffix(" --force-exclude") in lint
+    assert f"\t{' '.join([program, *arguments])}".removesuffix(" --force-exclude") in lint
     if hook.get("pass_filenames", True):
         arguments = [*arguments, "book/pair.py", *(["--check"] if "format" in arguments else [])]
     command = [Path(sys.executable).parent / Path(program).name, *arguments]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("losses.reparametrise(torch.zeros(1, 2), 0.0)", "arg-type"),
+        ("models.VAE().encode(torch.zeros(1, 3, 64, 64)).mean", "attr-defined"),
+        ("training.train(models.VAE(), torch.zeros(4, 3, 64, 64), steps='10')", "arg-type"),
+        ("records.find_record('vae', 'phantoms').load()", "attr-defined"),
+    ],
+)
+def test_a_wrong_type_is_seen(tmp_path, call, code):
+    (tmp_path / "wrong.py").write_text(
+        f"import torch\nfrom medlatent import losses, models, records, training\n{call}\n"
+    )
+    command = [Path(sys.executable).parent / "mypy", tmp_path / "wrong.py"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert re.findall(r"wrong.py:(\d+): error: .*\[(.+)\]", run.stdout) == [("3", code)], run.stdout
 
 
 def test_workflows_are_valid():

@@ -27,7 +27,6 @@ def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
     if (classifier := classifier_of(images)) is None:
         return {}
     codes, drawn = draw(model)
-    codes = codes.numpy()
     found = {
         "seen": classifier.probabilities(drawn).argmax(1),
         "slant": strokes.slant(drawn),
@@ -35,9 +34,9 @@ def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
     }
     for part in model.code_layout:
         if isinstance(part.prior, Categorical):
-            found["category"] = codes[:, part.slice].argmax(1)
+            found["category"] = codes[:, part.slice].argmax(1).numpy()
         elif isinstance(part.prior, Uniform):
-            found[f"code.{part.name}"] = codes[:, part.start]
+            found[f"code.{part.name}"] = codes[:, part.start].numpy()
     return found
 
 
@@ -49,7 +48,8 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         sees. Where it has uniform codes, the correlations ``slant.NAME`` and ``thickness.NAME`` of each with the slant
         and the thickness of the strokes, within categories where there are any.
     """
-    values, category = {}, observed.get("category")
+    values: dict[str, float] = {}
+    category = observed.get("category")
     if category is not None:
         agreement = categories.category_agreement(category, observed["seen"])
         values |= {"category_purity": agreement.purity, "category_nmi": agreement.nmi}

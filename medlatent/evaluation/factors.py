@@ -44,7 +44,7 @@ def factor_columns(images: ImageSet) -> tuple[np.ndarray, list[str], np.ndarray]
     columns, names, nominal = [], [], []
     for name, factor in images.factors.items():
         column = images.factor_matrix([name])[:, 0]
-        if factor.kind == "angle":
+        if factor.period is not None:  # an angle
             turned = 2 * np.pi / factor.period * column
             columns += [np.cos(turned), np.sin(turned)]
             names += [f"{name}_cos", f"{name}_sin"]

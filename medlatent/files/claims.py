@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 from .one import HOST, beside, temporary_beside
 
+fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # Windows has none

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from .one import replacing
 CHECKSUM = "sha256"
 
 
-def plain(value: object) -> object:
+def plain(value: Any) -> Any:
     """NumPy's and PyTorch's scalars and arrays as Python's own numbers and lists; everything else as it is.
 
     Inside of dicts, lists and tuples, too.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TypeGuard
 
 from .fields import short
 
 RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}
 
 
-def is_name(text: object) -> bool:
+def is_name(text: object) -> TypeGuard[str]:
     """Whether a text is one plain component of a path on every system: see :func:`check_name`."""
     return (
         isinstance(text, str)

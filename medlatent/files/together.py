@@ -76,7 +76,8 @@ def recover(folder: str | os.PathLike, name: str | None = None) -> list[str]:
     Raises:
         ValueError: a journal is damaged; the message names it.
     """
-    folder, said = Path(folder), []
+    folder = Path(folder)
+    said: list[str] = []
     if not folder.is_dir():
         return said
     for journal in sorted(p for p in folder.iterdir() if re.fullmatch(r"\..+\.journal", p.name)):
@@ -213,8 +214,8 @@ def _complete(journal: Path) -> list[str]:
         elif not place.exists() or _stamp(place) != step["stamp"]:
             said.append(f"{place}: a change was interrupted, and what should have come there is gone")
     _finish(journal, steps)
-    names = ", ".join(step["place"] for step in steps)
-    return said or [f"{folder}: an interrupted change of {names} was completed"]
+    changed = ", ".join(step["place"] for step in steps)
+    return said or [f"{folder}: an interrupted change of {changed} was completed"]
 
 
 def _is_beside(name: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -53,7 +55,7 @@ class AdversarialVAE(ResidualTCVAE):
 
     slope = SLOPE
 
-    def __init__(self, adversarial_weight: float = 1.0, **options) -> None:
+    def __init__(self, adversarial_weight: float = 1.0, **options: Any) -> None:
         if not adversarial_weight >= 0:
             raise ValueError(f"adversarial_weight must not be negative, got {adversarial_weight}")
         super().__init__(**options)

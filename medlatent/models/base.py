@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,7 @@ class LatentModel(nn.Module):
         self.config = config
         self.precision = torch.float32
 
-    def __init_subclass__(cls, **kwargs) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not cls.__name__.startswith("_"):  # what several models share is none itself
             LatentModel.registry[cls.__name__] = cls
@@ -94,7 +94,8 @@ class LatentModel(nn.Module):
                 data are plain tensors, which do not say.
         """
 
-    def update(self, images: Tensor, **columns: Tensor) -> dict[str, Tensor]:
+    # *args and Any: a subclass has the columns that it names for parameters, or none.
+    def update(self, images: Tensor, *args: Any, **columns: Any) -> dict[str, Tensor]:
         """One iteration of the algorithm on a batch ``(B, C, H, W)`` in [0, 1].
 
         Args:
@@ -160,7 +161,7 @@ class LatentModel(nn.Module):
             _freeze(getattr(self, name, None))
         return self
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, plain(value) if name == "config" else value)
         if name in self.frozen:
             _freeze(value)
@@ -231,7 +232,7 @@ def measured(model: nn.Module) -> Iterator[None]:
         model: any module. Each of its parts gets back its own mode, and each :class:`LatentModel` among them its
             precision.
     """
-    modes = [(part, part.training) for part in model.modules()]
+    modes = [(module, module.training) for module in model.modules()]
     precisions = [(part, part.precision) for part in model.modules() if isinstance(part, LatentModel)]
     model.eval()
     for part, _ in precisions:
@@ -239,8 +240,8 @@ def measured(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for part, training in modes:
-            part.training = training
+        for module, training in modes:
+            module.training = training
         for part, precision in precisions:
             part.precision = precision
 

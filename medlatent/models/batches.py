@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from ..data import ImageSet
 
 BATCH = 256  # images a pass
+
+
+@runtime_checkable
+class _Encodes(Protocol):
+    """What a model that infers codes has beside what all have."""
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 def batches_of(images: ImageSet | Tensor, batch: int = BATCH) -> Iterator[Tensor]:
@@ -46,8 +53,10 @@ def encode_all(model: LatentModel, images: ImageSet | Tensor, batch: int = BATCH
         The means and the log-variances, ``(N, D)`` each, on the CPU, without gradients.
 
     Raises:
-        ValueError: there are no images.
+        ValueError: there are no images, or the model infers no codes.
     """
+    if not isinstance(model, _Encodes):
+        raise ValueError(f"model: {type(model).__name__} has no encode(images): it infers no codes")
     with measured(model):
         parts = [model.encode(part.to(model.device)) for part in batches_of(images, batch)]
     mean, logvar = (torch.cat(part).cpu() for part in zip(*parts, strict=True))

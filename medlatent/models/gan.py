@@ -52,10 +52,11 @@ class GAN(LatentModel):
         ValueError: an argument is out of its range.
     """
 
-    only_for_training = ("discriminator",)
+    only_for_training: tuple[str, ...] = ("discriminator",)
     capturable = True
-    suites = ("generated",)
+    suites: tuple[str, ...] = ("generated",)
     weights: dict[str, float] = {}  # noqa: RUF012  # of the terms that a subclass adds
+    updates: Tensor  # how many there were
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ class _CodedGAN(GAN):
         width: int = 64,
         generator_rate: float = 1e-3,
         discriminator_rate: float = 2e-4,
-        **options,
+        **options: Any,
     ) -> None:
         if noise_dim < 0 or continuous < 0:
             raise ValueError(f"noise_dim and continuous must not be negative, got {noise_dim} and {continuous}")
@@ -88,7 +89,8 @@ class _CodedGAN(GAN):
         if categories := self.config["categories"]:
             found["category"] = categorical_entropy(categories)
         if continuous := self.config["continuous"]:
-            found["continuous"] = uniform_entropy(*self.config["code_range"], continuous)
+            low, high = self.config["code_range"]
+            found["continuous"] = uniform_entropy(low, high, continuous)
         return found
 
 
@@ -126,7 +128,7 @@ class InfoGAN(_CodedGAN):
 
     only_for_training = ("discriminator", "reader")
 
-    def __init__(self, category_weight: float = 1.0, continuous_weight: float = 0.1, **options) -> None:
+    def __init__(self, category_weight: float = 1.0, continuous_weight: float = 0.1, **options: Any) -> None:
         given = {"category": category_weight, "continuous": continuous_weight}
         for name, weight in given.items():
             if not weight >= 0:
@@ -196,7 +198,7 @@ class HSICInfoGAN(_CodedGAN):
         sigma: float | None = 5.0,
         normalisation: str = "unbiased_scale",
         scale_by_dimension: bool = False,
-        **options,
+        **options: Any,
     ) -> None:
         if not hsic_weight >= 0:
             raise ValueError(f"hsic_weight must not be negative, got {hsic_weight}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -62,10 +62,12 @@ class Normal(Prior):
     size: int
     limits = (-REACH, REACH)
 
-    def sample(self, n, generator=None, device=None):
+    def sample(
+        self, n: int, generator: torch.Generator | None = None, device: torch.device | None = None, **columns: Tensor
+    ) -> Tensor:
         return torch.randn(n, self.size, generator=generator, device=device)
 
-    def log_density(self, codes):
+    def log_density(self, codes: Tensor, **columns: Tensor) -> Tensor:
         return -0.5 * (codes.square() + LOG_2PI).sum(1)
 
 
@@ -76,20 +78,20 @@ class Uniform(Prior):
     size: int
     low: float = 0.0
     high: float = 1.0
+    limits: tuple[float, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not -math.inf < self.low < self.high < math.inf:
             raise ValueError(f"a uniform prior must rise between finite limits, got {self.low:g} to {self.high:g}")
+        object.__setattr__(self, "limits", (self.low, self.high))  # self is frozen
 
-    @property
-    def limits(self) -> tuple[float, float]:
-        return self.low, self.high
-
-    def sample(self, n, generator=None, device=None):
+    def sample(
+        self, n: int, generator: torch.Generator | None = None, device: torch.device | None = None, **columns: Tensor
+    ) -> Tensor:
         return self.low + (self.high - self.low) * torch.rand(n, self.size, generator=generator, device=device)
 
-    def log_density(self, codes):
+    def log_density(self, codes: Tensor, **columns: Tensor) -> Tensor:
         inside = ((codes >= self.low) & (codes <= self.high)).all(1)
         return _constant(inside, codes, -self.size * math.log(self.high - self.low))
 
@@ -106,10 +108,12 @@ class Categorical(Prior):
         """The first category."""
         return (1.0,) + (0.0,) * (self.size - 1)
 
-    def sample(self, n, generator=None, device=None):
+    def sample(
+        self, n: int, generator: torch.Generator | None = None, device: torch.device | None = None, **columns: Tensor
+    ) -> Tensor:
         return F.one_hot(torch.randint(self.size, (n,), generator=generator, device=device), self.size).float()
 
-    def log_density(self, codes):
+    def log_density(self, codes: Tensor, **columns: Tensor) -> Tensor:
         one_hot = ((codes == 0) | (codes == 1)).all(1) & (codes.sum(1) == 1)
         return _constant(one_hot, codes, -math.log(self.size))
 
@@ -129,14 +133,16 @@ class Conditional(Prior):
     columns: tuple[str, ...]
     limits = (-REACH, REACH)
 
-    def sample(self, n, generator=None, device=None, **columns):
+    def sample(
+        self, n: int, generator: torch.Generator | None = None, device: torch.device | None = None, **columns: Tensor
+    ) -> Tensor:
         mean, logvar = self._parameters(n, columns)
         if logvar is None:
             return mean.to(device or mean.device)
         noise = torch.randn(n, self.size, generator=generator, device=device)
         return mean.to(noise.device) + (0.5 * logvar).exp().to(noise.device) * noise
 
-    def log_density(self, codes, **columns):
+    def log_density(self, codes: Tensor, **columns: Tensor) -> Tensor:
         mean, logvar = self._parameters(len(codes), columns)
         if logvar is None:
             raise ValueError(f"what is a function of {', '.join(self.columns)} has no density")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -34,7 +34,9 @@ class BetaTCVAE(VAE):
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, beta: float = 6.0, estimator: str = "mss", dataset_size: int | None = None, **options) -> None:
+    def __init__(
+        self, beta: float = 6.0, estimator: str = "mss", dataset_size: int | None = None, **options: Any
+    ) -> None:
         if not beta >= 0:
             raise ValueError(f"beta must not be negative, got {beta}")
         if estimator not in ESTIMATORS:

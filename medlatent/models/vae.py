@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -119,7 +121,7 @@ class BetaVAE(VAE):
         ValueError: ``beta`` is negative, or another argument is out of its range.
     """
 
-    def __init__(self, beta: float = 6.0, **options) -> None:
+    def __init__(self, beta: float = 6.0, **options: Any) -> None:
         if not beta >= 0:
             raise ValueError(f"beta must not be negative, got {beta}")
         super().__init__(**options)

@@ -69,3 +69,8 @@ def test_the_same_images_are_drawn_from_the_same_seed(model):
 def test_no_images_are_refused(model, images):
     with pytest.raises(ValueError, match="there are none"):
         encode_all(model, images[:0])
+
+
+def test_a_model_that_infers_no_codes_is_refused():
+    with pytest.raises(ValueError, match=r"model: GAN has no encode\(images\)"):
+        encode_all(GAN(latent_dim=2, channels=1, size=28, width=2), torch.rand(3, 1, 28, 28))
