@@ -80,6 +80,8 @@ HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook["id"])
 def test_hooks_before_a_commit_run_what_make_lint_runs(hook):
+    if hook["id"] == "types" and REQUIREMENTS.name != "requirements.txt":
+        pytest.skip("types are right for the annotations of the pinned versions")
     program, *arguments = hook["entry"].split()
     lint = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin").replace("ruff format --check", "ruff format")
     assert f"\t{' '.join([program, *arguments])}".removesuffix(" --force-exclude") in lint
@@ -89,6 +91,7 @@ def test_hooks_before_a_commit_run_what_make_lint_runs(hook):
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
+@pytest.mark.skipif(REQUIREMENTS.name != "requirements.txt", reason="annotations of other versions")
 @pytest.mark.parametrize(
     ("call", "code"),
     [

@@ -101,17 +101,18 @@ class DomainClassifier(nn.Module):
 
     def _each_batch(self, images: ImageSet | Tensor | np.ndarray, batch_size: int):
         device = self.head.weight.device
-        stored = getattr(images, "images", images)
+        stored = images if isinstance(images, Tensor | np.ndarray) else images.images
         if stored.ndim != 4 or stored.shape[1] != self.channels or not len(stored):
             raise ValueError(f"images: expected (N, {self.channels}, H, W), got {tuple(stored.shape)}")
         for start in range(0, len(stored), batch_size):
-            if hasattr(images, "images"):
-                batch = images.batch(slice(start, start + batch_size))
-            else:
-                batch = torch.as_tensor(stored[start : start + batch_size]).detach()
+            part = slice(start, start + batch_size)
+            if isinstance(images, Tensor | np.ndarray):
+                batch = torch.as_tensor(images[part]).detach()
                 # The comparison is false for NaN, too.
                 if not batch.is_floating_point() or not ((batch >= 0) & (batch <= 1)).all():
                     raise ValueError("images: an array must hold floats in [0, 1]; a value is NaN or outside")
+            else:
+                batch = images.batch(part)
             yield batch.to(device, self.head.weight.dtype)
 
 
