@@ -61,8 +61,8 @@ def commit() -> str:
 def code_digest(model: type) -> str:
     """SHA-256 of the code that a training of this model runs through: its module, the loop, and all that they import.
 
-    Comments and docstrings do not count, nor do layout and the version of Python: the digest changes when the code
-    does.
+    Comments, docstrings and annotations of types do not count, nor do layout and the version of Python: the digest
+    changes when what is computed may.
 
     Raises:
         ValueError: the model was defined in no file, so that nobody else could train it.
@@ -84,13 +84,22 @@ def code_digest(model: type) -> str:
 
 
 def _structure(node: object) -> object:
-    """A syntax tree without what it leaves empty, which ``ast.dump`` shows in some versions of Python only."""
+    """A syntax tree without types, and without what it leaves empty, which only some versions of Python show."""
     if isinstance(node, list):
-        return [_structure(item) for item in node]
+        return [_structure(item) for item in node if not _is_for_types(item)]
     if not isinstance(node, ast.AST):
         return node
-    fields = [(name, _structure(value)) for name, value in ast.iter_fields(node) if value not in (None, [])]
+    fields = [
+        (name, _structure(value))
+        for name, value in ast.iter_fields(node)
+        if value not in (None, []) and name not in ("annotation", "returns", "type_params")
+    ]
     return type(node).__name__, fields
+
+
+def _is_for_types(node: object) -> bool:
+    """``if TYPE_CHECKING: ...``"""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -29,6 +29,11 @@ class TestSurroundings:
         monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
         assert surroundings(torch.device("cpu"))["commit"] == "unknown"
 
+    def test_a_copy_without_its_history_is_told_its_commit(self, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        monkeypatch.setenv("MEDLATENT_COMMIT", "a" * 40)
+        assert surroundings(torch.device("cpu"))["commit"] == "a" * 40
+
     def test_without_git(self, monkeypatch):
         monkeypatch.setenv("PATH", "")
         assert surroundings(torch.device("cpu"))["commit"] == "unknown"
@@ -119,6 +124,16 @@ class TestCodeDigest:
         assert own(MODULE.replace("A model of one's own.", "Mine.").replace("It is wide.", "Wide.")) == before
         assert own(MODULE.replace("        # As wide as the helper says.\n", "# Words\n\n\n")) == before
         assert own(MODULE, HELPER.replace('    """How wide."""\n', "")) == before
+
+    def test_types_do_not_count(self, own):
+        before = own()
+        typed = HELPER.replace("def width():", "def width() -> int:")
+        assert typed != HELPER
+        assert own(MODULE, typed) == before
+        assert own("from typing import TYPE_CHECKING\n" + MODULE) != before  # an import is run
+        checked = "\n\nif TYPE_CHECKING:\n    import helper as again\n"
+        first = own("from typing import TYPE_CHECKING\n" + MODULE)
+        assert own("from typing import TYPE_CHECKING\n" + MODULE + checked) == first
 
     @pytest.mark.parametrize(("was", "now"), [("width()", "width() + 1"), ("(VAE)", "(VAE, metaclass=type(VAE))")])
     def test_code_does(self, own, was, now):

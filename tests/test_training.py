@@ -537,7 +537,7 @@ class TestResume:
             raise OSError("No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr("medlatent.files.save_file", full_disk)
+            patch.setattr("medlatent.files.tensors.save_file", full_disk)
             with pytest.raises(OSError, match="No space left"):
                 run(build(), steps=9, checkpoint=path, checkpoint_every=2)
         assert path.read_bytes() == content
