@@ -15,13 +15,13 @@ import torch
 from bs4 import BeautifulSoup
 from generate import toc_notebooks
 from ipywidgets.embed import embed_data
-from medlatent.results import Record
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from torch import nn
 from widgets import without_assets
 
 from medlatent.explore import Explorer, Network, trace
 from medlatent.explore.explorer import _Function
+from medlatent.records import Record
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build/html"
