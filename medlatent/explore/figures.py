@@ -313,7 +313,7 @@ def image_table(
     axes.set_xticks([c * (wide + gap) + wide / 2 for c in range(columns)] if column_labels else [], list(column_labels))
     fig.alt = alt
     if beside:
-        said = f"From left to right in each: {', '.join(beside)}"
+        said = f"{'From left to right in' if len(beside) > 1 else 'In'} each: {', '.join(beside)}"
         axes.set_xlabel(said, fontsize=8)
         fig.alt = f"{alt} {said}."
     return fig

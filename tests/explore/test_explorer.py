@@ -337,7 +337,7 @@ def test_up_to_six_pictures(count):
     names = tuple("ABCDEF"[:count])
     assert Explorer(Phases(*names), category=(1, 2)).pictures == list(names)
     said = Explorer(Phases(*names), category=(1, 2))._repr_mimebundle_()[1]["image/png"]["alt"]
-    assert said.endswith(f"From left to right in each: {', '.join(names)}.")
+    assert said.endswith(f"{'From left to right in' if count > 1 else 'In'} each: {', '.join(names)}.")
 
 
 def test_what_is_said_of_pictures_goes_before_what_the_model_says():
@@ -367,7 +367,7 @@ class Shifted(Conditional):
 
 
 class ManyPriors(LatentModel):
-    """A code of all kinds of parts, decoded as one row of pixels that is within [0, 1] where its prior is."""
+    """A code of all kinds of parts, decoded as pixels that are within [0, 1] where its prior is."""
 
     latent_dim = 11
 
@@ -390,7 +390,7 @@ class ManyPriors(LatentModel):
     def decode(self, codes):
         bounded = torch.cat([codes[:, :2], codes[:, 5:7]], 1) / 6
         second = codes[:, 2:3] + codes[:, 3:4] + codes[:, 4:5]  # above 1 where more than one category is chosen
-        return torch.cat([bounded, second, codes[:, 7:].sigmoid()], 1).view(-1, 1, 1, 9)
+        return torch.cat([bounded, second, codes[:, 7:].sigmoid()], 1).view(-1, 1, 3, 3)
 
 
 def test_every_part_starts_at_the_centre_of_its_prior_and_has_its_limits():
