@@ -1014,7 +1014,10 @@ def test_the_small_pictures_are_both_too(phases):
     expect("button[data-step] canvas", [np.r_[z, start[1:]] for z in np.linspace(-1, 1, 9)])
     assert box.locator(".multiples .words").inner_text().endswith(f"; in each, from left to right, {', '.join(NAMES)}")
     box.get_by_role("tab", name="Walk").click()
-    page.wait_for_timeout(1000)
+    drawn = (
+        "[...root.querySelectorAll('.steps canvas')].every(c => c.getContext('2d').getImageData(0, 0, 1, 1).data[3])"
+    )
+    wait(page, box, f"root => {drawn}")
     codes, code = [], start
     for dimension, value in explorer.walk:
         code = code.copy()
