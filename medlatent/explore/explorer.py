@@ -11,6 +11,7 @@ import inspect
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import anywidget
 import numpy as np
@@ -20,8 +21,8 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ..metrics import information
-from ..models import Categorical, Uniform, measured
-from .figures import image_table, picture_bundle, traversal
+from ..models import Categorical, CodePart, Conditional, Normal, Uniform, measured
+from .figures import image_table, picture_bundle, side_by_side, traversal
 from .network import Network, trace
 
 WEB = Path(__file__).parent / "web"
@@ -30,6 +31,7 @@ VIEWS = ("codes", "traverse", "map", "walk")
 NEEDS = {"codes": "a category or a pad", "map": "posteriors and two dimensions"}
 POINTS = 400  # of the map
 ROUNDING = 1e-3  # by which intensities may lie outside [0, 1]
+MOST_PICTURES = 6  # side by side; more would be too small to see
 PROBES = 64  # codes on which the rounded weights are compared with the model
 
 
@@ -49,10 +51,12 @@ class Explorer(anywidget.AnyWidget):
 
     Args:
         model: a :class:`~medlatent.models.LatentModel`, or any ``torch.nn.Module`` that makes images ``(B, C, H, W)``
-            in [0, 1], C 1 or 3, of codes ``(B, latent_dim)``. A ``decode`` and an ``encode`` are used where the model
-            has them; of several results of ``encode`` the first, the mean, is the code.
+            in [0, 1] of codes ``(B, latent_dim)``; C is 1 or 3, or the number of ``pictures``. A ``decode`` and an
+            ``encode`` are used where the model has them; of several results of ``encode`` the first, the mean, is the
+            code.
         latent_dim: the dimension D of the code; by default the model's own ``latent_dim``.
-        code: where it starts, ``(D,)``; by default the centre of the prior: 0, the first category, the pad's centre.
+        code: where it starts, ``(D,)``; by default the centre of each prior in the model's ``code_layout``, 0 where it
+            is normal: 0, the first category, the pad's centre.
         posteriors: the means and log-variances, ``(N, D)`` each, of many images. The dimensions are then in the order
             of their information, which is stated, and the means of the first 400 are the points of the map. For a model
             without posteriors, their codes alone, ``(N, D)``.
@@ -61,18 +65,23 @@ class Explorer(anywidget.AnyWidget):
         image_names: what each of them is called; by default "image 1" and so on.
         names: of all D dimensions; by default z0, z1, …, and c1, c2, … of those with a uniform prior.
         dimensions: which have a slider, in this order; by default the eight most informative, or the first eight, where
-            those with a uniform prior come before the noise.
-        limits: of the sliders, in standard deviations of the prior.
+            those with a uniform prior come first and the noise last.
+        limits: of the noise's sliders, in standard deviations; by default those of its prior, -3 and 3. Other sliders
+            have the limits of their prior.
         walk: pairs (dimension, value): from ``code`` on, one dimension after the other goes to a value and stays there.
-            By default the first four dimensions, each up to 2, down to -2 and back; a uniform one goes to its limits.
+            By default the first four dimensions, each up to 2, down to -2 and back; those that are no noise go to
+            their limits.
         views: which of the views, in this order; by default all that the arguments allow, *codes* first.
         title: above the picture.
         category: the dimensions of a one-hot category, two or more: exactly one of them is 1, the others are 0. By
             default the first category of the model's ``code_layout``, where it has one.
         category_names: what each of them is called; by default 0, 1, …
         pad: two dimensions with continuous codes, across and up. By default the first two whose prior is uniform by the
-            model's ``code_layout``. What has neither a category nor a uniform prior is noise, drawn from N(0, 1).
+            model's ``code_layout``. Of what is left, dimensions with a normal prior, or one that depends on columns,
+            are noise, drawn from N(0, 1) around the prior's centre.
         pad_limits: of both, in units of the code; by default those of ``code_layout``, or -1 and 1.
+        pictures: where each channel is a picture of its own, such as the heart at two phases, what each is called, six
+            at most: they are shown side by side. By default the model's own ``pictures``.
 
     Raises:
         ValueError: an argument does not fit the model; or the model computes something that cannot run in a browser,
@@ -104,7 +113,11 @@ class Explorer(anywidget.AnyWidget):
     category = traitlets.List(traitlets.Int()).tag(sync=True)
     category_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     pad = traitlets.List(traitlets.Int()).tag(sync=True)
-    noise = traitlets.List(traitlets.Int()).tag(sync=True)  # the dimensions whose prior is N(0, 1)
+    noise = traitlets.List(traitlets.Int()).tag(sync=True)  # the dimensions drawn from N(0, 1) around their centre
+    centre = traitlets.List(traitlets.CFloat()).tag(sync=True)  # of the prior
+    pictures = traitlets.List(traitlets.Unicode()).tag(
+        sync=True
+    )  # the channels' names; none where they are one picture
 
     def __init__(
         self,
@@ -117,7 +130,7 @@ class Explorer(anywidget.AnyWidget):
         image_names: Sequence[str] | None = None,
         names: Sequence[str] | None = None,
         dimensions: Sequence[int] | None = None,
-        limits: tuple[float, float] = (-3.0, 3.0),
+        limits: tuple[float, float] | None = None,
         walk: Sequence[tuple[int, float]] | None = None,
         views: Sequence[str] | None = None,
         title: str = "",
@@ -125,22 +138,18 @@ class Explorer(anywidget.AnyWidget):
         category_names: Sequence[str] | None = None,
         pad: tuple[int, int] | None = None,
         pad_limits: tuple[float, float] | None = None,
+        pictures: Sequence[str] | None = None,
     ) -> None:
         width = getattr(model, "latent_dim", None) if latent_dim is None else latent_dim
         if not isinstance(width, int) or isinstance(width, bool) or width < 1:
             raise ValueError(f"latent_dim: the model says {width!r}; pass the dimension of its code")
-        category, pad, uniform = _structure(model, width, category, pad, pad_limits)
-        noise = [d for d in range(width) if d not in (*category, *uniform)]
+        pictures = _picture_names(getattr(model, "pictures", ()) if pictures is None else pictures)
+        structure = _structure(model, width, category, pad, limits, pad_limits)
+        category, pad, uniform, noise, limits = structure[:5]
         category_names = [str(k) for k in range(len(category))] if category_names is None else list(category_names)
         if len(category_names) != len(category):
             raise ValueError(f"category_names: {len(category_names)} for {len(category)} dimensions of a category")
-        ends = dict.fromkeys(range(width), _interval("limits", limits)) | dict.fromkeys(category, (0.0, 1.0)) | uniform
-        limits = [list(ends[d]) for d in range(width)]
-        if code is None:
-            start = np.zeros(width)
-            start[category[:1]], start[list(uniform)] = 1, [(low + high) / 2 for low, high in uniform.values()]
-        else:
-            start = np.asarray(_plain(code), dtype=float)
+        start = structure.centre if code is None else np.asarray(_plain(code), dtype=float)
         if start.shape != (width,) or not np.isfinite(start).all():
             raise ValueError(f"code: expected {width} finite numbers, got {start.tolist()}")
         if category and sorted(start[category]) != [0] * (len(category) - 1) + [1]:
@@ -168,7 +177,9 @@ class Explorer(anywidget.AnyWidget):
             nats = information(*given).per_dimension.tolist()
         colours = [_colouring(name, values, len(given[0]) if given else 0) for name, values in (labels or {}).items()]
         if dimensions is None:
-            dimensions = (np.argsort(-np.asarray(nats), kind="stable") if nats else [*uniform, *noise] or category)[:8]
+            others = [d for d in range(width) if d not in (*category, *uniform, *noise)]
+            default = [*uniform, *others, *noise] or category
+            dimensions = (np.argsort(-np.asarray(nats), kind="stable") if nats else default)[:8]
         order = _distinct("dimensions", dimensions, width)
         if not order:
             raise ValueError("dimensions: name at least one that gets a slider")
@@ -177,7 +188,8 @@ class Explorer(anywidget.AnyWidget):
         if wrong := [d for d, _ in walk or [] if not 0 <= d < width]:
             raise ValueError(f"walk: there is no dimension {wrong[0]}, the code has {width}")
         if walk is None:
-            turns = {d: (-2.0, 2.0) if d in noise else limits[d] for d in order[:4]}
+            centre = structure.centre
+            turns = {d: (centre[d] - 2, centre[d] + 2) if d in noise else limits[d] for d in order[:4]}
             walk = [step for d, (low, high) in turns.items() for step in ((d, high), (d, low), (d, start[d]))]
         if not walk:
             raise ValueError("walk: name at least one (dimension, value); for no walk, pass views")
@@ -200,10 +212,17 @@ class Explorer(anywidget.AnyWidget):
                 raise ValueError(f"model: cannot decode a code of latent_dim = {width} numbers: {reason}") from None
             decoder = trace(decode, torch.zeros(1, width))
             (shape,) = (decoder.shapes[i] for i in decoder.outputs[:1])
-            if len(shape) != 3 or shape[0] not in (1, 3):
-                raise ValueError(f"model: makes {shape} of a code; an explorer needs images (1 or 3, H, W)")
+            if len(shape) != 3 or not (pictures or shape[0] in (1, 3)):
+                raise ValueError(
+                    f"model: makes {shape} of a code; an explorer needs images (1 or 3, H, W). Where each channel is a "
+                    "picture of its own, say in pictures what each is called"
+                )
+            if pictures and len(pictures) != shape[0]:
+                raise ValueError(
+                    f"pictures: {len(pictures)} names, but the model makes {shape} of a code: name each channel"
+                )
             strip, encoder = self._strip(model, images, shape, width)
-            probes = torch.from_numpy(points[:PROBES]) if len(points) else _draws(width, category, uniform)
+            probes = torch.from_numpy(points[:PROBES]) if len(points) else _draws(structure)
             error = _rounding_error(decode, decoder, probes.float())
         image_names = [f"image {i + 1}" for i in range(len(strip))] if image_names is None else list(image_names)
         if len(image_names) != len(strip):
@@ -234,6 +253,8 @@ class Explorer(anywidget.AnyWidget):
             category_names=category_names,
             pad=pad,
             noise=noise,
+            centre=structure.centre.tolist(),
+            pictures=pictures,
         )
 
     @staticmethod
@@ -279,8 +300,9 @@ class Explorer(anywidget.AnyWidget):
 
     def _still(self) -> Figure:
         """A traversal; of a code with a structure, a table: the category over the first other dimension, or two."""
-        model, start = _Decoder(_decoding(self._model), len(self.names)), torch.tensor(self.start)
-        if len(self.noise) == len(self.names):
+        model = _Decoder(_decoding(self._model), len(self.names), self.pictures)
+        start = torch.tensor(self.start)
+        if len(self.noise) == len(self.names) and all(limits == self.limits[0] for limits in self.limits):
             order, limits = self.order[:6], tuple(self.limits[0])
             return traversal(model, start, self._posteriors, order, limits, names=self.names)
         # An axis is a list of labels, each with the values that it gives to dimensions.
@@ -303,7 +325,9 @@ class Explorer(anywidget.AnyWidget):
             images = model.decode(codes.flatten(0, 1).to(model.device)).cpu().unflatten(0, codes.shape[:2])
         labels = {"rows": [label for label, _ in rows], "columns": [label for label, _ in columns]}
         said = "; ".join(f"{axis} for {', '.join(words)}" for axis, words in labels.items() if any(words))
-        return image_table(images, *labels.values(), alt=f"A traversal: {said}.")
+        labels["columns"] = ["\n".join(label.rsplit(" ", 1)) for label in labels["columns"]]  # or they would overlap
+        images, alt = side_by_side(model, images), f"A traversal: {said}."
+        return image_table(images, *labels.values(), alt=alt, beside=self.pictures)
 
 
 # traitlets gives its classes a constructor of anything; help and the reference shall show this one.
@@ -332,9 +356,10 @@ def _device(module: nn.Module) -> torch.device:
 class _Decoder(nn.Module):
     """A decoder with the names that figures ask for."""
 
-    def __init__(self, decoder: nn.Module, latent_dim: int) -> None:
+    def __init__(self, decoder: nn.Module, latent_dim: int, pictures: Sequence[str]) -> None:
         super().__init__()
         self.latent_dim = latent_dim
+        self.pictures = tuple(pictures)
         self.decode = decoder
         self.device = _device(decoder)
 
@@ -356,42 +381,82 @@ def _interval(name: str, ends: tuple[float, float]) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
+def _picture_names(names: Sequence[str]) -> list[str]:
+    """What the pictures are called that stand side by side; nothing where the channels are one picture."""
+    if isinstance(names, str) or not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError(f"pictures: expected a sequence of names, one for each channel, got {names!r}")
+    if len(names) > MOST_PICTURES:
+        raise ValueError(f"pictures: at most {MOST_PICTURES} can be shown side by side, got {len(names)}")
+    return list(names)
+
+
+class _Structure(NamedTuple):
+    """What the dimensions of a code are, and what each is drawn from."""
+
+    category: list[int]
+    pad: list[int]
+    uniform: list[int]
+    noise: list[int]  # drawn from N(0, 1) around the centre
+    limits: list[list[float]]  # of every dimension
+    centre: np.ndarray
+    layout: list[CodePart]  # as far as the model says
+
+
 def _structure(
     model: nn.Module,
     width: int,
     category: Sequence[int] | None,
     pad: Sequence[int] | None,
+    limits: tuple[float, float] | None,
     pad_limits: tuple[float, float] | None,
-) -> tuple[list[int], list[int], dict[int, tuple[float, float]]]:
-    """The category's dimensions, the pad's, and the ends of all that are uniform; what is not said the model says."""
+) -> _Structure:
+    """What is said goes before what the model says in its ``code_layout``; of what neither says the prior is normal."""
     layout = [part for part in getattr(model, "code_layout", ()) if part.stop <= width]
+    priors, centre = [Normal(1)] * width, np.zeros(width)
+    for part in layout:
+        priors[part.slice] = [part.prior] * part.prior.size
+        centre[part.slice] = part.prior.centre
     if category is None:
         category = next((range(part.start, part.stop) for part in layout if isinstance(part.prior, Categorical)), [])
     elif len(category) < 2:
         raise ValueError(f"category: expected two dimensions or more, got {list(category)}")
-    uniform = {
-        d: part.prior.limits for part in layout if isinstance(part.prior, Uniform) for d in range(part.start, part.stop)
-    }
+    category = _distinct("category", category, width)
+    uniform = [d for d, prior in enumerate(priors) if isinstance(prior, Uniform) and d not in category]
     if pad is None:
-        pad = list(uniform)[:2] if len(uniform) > 1 else []
+        pad = uniform[:2] if len(uniform) > 1 else []
     elif len(pad) != 2:
         raise ValueError(f"pad: expected two dimensions, got {list(pad)}")
-    category, pad = _distinct("category", category, width), _distinct("pad", pad, width)
+    pad = _distinct("pad", pad, width)
     if shared := [d for d in pad if d in category]:
         raise ValueError(f"pad: dimension {shared[0]} belongs to the category")
+    uniform += [d for d in pad if d not in uniform]
+    normal = [d for d, prior in enumerate(priors) if isinstance(prior, Normal | Conditional)]
+    noise = [d for d in normal if d not in (*category, *uniform)]
+    ends = {d: prior.limits for d, prior in enumerate(priors)} | dict.fromkeys(category, (0.0, 1.0))
+    ends |= {d: (-1.0, 1.0) for d in pad if d in normal}
+    if limits is not None:
+        ends |= dict.fromkeys(noise, _interval("limits", limits))
     if pad_limits is not None:
-        uniform |= dict.fromkeys(pad, _interval("pad_limits", pad_limits))
-    return category, pad, uniform | {d: (-1.0, 1.0) for d in pad if d not in uniform}
-
-
-def _draws(width: int, category: list[int], uniform: dict[int, tuple[float, float]]) -> Tensor:
-    """Codes from the prior: noise from N(0, 1), every category in turn, points all over the uniform dimensions."""
-    generator = torch.Generator().manual_seed(0)
-    codes = torch.randn(PROBES, width, generator=generator)
+        ends |= dict.fromkeys(pad, _interval("pad_limits", pad_limits))
     if category:
-        codes[:, category] = torch.eye(len(category))[torch.arange(PROBES) % len(category)]
-    for d, ends in uniform.items():
-        codes[:, d].uniform_(*ends, generator=generator)
+        centre[category] = Categorical(len(category)).centre
+    for d in pad:
+        centre[d] = sum(ends[d]) / 2
+    return _Structure(category, pad, uniform, noise, [list(map(float, ends[d])) for d in range(width)], centre, layout)
+
+
+def _draws(structure: _Structure) -> Tensor:
+    """Codes from the prior; every category in turn, points all over the pad."""
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.from_numpy(structure.centre).float() + torch.randn(PROBES, len(structure.centre), generator=generator)
+    for part in structure.layout:
+        if not part.prior.columns:
+            codes[:, part.slice] = part.prior.sample(PROBES, generator)
+    if structure.category:
+        kinds = len(structure.category)
+        codes[:, structure.category] = torch.eye(kinds)[torch.arange(PROBES) % kinds]
+    for d in structure.pad:
+        codes[:, d].uniform_(*structure.limits[d], generator=generator)
     return codes
 
 

@@ -136,6 +136,7 @@ def reconstructions(model, images: Tensor) -> Figure:
         side_by_side(model, torch.stack([images.cpu(), rebuilt])),
         row_labels=["image", "reconstruction"],
         alt=f"Two rows of {len(images)} pictures: images above, their reconstructions below.",
+        beside=_pictures(model),
     )
 
 
@@ -157,6 +158,7 @@ def samples(model, n: int = 24, columns: int = 8, seed: int = 0) -> Figure:
     return image_table(
         side_by_side(model, images.unflatten(0, (n // columns, columns))),
         alt=f"{n} pictures decoded from random draws of the prior.",
+        beside=_pictures(model),
     )
 
 
@@ -213,6 +215,7 @@ def traversal(
         column_labels=[f"{v:+.3g}" if abs(v) > 1e-6 else "0" for v in values],
         alt=f"A traversal: {len(dimensions)} rows, one for each of {', '.join(labels)}; along a row that dimension "
         f"{ends} in {steps} steps while the others stay fixed.",
+        beside=_pictures(model),
     )
 
 
@@ -234,6 +237,7 @@ def interpolation(model, first: Tensor, second: Tensor, steps: int = 9) -> Figur
         side_by_side(model, row[None]),
         column_labels=["image", *(f"{t:.2f}" for t in np.linspace(0, 1, steps)), "image"],
         alt=f"An interpolation: an image, {steps} decoded steps, another image.",
+        beside=_pictures(model),
     )
 
 
@@ -247,7 +251,11 @@ def side_by_side(model, images: Tensor) -> Tensor:
     Returns:
         ``(..., 1, H, C · W)``, or the images.
     """
-    return torch.cat(images.split(1, -3), -1) if getattr(model, "pictures", ()) else images
+    return torch.cat(images.split(1, -3), -1) if _pictures(model) else images
+
+
+def _pictures(model) -> tuple[str, ...]:
+    return getattr(model, "pictures", ())
 
 
 def _centre(model) -> Tensor:
@@ -266,6 +274,7 @@ def image_table(
     column_labels: Sequence[str] = (),
     alt: str = "",
     gap: int = 2,
+    beside: Sequence[str] = (),
 ) -> Figure:
     """Pictures in rows and columns, drawn as one.
 
@@ -275,6 +284,7 @@ def image_table(
         column_labels: one a column, or none.
         alt: the description for readers who do not see it.
         gap: between pictures, in pixels.
+        beside: what each picture shows side by side, see :func:`side_by_side`: the names are said below and in ``alt``.
 
     Raises:
         ValueError: the shape, or the number of labels, does not fit.
@@ -293,13 +303,19 @@ def image_table(
             sheet[y : y + high, x : x + wide, :3] = pictures[r, c]
             sheet[y : y + high, x : x + wide, 3] = 1
     width = 7.0 if columns > 5 else 1.4 * columns
-    fig, axes = figure(width, width * sheet.shape[0] / sheet.shape[1])
+    # A low row of pictures side by side would have no height left beside its words; what is too much is cut off.
+    lines = bool(beside) + max((label.count("\n") + bool(beside) for label in column_labels), default=0)
+    fig, axes = figure(width, width * sheet.shape[0] / sheet.shape[1] + 0.2 * lines)
     axes.imshow(sheet, interpolation="nearest" if high < 64 else "antialiased")
     axes.set_frame_on(False)
     axes.tick_params(length=0, labeltop=True, labelbottom=False, labelsize=8)
     axes.set_yticks([r * (high + gap) + high / 2 for r in range(rows)] if row_labels else [], list(row_labels))
     axes.set_xticks([c * (wide + gap) + wide / 2 for c in range(columns)] if column_labels else [], list(column_labels))
     fig.alt = alt
+    if beside:
+        said = f"{'From left to right in' if len(beside) > 1 else 'In'} each: {', '.join(beside)}"
+        axes.set_xlabel(said, fontsize=8)
+        fig.alt = f"{alt} {said}."
     return fig
 
 

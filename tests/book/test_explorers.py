@@ -9,6 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,7 @@ from widgets import without_assets
 
 from medlatent.explore import Explorer, Network, trace
 from medlatent.explore.explorer import _Function
+from medlatent.models import Conditional, code_parts
 from medlatent.records import Record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -892,3 +894,268 @@ def test_two_hundred_moves_of_the_pad_leave_no_memory_behind(codes):
     move(200)
     assert frames(box) > count
     assert used() - before < 500_000
+
+
+# ------------------------------------------------------------------------------- channels that are pictures: phases
+
+NAMES = ("end-diastole", "end-systole")
+HIGH, WIDE, GAP = 10, 14, 2  # of each picture; GAP as in explorer.js
+MOVES_THE_SECOND = 3  # a dimension of the code below, which leaves the first picture alone
+
+
+class Phases(nn.Module):
+    """Linear, from a code to P pictures and back."""
+
+    latent_dim = 6
+
+    def __init__(self, *pictures: str) -> None:
+        super().__init__()
+        self.pictures, size = pictures, len(pictures) * HIGH * WIDE
+        torch.manual_seed(0)
+        self.decoder, self.encoder = nn.Linear(6, size), nn.Linear(size, 6)
+        self.decoder.weight.data.normal_(0, 0.8)
+        self.decoder.weight.data[: HIGH * WIDE, MOVES_THE_SECOND] = 0
+
+    def decode(self, codes):
+        return self.decoder(codes).sigmoid().unflatten(1, (-1, HIGH, WIDE))
+
+    def encode(self, images):
+        return self.encoder(images.flatten(1))
+
+
+def explorer_of_phases(*pictures: str) -> Explorer:
+    images = torch.rand(3, len(pictures), HIGH, WIDE, generator=torch.Generator().manual_seed(1))
+    means = torch.randn(40, 6, generator=torch.Generator().manual_seed(2))
+    return Explorer(
+        Phases(*pictures),
+        posteriors=(means, torch.zeros(40, 6)),
+        images=images,
+        image_names=["first heart", "second heart", "third heart"],
+        dimensions=range(6),
+        category=(4, 5),
+        category_names=["healthy", "dilated"],
+        pad=(0, 1),
+        title="A heart",
+    )
+
+
+@pytest.fixture(scope="module")
+def two_phases(tmp_path_factory):
+    explorer = explorer_of_phases(*NAMES)
+    yield explorer, published(explorer, tmp_path_factory.mktemp("phases"))
+    explorer.close()
+
+
+@pytest.fixture
+def phases(open_page, two_phases):
+    page = open_page(two_phases[1], viewport={"width": 1000, "height": 900})
+    return page, wake(page), two_phases[0]
+
+
+def side_by_side(canvas, count: int = 2) -> np.ndarray:
+    """The pictures of a canvas, (P, H, W, 3)."""
+    found = canvas.evaluate(PIXELS)
+    assert (found["height"], found["width"]) == (HIGH, count * (WIDE + GAP) - GAP)
+    pixels = np.array(found["data"], np.uint8).reshape(HIGH, -1, 4)
+    starts = [k * (WIDE + GAP) for k in range(count)]
+    for start in starts[1:]:
+        assert not pixels[:, start - GAP : start, 3].any()  # the page is seen between them
+    return np.stack([pixels[:, start : start + WIDE, :3] for start in starts])
+
+
+def exact(explorer, code) -> np.ndarray:
+    """What PyTorch makes of a code, (P, H, W, 3), in 0 to 255."""
+    with torch.inference_mode():
+        images = explorer._model.decode(torch.as_tensor(code).float()[None])[0]
+    return np.stack([levels(image[None]) for image in images])
+
+
+def code_shown(box, explorer) -> np.ndarray:
+    return np.array([float(box.locator(f"input[data-dimension='{d}']").input_value()) for d in range(6)])
+
+
+def test_both_pictures_are_what_pytorch_decodes(phases):
+    page, box, explorer = phases
+    canvas = box.locator("canvas.picture")
+    assert box.locator(".pictures .names").first.inner_text().split("\n") == list(NAMES)
+    assert np.abs(side_by_side(canvas) - exact(explorer, explorer.start)).max() <= 1
+    box.get_by_role("tab", name="Traverse").click()
+    for dimension, key in ((0, "PageUp"), (MOVES_THE_SECOND, "PageDown"), (2, "ArrowLeft")):
+        before, count = side_by_side(canvas), frames(box)
+        box.locator(f"input[data-dimension='{dimension}']").focus()
+        page.keyboard.press(key)
+        settle(page, box, count)
+        pictures, code = side_by_side(canvas), code_shown(box, explorer)
+        assert np.abs(pictures - exact(explorer, code)).max() <= 1
+        assert (pictures[1] != before[1]).any()
+        assert (pictures[0] == before[0]).all() == (dimension == MOVES_THE_SECOND)
+    count = frames(box)
+    box.get_by_role("button", name="New noise").click()
+    settle(page, box, count)
+    drawn = code_shown(box, explorer)
+    assert (drawn[explorer.noise] != code[explorer.noise]).all()
+    assert np.abs(side_by_side(canvas) - exact(explorer, drawn)).max() <= 1
+    assert page.problems == []
+
+
+def test_the_small_pictures_are_both_too(phases):
+    page, box, explorer = phases
+
+    def expect(canvases: str, codes: list[np.ndarray]) -> None:
+        wait(page, box, "root => !root.querySelector('.stale, .empty')")
+        shown = box.locator(canvases).all()
+        assert len(shown) == len(codes)
+        for canvas, code in zip(shown, codes, strict=True):
+            assert np.abs(side_by_side(canvas) - exact(explorer, code)).max() <= 1
+
+    start = np.array(explorer.start)
+    expect(".categories canvas", [np.r_[start[:4], choice] for choice in np.eye(2)])
+    box.get_by_role("tab", name="Traverse").click()
+    expect("button[data-step] canvas", [np.r_[z, start[1:]] for z in np.linspace(-1, 1, 9)])
+    assert box.locator(".multiples .words").inner_text().endswith(f"; in each, from left to right, {', '.join(NAMES)}")
+    box.get_by_role("tab", name="Walk").click()
+    drawn = (
+        "[...root.querySelectorAll('.steps canvas')].every(c => c.getContext('2d').getImageData(0, 0, 1, 1).data[3])"
+    )
+    wait(page, box, f"root => {drawn}")
+    codes, code = [], start
+    for dimension, value in explorer.walk:
+        code = code.copy()
+        code[dimension] = value
+        codes.append(code)
+    expect(".steps canvas", codes)
+    images = np.frombuffer(explorer.images, np.uint8).reshape(explorer.image_shape)
+    for canvas, image in zip(box.locator(".strip canvas").all(), images, strict=True):
+        assert (side_by_side(canvas)[..., 0] == image).all()
+    assert page.problems == []
+
+
+def test_an_image_of_two_pictures_is_encoded(phases):
+    page, box, explorer = phases
+    count = frames(box)
+    box.get_by_role("button", name="Encode this image: second heart").click()
+    settle(page, box, count)
+    images = np.frombuffer(explorer.images, np.uint8).reshape(explorer.image_shape)
+    image = torch.from_numpy(images[1:2].astype(np.float32) / 255)
+    with torch.inference_mode():
+        rebuilt = explorer._model.decode(explorer._model.encode(image))
+    shown = side_by_side(box.locator("canvas.picture"))
+    assert np.abs(shown[..., 0] - 255 * rebuilt[0].numpy()).max() <= 1
+    assert (side_by_side(box.locator("canvas.original"))[..., 0] == images[1]).all()
+    decibels = -10 * np.log10(float((rebuilt - image).square().mean()))
+    assert f"PSNR {decibels:.1f} dB" in box.inner_text()
+    said = ", from left to right, end-diastole, end-systole"
+    original = box.get_by_role("img", name=f"Original: second heart{said}", exact=True)
+    assert original.is_visible()
+    assert "The pictures are decoded" in box.locator("[role=status]").inner_text()
+    assert page.problems == []
+
+
+def test_the_difference_is_each_pictures_own(phases):
+    page, box, explorer = phases
+    box.get_by_role("tab", name="Traverse").click()
+    box.get_by_role("button", name="Difference to the start").click()
+    count = frames(box)
+    box.locator(f"input[data-dimension='{MOVES_THE_SECOND}']").focus()
+    for _ in range(3):
+        page.keyboard.press("PageUp")
+    settle(page, box, count)
+    first, second = side_by_side(box.locator("canvas.picture"))
+    assert (first == 255).all()  # nothing has changed there
+    code = np.array(explorer.start)
+    code[MOVES_THE_SECOND] = 1.5
+    change = (exact(explorer, code) - exact(explorer, explorer.start))[1, ..., 0]
+    brighter, darker = second[change > 26].astype(int), second[change < -26].astype(int)
+    assert len(brighter) > 9
+    assert len(darker) > 9
+    assert (brighter[:, 0] > brighter[:, 2]).all()
+    assert (darker[:, 2] > darker[:, 0]).all()
+    label = box.locator("canvas.picture").get_attribute("aria-label")
+    assert label == "Difference to the start, from left to right, end-diastole, end-systole; moved: z3 +1.50."
+    assert page.problems == []
+
+
+def test_a_saved_picture_names_what_it_shows(phases):
+    page, box, _ = phases
+    page.evaluate("() => { delete window.ClipboardItem; }")  # as where a browser refuses
+    with page.expect_download() as download:
+        box.get_by_role("button", name="Copy PNG").click()
+    scale = 10  # of pictures that are 14 pixels wide
+    drawn = plt.imread(download.value.path())
+    assert drawn.shape[:2] == (scale * HIGH + 24, scale * (2 * WIDE + GAP))
+    drawn = np.round(255 * drawn[..., :3]).astype(int)
+    for k, expected in enumerate(side_by_side(box.locator("canvas.picture"))):
+        left = k * scale * (WIDE + GAP)
+        block = drawn[: scale * HIGH, left : left + scale * WIDE]
+        assert (block == expected.repeat(scale, 0).repeat(scale, 1)).all()
+        assert (drawn[scale * HIGH :, left : left + scale * WIDE] < 128).any()  # its name
+    words = box.locator("[role=status]").inner_text()
+    assert "decoded.png: 300 × 124 pixels, from left to right, end-diastole, end-systole" in words
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_several_pictures_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme):
+    names = ("T1", "T1 with contrast", "T2", "FLAIR", "diffusion-weighted", "ADC")[:count]
+    explorer = explorer_of_phases(*names)
+    page = open_page(published(explorer, tmp_path), viewport={"width": 360, "height": 740}, color_scheme=scheme)
+    box = wake(page)
+    for width in (360, 700, 1280):
+        page.set_viewport_size({"width": width, "height": 740})
+        for encoded in (False, True):
+            if encoded:
+                box.locator("button[data-image='2']").click()
+            for view in explorer.views:
+                box.locator(f"[role=tab][data-view='{view}']").click()
+                wait(page, box, "root => !root.querySelector('.stale, .empty')")
+                assert page.evaluate(TOO_WIDE), (width, view)
+                outside = box.evaluate(
+                    """root => [...root.querySelectorAll("*")].filter(e => e.checkVisibility())
+                      .filter(e => e.getBoundingClientRect().right > root.getBoundingClientRect().right + 0.5)
+                      .map(e => e.outerHTML.slice(0, 100))"""
+                )
+                assert outside == [], (width, view)
+        # Each name stands below its picture.
+        picture = box.locator("canvas.picture").bounding_box()
+        for k, name in enumerate(box.locator(".pictures .names").first.locator("span").all()):
+            place = name.bounding_box()
+            middle = picture["x"] + picture["width"] * (k + 0.5) / count
+            assert place["x"] + place["width"] / 2 == pytest.approx(middle, abs=4)
+            assert place["y"] >= picture["y"] + picture["height"]
+        box.get_by_role("button", name="Reset").click()
+    small = box.evaluate(
+        """root => [...root.querySelectorAll("canvas")].filter(e => e.checkVisibility())
+          .map(e => e.getBoundingClientRect().height).filter(h => h < 15)"""
+    )
+    assert small == []
+    assert np.abs(side_by_side(box.locator("canvas.picture"), count) - exact(explorer, explorer.start)).max() <= 1
+    assert page.problems == []
+    explorer.close()
+
+
+def test_noise_is_drawn_around_the_centre_of_its_prior(open_page, tmp_path):
+    class Shifted(Conditional):
+        limits = (1.0, 7.0)
+
+    class Conditioned(nn.Sequential):
+        latent_dim, code_layout = 8, code_parts(z=Shifted(8, lambda age: (age, None), ("age",)))
+
+    explorer = Explorer(Conditioned(nn.Linear(8, 16), nn.Sigmoid(), nn.Unflatten(1, (1, 4, 4))))
+    page = open_page(published(explorer, tmp_path))
+    box = wake(page)
+    assert "‖z‖² = 0.0" in box.inner_text()  # from the centre
+    dot = box.locator(".dot").first
+    assert dot.evaluate("e => [e.style.getPropertyValue('--at'), e.style.getPropertyValue('--density')]") == [
+        "0.5",
+        "1",
+    ]
+    count = frames(box)
+    box.get_by_role("button", name="Random").click()
+    settle(page, box, count)
+    values = np.array([float(slider.input_value()) for slider in box.locator("input[data-dimension]").all()])
+    assert abs(values.mean() - 4) < 1
+    assert np.ptp(values) > 1
+    norm = re.search(r"‖z‖² = ([\d.]+)", box.inner_text())[1]
+    assert float(norm) == pytest.approx(((values - 4) ** 2).sum(), abs=0.06)
+    explorer.close()

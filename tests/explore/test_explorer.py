@@ -11,7 +11,19 @@ import traitlets
 from torch import nn
 
 from medlatent.explore import Explorer
-from medlatent.models import GAN, VAE, AdversarialVAE, InfoGAN
+from medlatent.models import (
+    GAN,
+    VAE,
+    AdversarialVAE,
+    Categorical,
+    Conditional,
+    InfoGAN,
+    LatentModel,
+    Normal,
+    Prior,
+    Uniform,
+    code_parts,
+)
 from medlatent.records import find_record
 
 N, D = 30, 5
@@ -288,6 +300,128 @@ def test_the_still_of_a_code_with_a_structure_shows_it(model, monkeypatch, argum
         assert (codes[0][:, list(arguments["category"])].sort(1).values[:, -2:] == torch.tensor([0.0, 1.0])).all()
 
 
+class Phases(nn.Module):
+    """Decodes a code as P pictures of 2 by 3 pixels, and makes a code of them again."""
+
+    latent_dim = 3
+
+    def __init__(self, *pictures: str) -> None:
+        super().__init__()
+        self.pictures = pictures
+        self.linear = nn.Linear(6 * len(pictures), 3)
+
+    def decode(self, codes):
+        rows = [(codes + p).sigmoid() for p in range(len(self.pictures)) for _ in range(2)]
+        return torch.cat(rows, 1).unflatten(1, (-1, 2, 3))
+
+    def encode(self, images):
+        return self.linear(images.flatten(1))
+
+
+def test_channels_that_are_pictures_of_their_own():
+    explorer = Explorer(Phases("ED", "ES"), images=torch.rand(4, 2, 2, 3))
+    assert explorer.pictures == ["ED", "ES"]
+    assert explorer.image_shape == [4, 2, 2, 3]
+    decoder = explorer.networks["decoder"]
+    assert [decoder["shapes"][i] for i in decoder["outputs"]] == [[2, 2, 3]]
+    assert set(explorer.networks) == {"decoder", "encoder"}
+    assert explorer.error < 1e-6
+    assert explorer._repr_mimebundle_()[1]["image/png"]["alt"].endswith("From left to right in each: ED, ES.")
+    drawn = np.asarray(explorer._still().axes[0].images[0].get_array())
+    assert drawn.shape[:2] == (3 * (2 + 2) - 2, 7 * (2 * 3 + 2) - 2)  # rows and columns of pairs, with gaps
+    assert np.allclose(drawn[0, :6, 0], torch.tensor([[-3.0, 0, 0], [-2, 1, 1]]).sigmoid().flatten())
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+def test_up_to_six_pictures(count):
+    names = tuple("ABCDEF"[:count])
+    assert Explorer(Phases(*names), category=(1, 2)).pictures == list(names)
+    said = Explorer(Phases(*names), category=(1, 2))._repr_mimebundle_()[1]["image/png"]["alt"]
+    assert said.endswith(f"{'From left to right in' if count > 1 else 'In'} each: {', '.join(names)}.")
+
+
+def test_what_is_said_of_pictures_goes_before_what_the_model_says():
+    assert Explorer(Phases("ED", "ES"), pictures=["diastole", "systole"]).pictures == ["diastole", "systole"]
+    assert Explorer(Phases("R", "G", "B"), pictures=()).pictures == []  # one picture, in colour
+    decoder = nn.Sequential(nn.Linear(3, 32), nn.Sigmoid(), nn.Unflatten(1, (2, 4, 4)))
+    assert Explorer(decoder, latent_dim=3, pictures=("ED", "ES")).pictures == ["ED", "ES"]
+    with pytest.raises(
+        ValueError, match=re.escape("makes [2, 4, 4] of a code; an explorer needs images (1 or 3, H, W).")
+    ):
+        Explorer(decoder, latent_dim=3)
+
+
+class Triangular(Prior):
+    """On [2, 6], with the mode at 5; none of the package's own."""
+
+    size, limits, centre = 1, (2.0, 6.0), (5.0,)
+
+    def sample(self, n, generator=None, device=None):
+        return 2 + 4 * torch.rand(n, 1, generator=generator, device=device)
+
+
+class Shifted(Conditional):
+    """Around 4, which a conditional prior of a model of one's own may say."""
+
+    limits = (1.0, 7.0)
+
+
+class ManyPriors(LatentModel):
+    """A code of all kinds of parts, decoded as pixels that are within [0, 1] where its prior is."""
+
+    latent_dim = 11
+
+    def __init__(self):
+        super().__init__({})
+
+    @property
+    def code_layout(self):
+        given = lambda age: (age[:, None], None)  # noqa: E731
+        return code_parts(
+            first=Categorical(2),
+            second=Categorical(3),
+            u=Uniform(1, 2.0, 4.0),
+            t=Triangular(),
+            z=Normal(2),
+            condition=Conditional(1, given, ("age",)),
+            shifted=Shifted(1, given, ("age",)),
+        )
+
+    def decode(self, codes):
+        bounded = torch.cat([codes[:, :2], codes[:, 5:7]], 1) / 6
+        second = codes[:, 2:3] + codes[:, 3:4] + codes[:, 4:5]  # above 1 where more than one category is chosen
+        return torch.cat([bounded, second, codes[:, 7:].sigmoid()], 1).view(-1, 1, 3, 3)
+
+
+def test_every_part_starts_at_the_centre_of_its_prior_and_has_its_limits():
+    explorer = Explorer(ManyPriors())
+    assert explorer.start == explorer.centre == [1, 0, 1, 0, 0, 3, 5, 0, 0, 0, 4]
+    assert explorer.limits == [[0, 1]] * 5 + [[2, 4], [2, 6], [-3, 3], [-3, 3], [-3, 3], [1, 7]]
+    assert (explorer.category, explorer.pad) == ([0, 1], [])
+    assert explorer.noise == [7, 8, 9, 10]  # what depends on columns is noise around its centre
+    assert explorer.order == [5, 2, 3, 4, 6, 7, 8, 9]
+    assert explorer.names[4:7] == ["z4", "c1", "z6"]
+    assert explorer.walk[:3] == [[5, 4.0], [5, 2.0], [5, 3.0]]
+    assert "image/png" in explorer._repr_mimebundle_()[0]
+    wide = Explorer(ManyPriors(), limits=(-2, 2), dimensions=[10, 6])
+    assert wide.limits[5:] == [[2, 4], [2, 6]] + [[-2, 2]] * 4
+    assert wide.walk == [[10, 6.0], [10, 2.0], [10, 4.0], [6, 6.0], [6, 2.0], [6, 5.0]]
+
+
+def test_a_conditional_prior_alone_is_as_a_normal_one():
+    class Conditioned(VAE):
+        @property
+        def code_layout(self):
+            return code_parts(z=Conditional(D, lambda age: (age[:, None].expand(-1, D), None), ("age",)))
+
+    explorer = Explorer(Conditioned(latent_dim=D, channels=1, size=16))
+    assert explorer.start == [0.0] * D
+    assert explorer.noise == list(range(D))
+    assert explorer.limits == [[-3.0, 3.0]] * D
+    assert explorer._repr_mimebundle_()[1]["image/png"]["alt"].startswith("A traversal: 5 rows")
+    del LatentModel.registry["Conditioned"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -299,6 +433,11 @@ def test_the_still_of_a_code_with_a_structure_shows_it(model, monkeypatch, argum
         ({"limits": (2, -2)}, "limits: expected two finite numbers, the smaller one first"),
         ({"limits": (-math.inf, 2)}, "limits: expected two finite numbers"),
         ({"limits": (1,)}, "limits: expected two finite numbers"),
+        ({"pictures": ("ED", "ES")}, "pictures: 2 names, but the model makes [1, 16, 16] of a code: name each channel"),
+        ({"pictures": "ED"}, "pictures: expected a sequence of names, one for each channel, got 'ED'"),
+        ({"pictures": ("ED", 2)}, "pictures: expected a sequence of names, one for each channel, got ('ED', 2)"),
+        ({"pictures": [""]}, "pictures: expected a sequence of names"),
+        ({"pictures": list("ABCDEFG")}, "pictures: at most 6 can be shown side by side, got 7"),
         ({"category": [1]}, "category: expected two dimensions or more, got [1]"),
         ({"category": [1, 5]}, "category: there is no dimension 5, the code has 5"),
         ({"category": [1, 1]}, "category: 1 is named more than once"),

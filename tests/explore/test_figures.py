@@ -257,7 +257,10 @@ class TestTwoPictures:
     )
     def test_in_every_figure(self, draw, rows, columns):
         model = _TwoPhases()
-        drawn = pictures(draw(model, self.IMAGES), rows, columns)
+        fig = draw(model, self.IMAGES)
+        assert fig.alt.endswith(". From left to right in each: ED, ES.")
+        assert fig.axes[0].get_xlabel() == "From left to right in each: ED, ES"
+        drawn = pictures(fig, rows, columns)
         assert drawn.shape == (rows, columns, 6, 2 * D, 3)
         decoded = [torch.cat([*channels], 1) for channels in model.decode(torch.cat(model.codes))]
         originals = [torch.cat([*channels], 1) for channels in self.IMAGES]
@@ -266,6 +269,12 @@ class TestTwoPictures:
         else:
             expected = [*originals, *decoded] if rows == 2 and len(decoded) == 3 else decoded
         np.testing.assert_allclose(drawn[..., 0].reshape(-1, 6, 2 * D), torch.stack(expected), atol=1e-6)
+
+    def test_their_names_leave_a_low_row_its_width(self):
+        images = torch.rand(1, 11, 1, 8, 6 * 8)
+        fig = image_table(images, column_labels=["c\n1"] * 11, beside=["ED"] * 6)
+        fig.canvas.draw()
+        assert fig.axes[0].get_window_extent().width > 0.8 * fig.bbox.width
 
     def test_shapes(self):
         images = torch.rand(4, 5, 2, 6, 3)

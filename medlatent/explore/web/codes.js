@@ -18,7 +18,7 @@ const codesView = {
 
 /** Each category as the decoder draws it, all else as it is; decoded when the code has rested. */
 function categoryChoice(explorer) {
-  const { code, model, shape: [, height, width] } = explorer;
+  const { code, model } = explorer;
   const category = model.get("category");
   const others = [...code.keys()].filter((i) => !category.includes(i));
   let pictured = null; // the code of the pictures but for the category
@@ -26,7 +26,7 @@ function categoryChoice(explorer) {
   const choose = (code, chosen) => category.forEach((i, k) => { code[i] = Number(k === chosen); });
   const isChosen = (k) => category.every((i, j) => code[i] === Number(j === k));
 
-  const canvases = category.map(() => element("canvas", { width, height, "aria-hidden": "true" }));
+  const canvases = category.map(() => canvasFor(explorer));
   const radios = category.map((dimension, k) => element("input", {
     type: "radio", name: `${explorer.id}-category`, "data-category": k,
     change: () => {
@@ -36,12 +36,10 @@ function categoryChoice(explorer) {
   }));
   const tiles = model.get("category_names").map((name, k) => element("label", { class: "tile" },
     radios[k], canvases[k], element("span", { class: "number" }, name)));
-  // Rows of the same length, ten at most; on a narrow page five.
-  const balanced = (most) => Math.ceil(tiles.length / Math.ceil(tiles.length / most));
   const caption = element("p", { class: "words", id: `${explorer.id}-categories` });
   const box = element("div", { class: "multiples" }, caption, element("div", {
     class: "tiles categories", role: "radiogroup", "aria-labelledby": caption.id,
-    style: `--wide: ${balanced(10)}; --narrow: ${balanced(5)}`,
+    style: tileColumns(explorer, tiles.length),
   }, ...tiles));
   const decode = decodeAtRest(explorer, box, canvases, (k) => {
     choose(pictured, k);
@@ -53,7 +51,8 @@ function categoryChoice(explorer) {
     update() {
       const chosen = radios.findIndex((_, k) => isChosen(k));
       radios.forEach((radio, k) => { radio.checked = k === chosen; });
-      caption.textContent = chosen < 0 ? "Category: none, the code lies between them" : "Category";
+      caption.textContent = (chosen < 0 ? "Category: none, the code lies between them" : "Category")
+        + explorer.inEach;
       if (pictured && others.every((i) => pictured[i] === code[i])) return;
       pictured = code.slice();
       decode();

@@ -10,7 +10,7 @@ const COLOURS = ["#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b
    A view moves the code with explorer.move(dimension, value), explorer.load(code),
    explorer.encode(i) or explorer.animate(step). What is not part of its element (observers, timers)
    it gives back in a function handed to explorer.disposals.push. At hand: slider, smallMultiples,
-   decodeAtRest and decodeWhenIdle (traverse.js), choice and button (below). */
+   decodeAtRest and decodeWhenIdle (traverse.js), canvasFor, paint, choice and button (below). */
 const VIEWS = { codes: codesView, traverse: traverseView, map: mapView, walk: walkView };
 
 class Explorer {
@@ -29,10 +29,18 @@ class Explorer {
     this.decoder = await this.open("decoder");
     if (this.disposed) return;
     this.shape = this.decoder.outputs[0];
+    this.pictures = model.get("pictures"); // the channels' names, where each is a picture of its own
+    this.count = this.pictures.length || 1;
+    const named = (this.count > 1 ? "from left to right, " : "") + this.pictures.join(", ");
+    this.inOrder = named && `, ${named}`;
+    this.inEach = named && `; in each, ${named}`;
+    const [, height, width] = this.shape;
+    this.sheet = new ImageData(this.count * (width + GAP) - GAP, height);
     this.names = model.get("names");
     this.nats = model.get("nats");
     this.limits = model.get("limits"); // of every dimension
-    this.noise = model.get("noise"); // the dimensions whose prior is N(0, 1): mostly all
+    this.noise = model.get("noise"); // the dimensions drawn from N(0, 1) around their centre: mostly all
+    this.centre = model.get("centre");
     this.normal = normalDraws();
     this.draws = 0;
     this.origin = Float64Array.from(model.get("start"));
@@ -63,6 +71,8 @@ class Explorer {
     const title = this.model.get("title");
     this.root.setAttribute("aria-label", title || "Explorer of a latent space");
     this.status = element("p", { class: "status", role: "status" });
+    this.root.style.setProperty("--pictures", this.count);
+    this.root.classList.toggle("several", this.count > 1);
     this.picture = pictureColumn(this);
     this.panel = element("div", { class: "panel" });
     this.built = {};
@@ -204,16 +214,17 @@ class Explorer {
       if (this.disposed) return;
       const image = this.images[index];
       this.load(this.encoder.run([image.pixels])[0], image);
-      this.say(`Encoded: ${image.name}. The picture is decoded from the mean of its posterior.`);
+      const made = this.count > 1 ? "pictures are" : "picture is";
+      this.say(`Encoded: ${image.name}. The ${made} decoded from the mean of its posterior.`);
     } catch (error) {
       this.say(`The image cannot be encoded: ${error.message}`);
     }
   }
 
-  /** Draws anew what has the prior N(0, 1). */
+  /** Draws the noise anew. */
   random() {
     const code = this.code.slice();
-    for (const dimension of this.noise) code[dimension] = this.normal();
+    for (const dimension of this.noise) code[dimension] = this.centre[dimension] + this.normal();
     this.load(code);
     this.draws += 1;
     this.say(this.noise.length === code.length
@@ -271,13 +282,12 @@ class Explorer {
 
 /** The picture (and the original), and below it the buttons and what is to be known of the code. */
 function pictureColumn(explorer) {
-  const [, height, width] = explorer.shape;
-  const crisp = Math.max(height, width) < 64 ? " crisp" : "";
-  const canvas = element("canvas", { class: `picture${crisp}`, role: "img", width, height });
-  const original = element("canvas", { class: `original${crisp}`, role: "img", width, height });
+  const crisp = Math.max(...explorer.shape.slice(1)) < 64 ? " crisp" : "";
+  const canvas = canvasFor(explorer, { class: `picture${crisp}`, role: "img" });
+  const original = canvasFor(explorer, { class: `original${crisp}`, role: "img" });
   const [quality, caption, scale] = [1, 2, 3].map(() => element("p", { class: "words" }));
-  const beside = element("div", { hidden: true }, original, caption);
-  const decoded = element("div", {}, canvas, quality);
+  const beside = element("div", { hidden: true }, ...withNames(explorer, original), caption);
+  const decoded = element("div", {}, ...withNames(explorer, canvas), quality);
   const pictures = element("div", { class: "pictures" }, decoded, beside);
   const colours = ramp(["#3a86c8", "transparent", "#d8772a"]);
   const legend = element("div", { class: "difference", hidden: true },
@@ -293,14 +303,13 @@ function pictureColumn(explorer) {
     button("Reset", () => explorer.reset()),
     button(noise.length === code.length ? "Random" : "New noise", () => explorer.random(),
       { hidden: !noise.length }),
-    toggle, button("Copy PNG", async () => explorer.say(await copyPicture(canvas))));
-  const { element: prior, update: updateNorm } = normGauge(code.length);
+    toggle, button("Copy PNG", async () => explorer.say(await copyPicture(explorer, canvas))));
+  const { element: prior, update: updateNorm } = normGauge(explorer.centre);
   prior.hidden = noise.length < code.length; // it judges by N(0, I)
   const speed = element("p", { class: "note" });
   const error = explorer.model.get("error");
   const precision = "16-bit weights"
     + (error ? `, at most ${Number((255 * error).toPrecision(1))} of 255 grey levels from PyTorch` : "");
-  const data = new ImageData(width, height);
 
   return {
     pictures,
@@ -315,8 +324,8 @@ function pictureColumn(explorer) {
       pictures.classList.toggle("pair", Boolean(image));
       quality.textContent = "";
       if (!image) return;
-      paint(original, image.pixels, explorer.shape);
-      original.setAttribute("aria-label", `Original: ${image.name}`);
+      paint(original, image.pixels, explorer);
+      original.setAttribute("aria-label", `Original: ${image.name}${explorer.inOrder}`);
       caption.textContent = `Original: ${image.name}`;
     },
 
@@ -329,29 +338,31 @@ function pictureColumn(explorer) {
         quality.textContent = `Decoded, PSNR ${decibels.toFixed(1)} dB`;
       }
       if (legend.hidden) {
-        paint(canvas, pixels, explorer.shape, data);
+        paint(canvas, pixels, explorer);
         return;
       }
-      const full = paintDifference(canvas, pixels, explorer, data);
+      const full = paintDifference(canvas, pixels, explorer);
       scale.textContent = `Blue: darker than the ${explorer.image ? "reconstruction" : "start"}, `
         + `orange: brighter; full colour is ${full} of the range from black to white.`;
     },
   };
 }
 
-function describePicture({ code, home, names, noise, image }, difference) {
+function describePicture({ code, home, names, noise, image, count, inOrder }, difference) {
   const origin = image ? `reconstruction of ${image.name}` : "start";
   const moved = [...code.keys()].filter((i) => Math.abs(code[i] - home[i]) >= 0.005);
   moved.sort((i, j) => noise.includes(i) - noise.includes(j)
     || Math.abs(code[j] - home[j]) - Math.abs(code[i] - home[i]));
   const values = moved.slice(0, 5).map((i) => `${names[i]} ${signed(code[i])}`).join(", ");
   const more = moved.length > 5 ? ` and ${moved.length - 5} more dimensions` : "";
-  const what = difference ? `Difference to the ${origin}` : "Decoded picture";
+  const decoded = count > 1 ? "Decoded pictures" : "Decoded picture";
+  const what = (difference ? `Difference to the ${origin}` : decoded) + inOrder;
   return moved.length ? `${what}; moved: ${values}${more}.` : `${what}; at the ${origin}.`;
 }
 
 /** The squared length of the code against that of draws from the prior, D ± √(2D). */
-function normGauge(dimensions) {
+function normGauge(centre) {
+  const dimensions = centre.length;
   const spread = Math.sqrt(2 * dimensions);
   const top = dimensions + 5 * spread;
   const percent = (value) => `${(100 * clamp(value, 0, top)) / top}%`;
@@ -368,7 +379,7 @@ function normGauge(dimensions) {
         "‖z‖² = ", value, `; a draw from the prior has ${draw}: `, verdict),
       element("div", { class: "gauge", "aria-hidden": "true" }, band, mark)),
     update(code) {
-      const norm = code.reduce((sum, z) => sum + z * z, 0);
+      const norm = code.reduce((sum, z, i) => sum + (z - centre[i]) ** 2, 0);
       // A sum of few squares is skewed; its cube root is nearly normal (Wilson and Hilferty, 1931).
       const variance = 2 / (9 * dimensions);
       const distance = (Math.cbrt(norm / dimensions) - (1 - variance)) / Math.sqrt(variance);
@@ -389,8 +400,8 @@ function imageStrip(explorer) {
   explorer.images = Array.from({ length: count }, (_, i) => {
     const image = new Uint8Array(bytes.buffer, bytes.byteOffset + i * size, size);
     const pixels = Float32Array.from(image, (value) => value / 255);
-    const canvas = element("canvas", { width: shape[2], height: shape[1], "aria-hidden": "true" });
-    paint(canvas, pixels, shape);
+    const canvas = canvasFor(explorer);
+    paint(canvas, pixels, explorer);
     const tile = button(canvas, () => explorer.encode(i), {
       class: "tile", "data-image": i, "aria-label": `Encode this image: ${names[i]}`,
       "aria-pressed": "false", title: names[i],
@@ -398,53 +409,119 @@ function imageStrip(explorer) {
     return { name: names[i], pixels, tile };
   });
   return element("div", { class: "strip" },
-    element("p", { class: "words" }, "Encode an image:"),
-    element("div", { class: "tiles" }, ...explorer.images.map(({ tile }) => tile)));
+    element("p", { class: "words" }, `Encode an image${explorer.inEach}:`),
+    element("div", { class: "tiles", style: tileColumns(explorer, count) },
+      ...explorer.images.map(({ tile }) => tile)));
 }
 
-/** Draws pixels (C, H, W) in [0, 1] on a canvas of that size: one channel is grey, three RGB. */
-function paint(canvas, pixels, [channels, height, width], data = new ImageData(width, height)) {
-  const area = height * width;
-  const [green, blue] = channels === 3 ? [area, 2 * area] : [0, 0];
-  for (let i = 0; i < area; i += 1) {
-    data.data[4 * i] = 255 * pixels[i]; // the array clamps and rounds
-    data.data[4 * i + 1] = 255 * pixels[i + green];
-    data.data[4 * i + 2] = 255 * pixels[i + blue];
-    data.data[4 * i + 3] = 255;
+const GAP = 2; // pixels between pictures that stand side by side
+
+/** An empty canvas for what an explorer decodes; without attributes, one that is not read aloud. */
+function canvasFor({ sheet: { width, height } }, attributes = { "aria-hidden": "true" }) {
+  return element("canvas", { width, height, ...attributes });
+}
+
+/** A canvas, and where its pictures have names, the names below it. */
+function withNames({ pictures }, canvas) {
+  const names = pictures.map((name) => element("span", {}, name));
+  // They are part of what the canvas is called.
+  const row = element("div", { class: "names", "aria-hidden": "true" }, ...names);
+  return names.length ? [canvas, row] : [canvas];
+}
+
+/** How many tiles stand in a row on a wide page and on a narrow one, in rows of the same length.
+ *
+ * With one picture a tile ten fit and five; of several each keeps a size that can be seen. */
+function tileColumns({ count: pictures }, tiles) {
+  const balanced = (most) => Math.ceil(tiles / Math.ceil(tiles / most));
+  const [wide, narrow] = pictures > 1 ? [18, 12].map((n) => Math.floor(n / pictures)) : [10, 5];
+  return `--wide: ${balanced(wide)}; --narrow: ${balanced(narrow)}`;
+}
+
+/** Calls draw(i, at) for every pixel of every picture.
+ *
+ * i is its place in what was decoded, `at` that of its red in the data of the sheet: here alone
+ * pictures are put side by side. */
+function eachPixel({ shape: [, height, width], count, sheet }, draw) {
+  let i = 0;
+  for (let picture = 0; picture < count; picture += 1) {
+    for (let y = 0; y < height; y += 1) {
+      const row = y * sheet.width + picture * (width + GAP);
+      for (let x = 0; x < width; x += 1, i += 1) draw(i, 4 * (row + x));
+    }
   }
-  canvas.getContext("2d").putImageData(data, 0, 0);
 }
 
-/** Draws the signed difference to home, averaged over channels; returns which has full colour. */
-function paintDifference(canvas, pixels, explorer, data) {
-  const [channels, height, width] = explorer.shape;
+/** The colours of one picture: three, or one, which is grey. */
+function colourChannels({ shape: [channels], pictures }) {
+  return pictures.length ? 1 : channels;
+}
+
+/** Draws pixels (C, H, W) in [0, 1]: one channel is grey, three RGB, named ones are pictures. */
+function paint(canvas, pixels, explorer) {
+  const { sheet, shape: [, height, width] } = explorer;
+  const area = height * width;
+  const [green, blue] = colourChannels(explorer) === 3 ? [area, 2 * area] : [0, 0];
+  eachPixel(explorer, (i, at) => {
+    sheet.data[at] = 255 * pixels[i]; // the array clamps and rounds
+    sheet.data[at + 1] = 255 * pixels[i + green];
+    sheet.data[at + 2] = 255 * pixels[i + blue];
+    sheet.data[at + 3] = 255;
+  });
+  canvas.getContext("2d").putImageData(sheet, 0, 0);
+}
+
+/** Draws the signed difference to home, averaged over colours; returns which has full colour. */
+function paintDifference(canvas, pixels, explorer) {
+  const { sheet, shape: [, height, width] } = explorer;
   const reference = explorer.reference ??= explorer.decode(explorer.home);
   const area = height * width;
+  const colours = colourChannels(explorer);
   const difference = (i) => {
     let sum = 0;
-    for (let at = i; at < channels * area; at += area) sum += pixels[at] - reference[at];
-    return sum / channels;
+    for (let k = 0, at = i; k < colours; k += 1, at += area) sum += pixels[at] - reference[at];
+    return sum / colours;
   };
   let largest = 0;
-  for (let i = 0; i < area; i += 1) largest = Math.max(largest, Math.abs(difference(i)));
+  eachPixel(explorer, (i) => { largest = Math.max(largest, Math.abs(difference(i))); });
   const full = [0.05, 0.1, 0.2, 0.5].find((step) => step >= largest) ?? 1;
   const none = explorer.dark ? [20, 24, 28] : [255, 255, 255];
-  for (let i = 0; i < area; i += 1) {
+  eachPixel(explorer, (i, at) => {
     const share = difference(i) / full;
     const end = share < 0 ? [58, 134, 200] : [216, 119, 42]; // the course's blue and orange
     for (let k = 0; k < 3; k += 1) {
-      data.data[4 * i + k] = none[k] + Math.abs(share) * (end[k] - none[k]);
+      sheet.data[at + k] = none[k] + Math.abs(share) * (end[k] - none[k]);
     }
-    data.data[4 * i + 3] = 255;
-  }
-  canvas.getContext("2d").putImageData(data, 0, 0);
+    sheet.data[at + 3] = 255;
+  });
+  canvas.getContext("2d").putImageData(sheet, 0, 0);
   return full;
 }
 
-/** Puts a canvas on the clipboard, or where that is refused into a file; returns what happened. */
-async function copyPicture(canvas) {
-  const blob = new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
-  const size = `${canvas.width} × ${canvas.height} pixels`;
+/** Pictures as they leave the page: those with names enlarged, where they are small, above their names. */
+function withNamesDrawn({ pictures, shape: [, , width] }, canvas) {
+  if (!pictures.length) return canvas;
+  const scale = Math.ceil(128 / width);
+  const size = { width: scale * canvas.width, height: scale * canvas.height + 24 };
+  const drawn = element("canvas", size);
+  const context = drawn.getContext("2d");
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, size.width, size.height);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(canvas, 0, 0, size.width, scale * canvas.height);
+  Object.assign(context, { fillStyle: "#1f2328", font: "14px system-ui, sans-serif", textAlign: "center" });
+  pictures.forEach((name, k) => {
+    const middle = scale * (k * (width + GAP) + width / 2);
+    context.fillText(name, middle, size.height - 7, scale * width);
+  });
+  return drawn;
+}
+
+/** Puts the picture on the clipboard, or where that is refused into a file; returns what happened. */
+async function copyPicture(explorer, canvas) {
+  const drawn = withNamesDrawn(explorer, canvas);
+  const blob = new Promise((resolve) => { drawn.toBlob(resolve, "image/png"); });
+  const size = `${drawn.width} × ${drawn.height} pixels${explorer.inOrder}`;
   try {
     await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
     return `Copied to the clipboard: ${size}.`;

@@ -52,7 +52,7 @@ const KEY_STEPS = {
   ArrowLeft: -0.1, ArrowDown: -0.1, ArrowRight: 0.1, ArrowUp: 0.1, PageDown: -0.5, PageUp: 0.5,
 };
 
-/** A slider of one dimension; where its prior is N(0, 1), before the density.
+/** A slider of one dimension; where it is noise, before the density of N(0, 1).
  *
  * `touch()` is called when the reader comes to it. It widens where the value lies outside the
  * limits. The result's `update()` shows the present value. */
@@ -60,6 +60,7 @@ function slider(explorer, dimension, touch = () => {}) {
   const { code, names, nats } = explorer;
   const limits = explorer.limits[dimension];
   const normal = explorer.noise.includes(dimension);
+  const centre = explorer.centre[dimension];
   const id = `${explorer.id}-z${dimension}`;
   const note = nats.length ? `${nats[dimension].toFixed(2)} nats` : "";
   const value = () => code[dimension];
@@ -90,7 +91,7 @@ function slider(explorer, dimension, touch = () => {}) {
   const dot = element("span", { class: "dot" });
   const number = element("span", { class: "number", "aria-hidden": "true" });
   const track = element("div", { class: "track" }, input);
-  if (normal) track.prepend(densityCurve(lo, hi), dot);
+  if (normal) track.prepend(densityCurve(lo - centre, hi - centre), dot);
   const label = element("label", { for: id },
     element("span", { class: "name" }, names[dimension]), element("small", {}, note));
 
@@ -101,7 +102,7 @@ function slider(explorer, dimension, touch = () => {}) {
     if ((low === lo && high === hi) || input.matches(":active")) return;
     [lo, hi] = [low, high];
     setAttributes(input, { min: lo, max: hi });
-    if (normal) track.firstChild.replaceWith(densityCurve(lo, hi));
+    if (normal) track.firstChild.replaceWith(densityCurve(lo - centre, hi - centre));
   }
 
   return {
@@ -111,7 +112,7 @@ function slider(explorer, dimension, touch = () => {}) {
       if (shown === value()) return;
       shown = value();
       fit();
-      const density = Math.exp(-(shown ** 2) / 2);
+      const density = Math.exp(-((shown - centre) ** 2) / 2);
       input.value = shown;
       number.textContent = signed(shown);
       const height = `, prior density ${(density / Math.sqrt(2 * Math.PI)).toFixed(2)}`;
@@ -122,6 +123,7 @@ function slider(explorer, dimension, touch = () => {}) {
   };
 }
 
+/** The density between two distances from the centre. */
 function densityCurve(lo, hi) {
   const points = Array.from({ length: 61 }, (_, i) => {
     const z = lo + ((hi - lo) * i) / 60;
@@ -136,14 +138,13 @@ function densityCurve(lo, hi) {
  * Moving along the dimension itself changes nothing in the row but the mark. */
 function smallMultiples(explorer) {
   const count = 9;
-  const [, height, width] = explorer.shape;
   const caption = element("p", { class: "words" });
   const code = new Float64Array(explorer.code.length).fill(NaN); // that of the row
   const values = new Float64Array(count);
   let dimension = -1;
 
   const pictures = Array.from({ length: count }, (_, step) => {
-    const canvas = element("canvas", { width, height, "aria-hidden": "true" });
+    const canvas = canvasFor(explorer);
     const number = element("span", { class: "number", "aria-hidden": "true" });
     const take = () => explorer.move(dimension, values[step]);
     const tile = button(canvas, take, { class: "tile", "data-step": step });
@@ -151,7 +152,8 @@ function smallMultiples(explorer) {
     return { tile, canvas, number };
   });
   const box = element("div", { class: "multiples empty" }, caption,
-    element("div", { class: "tiles" }, ...pictures.map(({ tile }) => tile)));
+    element("div", { class: "tiles", style: tileColumns(explorer, count) },
+      ...pictures.map(({ tile }) => tile)));
   const decode = decodeAtRest(explorer, box, pictures.map(({ canvas }) => canvas), (step) => {
     code[dimension] = values[step];
     return code;
@@ -166,7 +168,8 @@ function smallMultiples(explorer) {
     dimension = touched;
     code.set(explorer.code);
     const name = explorer.names[dimension];
-    caption.textContent = `${name} from ${signed(lo, 1)} to ${signed(hi, 1)}, all else as it is`;
+    caption.textContent = `${name} from ${signed(lo, 1)} to ${signed(hi, 1)}, all else as it is`
+      + explorer.inEach;
     pictures.forEach(({ tile, number }, step) => {
       values[step] = lo + ((hi - lo) * step) / (count - 1);
       number.textContent = signed(values[step]).replace(/\.?0+$/, "");
@@ -214,13 +217,11 @@ function decodeWhenIdle(explorer, canvases, codeOf, done = () => {}) {
   // Safari has no idle callbacks.
   const idle = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 16));
   const callOff = globalThis.cancelIdleCallback ?? clearTimeout;
-  const [, height, width] = explorer.shape;
-  const data = new ImageData(width, height);
   let next = 0;
   let request = idle(draw, { timeout: 1000 });
 
   function draw() {
-    paint(canvases[next], explorer.decode(codeOf(next)), explorer.shape, data);
+    paint(canvases[next], explorer.decode(codeOf(next)), explorer);
     next += 1;
     if (next < canvases.length) request = idle(draw, { timeout: 1000 });
     else done();

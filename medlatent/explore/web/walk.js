@@ -84,8 +84,7 @@ const walkView = {
       speed = Number(value);
     });
     // A step is the picture at its end.
-    const [, height, width] = explorer.shape;
-    const canvases = walk.map(() => element("canvas", { width, height, "aria-hidden": "true" }));
+    const canvases = walk.map(() => canvasFor(explorer));
     const steps = walk.map(([dimension, value], i) => {
       const words = `${names[dimension]} to ${signed(value, 1)}`;
       const tile = button(canvases[i], () => go(i + 1), {
@@ -105,9 +104,9 @@ const walkView = {
     });
     const box = element("div", { class: "walk" },
       element("div", { class: "buttons" }, play, pace), scrub,
-      element("div", { class: "steps" }, ...steps),
+      element("div", { class: "steps", style: tileColumns(explorer, walk.length) }, ...steps),
       element("p", { class: "note" },
-        "Each step moves one dimension; those before it stay where they went."));
+        `Each step moves one dimension; those before it stay where they went${explorer.inEach}.`));
     seen.observe(box);
     explorer.disposals.push(() => seen.disconnect());
 
