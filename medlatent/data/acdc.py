@@ -130,8 +130,8 @@ def pack(
         spacing: of the packed pixels in mm.
         selection: which patients. ``"paper"``: at ED and ES, more than ten pixels of LV, RV and myocardium in at least
             six slices without a gap, and LV and RV on the mid-cavity slice, as Di Folco et al. write (72 of ACDC's
-            100). ``"wide"``: the check of ukbb_cardiac, which they cite, where the six slices need LV and myocardium
-            only (all 100). How many are left out is in the card.
+            100; their "more than six", taken at its word, would leave 47). ``"wide"``: the check of ukbb_cardiac, which
+            they cite, where the six slices need LV and myocardium only (all 100). How many are left out is in the card.
         slices: ``"basal"``, one picture a patient; or ``"upper"``, a picture for each slice at ED from the base to the
             mid-cavity that shows the three regions, with the slice at ES of the nearest height, and the factor
             ``level``.
@@ -159,7 +159,7 @@ def pack(
     if workers is None:
         workers = 1 if len(patients) < 500 else min(os.cpu_count() or 1, 16)
     hearts: list[_Heart] = []
-    with _Reader(layout, size, spacing, slices) as reader:
+    with _Reader(layout, size, spacing, selection, slices) as reader:
         for read in tqdm(parallel(reader, patients, workers, 4), "packing", len(patients), disable=not progress):
             if isinstance(read, _Heart):
                 hearts.append(read)
@@ -168,7 +168,7 @@ def pack(
     if problems:
         raise DataError(f"the hearts cannot be packed: {problems}")
     splits = _stratified(hearts)
-    chosen = [heart for heart in hearts if selection in heart.selections]
+    chosen = [heart for heart in hearts if heart.rows]
     if not chosen:
         raise DataError(f"none of the {len(hearts)} patients passes the selection {selection!r}; see its description")
     rows = [row | {"split": splits[heart.patient]} for heart in chosen for row in heart.rows]
@@ -364,11 +364,14 @@ class _Faults(NamedTuple):
 
 
 class _Heart(NamedTuple):
+    """A patient's pictures, none where the selection leaves the patient out."""
+
     patient: str
+    diagnosis: object
+    selections: tuple[str, ...]
     rows: list[dict[str, object]]
     images: np.ndarray  # (n, 2, size, size), uint8
     masks: np.ndarray
-    selections: tuple[str, ...]
 
 
 class _Volume(NamedTuple):
@@ -382,10 +385,10 @@ class _Volume(NamedTuple):
 class _Reader(Files):
     """Reads a patient's files to pictures and masks; each process has its own."""
 
-    def __init__(self, layout: str, size: int, spacing: float, slices: str) -> None:
+    def __init__(self, layout: str, size: int, spacing: float, selection: str, slices: str) -> None:
         super().__init__()
         self.labels = np.array(LABELS[layout], np.uint8)
-        self.size, self.spacing, self.slices = size, spacing, slices
+        self.size, self.spacing, self.selection, self.slices = size, spacing, selection, slices
 
     def __call__(self, patient: _Patient) -> _Heart | _Faults:
         faults: list[tuple[str, str]] = []
@@ -444,29 +447,17 @@ class _Reader(Files):
             if content[344:348] != b"n+1\0":
                 raise ValueError("no NIfTI-1 file")
             # as it is stored: with its own checks, nibabel would make a distance of zero one of 1
-            header = nibabel.Nifti1Header.from_fileobj(BytesIO(content), check=False)
-            distances = tuple(float(value) for value in header["pixdim"][1:4])
-            unit = int(header["xyzt_units"]) % 8
+            spacing = _spacing(nibabel.Nifti1Header.from_fileobj(BytesIO(content), check=False))
             image = nibabel.Nifti1Image.from_bytes(content)
             array = np.asanyarray(image.dataobj)
         except (*UNREADABLE, DataError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise _Refused("file that cannot be read", f"({reason}); get it again") from None
-        array = array.reshape(array.shape[:3]) if array.ndim > 3 and array[0, 0, 0].size == 1 else array
+        if array.ndim > 3 and array[0, 0, 0].size == 1:
+            array = array.reshape(array.shape[:3])
         if array.ndim != 3:
             raise _Refused("file that is no volume", f"has the shape {array.shape}; one frame has three axes")
-        if unit not in (0, 2):  # the codes of none and mm
-            name = {1: "metres", 3: "micrometres"}.get(unit, f"of code {unit}")
-            raise _Refused("unit other than mm", f"has lengths in {name}; convert its header")
-        for distance, (low, high), what in zip(
-            distances, (IN_PLANE, IN_PLANE, BETWEEN), ("pixels", "pixels", "slices"), strict=True
-        ):
-            if not low <= distance <= high:
-                raise _Refused(
-                    "impossible spacing",
-                    f"has {what} {distance:g} mm apart, where {low:g} to {high:g} is possible; correct pixdim",
-                )
-        return _Volume(array, distances, image.affine)
+        return _Volume(array, spacing, image.affine)
 
     def _heart(self, patient: _Patient, images: dict[str, _Volume], masks: dict[str, _Volume]) -> _Heart:
         spacing = images["ED"].spacing
@@ -478,9 +469,10 @@ class _Reader(Files):
         measured = {f"{r}{p}V": v for p in PHASES for r, v in volumes(masks[p].array, spacing).items()}
         levels = {phase: _Levels(stacks[phase]) for phase in PHASES}
         selections = tuple(name for name in SELECTIONS if all(levels[phase].passes(name) for phase in PHASES))
-        if not all(level.shown.size for level in levels.values()):
+        about = patient.name, patient.info.get("diagnosis"), selections
+        if self.selection not in selections:
             nothing = np.empty((0, 2, self.size, self.size), np.uint8)
-            return _Heart(patient.name, [], nothing, nothing, ())
+            return _Heart(*about, [], nothing, nothing)
         basal = {phase: levels[phase].base for phase in PHASES}
         base = self._cut(patient, pictures, stacks, basal, spacing)
         inside = np.concatenate([picture[seen] for picture, _, seen in base])
@@ -502,7 +494,7 @@ class _Reader(Files):
                 | ({"level": levels["ED"].height(places["ED"])} if self.slices == "upper" else {})
                 | {"paper": "paper" in selections}
             )
-        return _Heart(patient.name, rows, np.stack(packed), np.stack(packed_masks), selections)
+        return _Heart(*about, rows, np.stack(packed), np.stack(packed_masks))
 
     def _cut(
         self,
@@ -616,6 +608,23 @@ def resample(
     return grey, np.argmax(shares, 0).astype(np.uint8), seen
 
 
+def _spacing(header: nibabel.Nifti1Header) -> tuple[float, float, float]:
+    """The distances of voxels in mm, which are checked."""
+    if (unit := int(header["xyzt_units"]) % 8) not in (0, 2):  # the codes of none and mm
+        name = {1: "metres", 3: "micrometres"}.get(unit, f"the unit of code {unit}")
+        raise _Refused("unit other than mm", f"has lengths in {name}; convert its header")
+    distances = tuple(float(value) for value in header["pixdim"][1:4])
+    for distance, (low, high), what in zip(
+        distances, (IN_PLANE, IN_PLANE, BETWEEN), ("pixels", "pixels", "slices"), strict=True
+    ):
+        if not low <= distance <= high:
+            raise _Refused(
+                "impossible spacing",
+                f"has {what} {distance:g} mm apart, where {low:g} to {high:g} is possible; correct pixdim",
+            )
+    return distances
+
+
 def _apex_first(pixels: np.ndarray) -> bool:
     """Whether a stack begins at the apex: the half of the heart there shows fewer pixels of it."""
     slices = np.flatnonzero(pixels)
@@ -648,9 +657,8 @@ def _stratified(hearts: list[_Heart]) -> dict[str, str]:
     """
     strata: dict[tuple[object, bool], list[str]] = {}
     for heart in hearts:
-        if heart.rows:
-            row = heart.rows[0]
-            strata.setdefault((row.get("diagnosis"), bool(row["paper"])), []).append(heart.patient)
+        if heart.selections:
+            strata.setdefault((heart.diagnosis, "paper" in heart.selections), []).append(heart.patient)
     splits = {}
     for names in strata.values():
         names.sort(key=lambda name: hashlib.sha256(f"0:{name}".encode()).digest())

@@ -24,9 +24,9 @@ import pydicom
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
+from . import packing
 from .errors import DataError
 from .packing import File, Findings, find_files
-from .packing import Files as FilesOfArchives
 
 PADDING_HU = -1024  # what scanners themselves write outside their field of view
 WINDOWS = {"lung": (-600.0, 1500.0), "mediastinum": (40.0, 400.0), "bone": (400.0, 1800.0)}
@@ -500,8 +500,8 @@ def slice_distance(ordered: Sequence[Header]) -> float:
 # -------------------------------------------------------------------------------------------------- files and archives
 
 
-class Files(FilesOfArchives):
-    """Reads headers of what :func:`find_files` found; a context manager."""
+class Files(packing.Files):
+    """Reads headers of what :func:`~medlatent.data.packing.find_files` found; a context manager."""
 
     def read_header(self, file: File, any_modality: bool = False) -> tuple[Header, pydicom.Dataset]:
         """:func:`read_header` of a file or a member."""

@@ -326,6 +326,11 @@ class TestSelections:
         write_acdc(tmp_path / "source", 1, es=es)
         assert pack(tmp_path / "source").table["paper"].tolist() == [counts]
 
+    def test_who_is_left_out_is_not_measured_against_the_crop(self, tmp_path, pack):
+        write_acdc(tmp_path / "source", 1)
+        write_acdc(tmp_path / "source", 2, ed=heart(20), es=heart(6, slices=range(3, 8)))
+        assert pack(tmp_path / "source").table["patient_id"].tolist() == ["patient001"]
+
     def test_nobody_is_left(self, tmp_path, refused):
         write_acdc(tmp_path / "source", 1, es=heart(6, slices=range(3, 8)))
         assert "none of the 1 patients passes the selection 'wide'" in refused(tmp_path / "source")
