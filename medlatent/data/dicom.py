@@ -13,22 +13,20 @@ from __future__ import annotations
 import math
 import os
 import re
-import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 import pydicom
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from .download import open_zip, read_member
+from . import packing
 from .errors import DataError
-from .packing import Findings
+from .packing import File, Findings, find_files
 
 PADDING_HU = -1024  # what scanners themselves write outside their field of view
 WINDOWS = {"lung": (-600.0, 1500.0), "mediastinum": (40.0, 400.0), "bone": (400.0, 1800.0)}
@@ -502,61 +500,14 @@ def slice_distance(ordered: Sequence[Header]) -> float:
 # -------------------------------------------------------------------------------------------------- files and archives
 
 
-class File(NamedTuple):
-    """A file, or (``member`` is not ``None``) a member of a zip archive."""
-
-    path: str
-    member: str | None = None
-
-    def __str__(self) -> str:
-        return self.path if self.member is None else f"{self.path}: {self.member}"
-
-
-def find_files(source: str | os.PathLike | Iterable[str | os.PathLike]) -> Iterator[File]:
-    """All files of a source, sorted by name: those in folders at any depth, and the members of zip archives.
-
-    Raises:
-        DataError: a path does not exist, or an archive cannot be read.
-    """
-    for path in [source] if isinstance(source, str | os.PathLike) else source:
-        path = Path(path)
-        if not path.exists():
-            raise DataError(f"{path}: no such file or folder")
-        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-            if file.suffix.lower() == ".zip":
-                with open_zip(file) as archive:
-                    members = sorted(m.filename for m in archive.infolist() if not m.is_dir())
-                yield from (File(str(file), member) for member in members)
-            else:
-                yield File(str(file))
-
-
-class Files:
-    """Reads what :func:`find_files` found, and keeps the last archive open; a context manager."""
-
-    def __init__(self) -> None:
-        self.stack: ExitStack | None = None
-        self.path: str | None = None
-        self.archive: zipfile.ZipFile | None = None
-
-    def __enter__(self) -> Files:
-        return self
-
-    def __exit__(self, *exception) -> None:
-        if self.stack is not None:
-            self.stack.close()
-        self.stack = self.path = self.archive = None
+class Files(packing.Files):
+    """Reads headers of what :func:`~medlatent.data.packing.find_files` found; a context manager."""
 
     def read_header(self, file: File, any_modality: bool = False) -> tuple[Header, pydicom.Dataset]:
         """:func:`read_header` of a file or a member."""
         if file.member is None:
             return read_header(file.path, any_modality=any_modality)
-        if file.path != self.path:
-            self.__exit__()
-            self.stack = ExitStack()
-            self.archive = self.stack.enter_context(open_zip(file.path))
-            self.path = file.path
-        return read_header(BytesIO(read_member(self.archive, file.member)), str(file), any_modality)
+        return read_header(BytesIO(self.read(file)), str(file), any_modality)
 
 
 def _words(source: str | os.PathLike | Iterable[str | os.PathLike]) -> str:

@@ -1,14 +1,19 @@
-"""What the modules that pack a source share: one message for everything wrong, and jobs spread over processes."""
+"""What the modules that pack a source share: files in archives, one message for everything wrong, many processes."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
 
+from .download import open_zip, read_member
 from .errors import DataError
 
 
@@ -34,6 +39,68 @@ class Findings:
     @property
     def counts(self) -> dict[str, int]:
         return {kind: len(names) for kind, names in self.found.items()}
+
+
+class File(NamedTuple):
+    """A file, or (``member`` is not ``None``) a member of a zip archive."""
+
+    path: str
+    member: str | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.member is None else f"{self.path}: {self.member}"
+
+
+def find_files(source: str | os.PathLike | Iterable[str | os.PathLike]) -> Iterator[File]:
+    """All files of a source, sorted by name: those in folders at any depth, and the members of zip archives.
+
+    Raises:
+        DataError: a path does not exist, or an archive cannot be read.
+    """
+    for path in [source] if isinstance(source, str | os.PathLike) else source:
+        path = Path(path)
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder")
+        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+            if file.suffix.lower() == ".zip":
+                with open_zip(file) as archive:
+                    members = sorted(m.filename for m in archive.infolist() if not m.is_dir())
+                yield from (File(str(file), member) for member in members)
+            else:
+                yield File(str(file))
+
+
+class Files:
+    """Reads what :func:`find_files` found, and keeps the last archive open; a context manager."""
+
+    def __init__(self) -> None:
+        self.stack: ExitStack | None = None
+        self.path: str | None = None
+        self.archive: zipfile.ZipFile | None = None
+
+    def __enter__(self) -> Files:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self.stack is not None:
+            self.stack.close()
+        self.stack = self.path = self.archive = None
+
+    def read(self, file: File) -> bytes:
+        """The bytes of a file or a member.
+
+        Raises:
+            DataError: the archive or the member is damaged.
+            OSError: the file cannot be read.
+        """
+        if file.member is None:
+            return Path(file.path).read_bytes()
+        if file.path != self.path:
+            self.__exit__()
+            self.stack = ExitStack()
+            self.archive = self.stack.enter_context(open_zip(file.path))
+            self.path = file.path
+        return read_member(self.archive, file.member)
 
 
 def parallel(function: Callable, jobs: Sequence, workers: int, chunk: int = 16) -> Iterator:

