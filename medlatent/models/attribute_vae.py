@@ -208,7 +208,9 @@ class SIVAE(LatentModel):
         width: channels of the first feature map, see :class:`medlatent.nets.IntroVAEEncoder`.
         beta_rec: the weight of L_r.
         beta_kl: the weight of the KL of real images in the encoder's loss, of generated ones in the decoder's.
-        beta_neg: the weight of the KL of generated images in the encoder's loss.
+        beta_neg: the weight of the KL of generated images in the encoder's loss. What counts is s · β_neg, 1/16 in the
+            paper: with images of another size take size² / 16, or give ``scale``. At 32 pixels, 1024 would make the
+            exponential exp(-2 KL), which is 0 for any KL that a model has, and there would be no game.
         eta: the weight of the reconstruction of generated images in the decoder's loss; at 0 it is not computed.
         scale: s; by default 1 / (height · width), whatever the number of channels.
         perceptual: whose feature maps are compared, a name of :func:`medlatent.nets.feature_maps`: ``"vgg19"`` in the
