@@ -7,6 +7,7 @@ from .adversarial import (
     least_squares_discriminator_loss,
     saturating_deception_loss,
 )
+from .attribute import attri_vae_objective, attribute_distances, attribute_loss
 from .elbo import (
     bernoulli_nll,
     beta_vae_objective,
@@ -23,10 +24,26 @@ from .information import (
     information_bound,
     uniform_entropy,
 )
+from .introspective import (
+    JudgedImages,
+    ar_sivae_encoder_loss,
+    introspective_penalty,
+    sivae_decoder_loss,
+    sivae_encoder_loss,
+    soft_exponential,
+    soft_introspective_decoder_loss,
+    soft_introspective_encoder_loss,
+)
+from .perceptual import feature_error
 from .total_correlation import KLDecomposition, gaussian_log_density, kl_decomposition, log_importance_weights
 
 __all__ = [
+    "JudgedImages",
     "KLDecomposition",
+    "ar_sivae_encoder_loss",
+    "attri_vae_objective",
+    "attribute_distances",
+    "attribute_loss",
     "bernoulli_nll",
     "beta_vae_objective",
     "categorical_entropy",
@@ -34,12 +51,14 @@ __all__ = [
     "centre",
     "deception_loss",
     "discriminator_loss",
+    "feature_error",
     "gaussian_code_nll",
     "gaussian_kernel",
     "gaussian_log_density",
     "gaussian_nll",
     "hsic",
     "information_bound",
+    "introspective_penalty",
     "kl_decomposition",
     "kl_to_standard_normal",
     "least_squares_deception_loss",
@@ -48,6 +67,11 @@ __all__ = [
     "median_squared_distance",
     "reparametrise",
     "saturating_deception_loss",
+    "sivae_decoder_loss",
+    "sivae_encoder_loss",
+    "soft_exponential",
+    "soft_introspective_decoder_loss",
+    "soft_introspective_encoder_loss",
     "squared_distances",
     "squared_error",
     "uniform_entropy",

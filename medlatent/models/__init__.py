@@ -1,6 +1,7 @@
 """Models: networks, losses and ``update(images, **columns)``, one module a chapter."""
 
 from .adversarial_vae import AdversarialVAE, ResidualTCVAE
+from .attribute_vae import ARSIVAE, SIVAE, AttriVAE
 from .base import LatentModel, load, measured
 from .batches import batches_of, decode_all, draw_images, encode_all
 from .gan import GAN
@@ -11,9 +12,12 @@ from .tc_vae import BetaTCVAE
 from .vae import VAE, BetaVAE
 
 __all__ = [
+    "ARSIVAE",
     "GAN",
+    "SIVAE",
     "VAE",
     "AdversarialVAE",
+    "AttriVAE",
     "BetaTCVAE",
     "BetaVAE",
     "Categorical",

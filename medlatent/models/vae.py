@@ -34,7 +34,7 @@ class VAE(LatentModel):
 
     beta = 1.0
     capturable = True
-    suites = ("reconstruction", "posterior", "factors", "classes", "lesions")
+    suites: tuple[str, ...] = ("reconstruction", "posterior", "factors", "classes", "lesions")
 
     def __init__(
         self,

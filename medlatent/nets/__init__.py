@@ -3,7 +3,8 @@
 from .classifier import DomainClassifier, train_domain_classifier
 from .conv import ConvDecoder, ConvEncoder, count_parameters
 from .gan import CodeReader, DCGANDiscriminator, DCGANGenerator, Discriminator, InfoGANDiscriminator, InfoGANGenerator
-from .perceptual import PerceptualBackbone, perceptual_backbone
+from .introvae import IntroBlock, IntroVAEDecoder, IntroVAEEncoder
+from .perceptual import FeatureMaps, PerceptualBackbone, VGGFeatures, feature_maps, perceptual_backbone
 from .residual import Bottleneck, ResidualDecoder, ResidualEncoder
 
 __all__ = [
@@ -15,12 +16,18 @@ __all__ = [
     "DCGANGenerator",
     "Discriminator",
     "DomainClassifier",
+    "FeatureMaps",
     "InfoGANDiscriminator",
     "InfoGANGenerator",
+    "IntroBlock",
+    "IntroVAEDecoder",
+    "IntroVAEEncoder",
     "PerceptualBackbone",
     "ResidualDecoder",
     "ResidualEncoder",
+    "VGGFeatures",
     "count_parameters",
+    "feature_maps",
     "perceptual_backbone",
     "train_domain_classifier",
 ]

@@ -2,10 +2,13 @@
 
 Four 4×4 convolutions of stride 2 halve the image to 1/16 of its side; two linear layers lead to the code. The decoder
 mirrors it. ReLU everywhere, no normalisation. With 3 channels, 64×64 pixels and a code of 32 dimensions the two hold
-783 235 parameters.
+783 235 parameters. Other ``widths`` make it the network of others: five of 32 channels that of Di Folco et al. (2024).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -13,11 +16,18 @@ WIDTHS = (32, 32, 64, 64)
 HIDDEN = 256
 
 
-def feature_side(size: int) -> int:
-    """The side of the last feature map, 1/16 of the image's."""
-    if size < 16 or size % 16:
-        raise ValueError(f"size: four halvings need a multiple of 16 pixels, got {size}")
-    return size // 16
+def feature_side(size: int, halvings: int = len(WIDTHS)) -> int:
+    """The side of the last feature map, after four halvings 1/16 of the image's."""
+    least = 2**halvings
+    if size < least or size % least:
+        raise ValueError(f"size: {halvings} halvings need a multiple of {least} pixels, got {size}")
+    return size // least
+
+
+def _halvings(size: int, widths: Sequence[int]) -> int:
+    if not widths or min(widths) < 1:
+        raise ValueError(f"widths: expected at least one convolution of at least one channel, got {list(widths)}")
+    return feature_side(size, len(widths))
 
 
 class ConvEncoder(nn.Sequential):
@@ -27,25 +37,21 @@ class ConvEncoder(nn.Sequential):
         channels: image channels.
         size: the side of the image in pixels, a multiple of 16.
         outputs: the number of outputs; twice the latent dimension for a Gaussian posterior (mean and log-variance).
+        widths: the channels of each convolution. n of them halve n times, ``size`` is then a multiple of 2ⁿ.
 
     Raises:
-        ValueError: ``size`` is no multiple of 16.
+        ValueError: ``size`` is no such multiple, or ``widths`` is empty.
     """
 
-    def __init__(self, channels: int = 3, size: int = 64, outputs: int = 64) -> None:
-        side = feature_side(size)
-        a, b, c, d = WIDTHS
+    def __init__(self, channels: int = 3, size: int = 64, outputs: int = 64, widths: Sequence[int] = WIDTHS) -> None:
+        side = _halvings(size, widths)
+        layers: list[nn.Module] = []
+        for inputs, width in pairwise([channels, *widths]):
+            layers += [nn.Conv2d(inputs, width, 4, stride=2, padding=1), nn.ReLU(inplace=True)]
         super().__init__(
-            nn.Conv2d(channels, a, 4, stride=2, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(a, b, 4, stride=2, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(b, c, 4, stride=2, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(c, d, 4, stride=2, padding=1),
-            nn.ReLU(inplace=True),
+            *layers,
             nn.Flatten(),
-            nn.Linear(d * side * side, HIDDEN),
+            nn.Linear(widths[-1] * side * side, HIDDEN),
             nn.ReLU(inplace=True),
             nn.Linear(HIDDEN, outputs),
         )
@@ -58,28 +64,24 @@ class ConvDecoder(nn.Sequential):
         latent_dim: the dimension of the code.
         channels: image channels.
         size: the side of the image in pixels, a multiple of 16.
+        widths: those of the encoder that it mirrors.
 
     Raises:
-        ValueError: ``size`` is no multiple of 16.
+        ValueError: ``size`` is no such multiple, or ``widths`` is empty.
     """
 
-    def __init__(self, latent_dim: int = 32, channels: int = 3, size: int = 64) -> None:
-        side = feature_side(size)
-        a, b, c, d = WIDTHS
-        super().__init__(
+    def __init__(self, latent_dim: int = 32, channels: int = 3, size: int = 64, widths: Sequence[int] = WIDTHS) -> None:
+        side = _halvings(size, widths)
+        layers: list[nn.Module] = [
             nn.Linear(latent_dim, HIDDEN),
             nn.ReLU(inplace=True),
-            nn.Linear(HIDDEN, d * side * side),
+            nn.Linear(HIDDEN, widths[-1] * side * side),
             nn.ReLU(inplace=True),
-            nn.Unflatten(1, (d, side, side)),
-            nn.ConvTranspose2d(d, c, 4, stride=2, padding=1),
-            nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(c, b, 4, stride=2, padding=1),
-            nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(b, a, 4, stride=2, padding=1),
-            nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(a, channels, 4, stride=2, padding=1),
-        )
+            nn.Unflatten(1, (widths[-1], side, side)),
+        ]
+        for inputs, outputs in pairwise([*widths[::-1], channels]):
+            layers += [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU(inplace=True)]
+        super().__init__(*layers[:-1])
 
 
 def count_parameters(module: nn.Module) -> int:

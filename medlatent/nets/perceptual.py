@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor, nn
 
 
-class PerceptualBackbone(nn.Module):
-    """A network of the LPIPS family, as :func:`~medlatent.metrics.lpips_like` wants it.
+class FeatureMaps(nn.Module):
+    """The feature maps of a network that knows colour images, for images of any number of channels.
 
-    The network knows colour images. With three channels an image is one; with any other number each channel is a grey
-    image of its own, repeated three times, and the distance is the mean over the channels.
+    With three channels an image is one; with any other number each channel is a grey image of its own, repeated three
+    times, and a mean over positions is then one over the channels, too. A subclass defines ``colour_maps``.
 
     Args:
-        metric: an ``LPIPS`` module of ``lpips`` or ``stlpips_pytorch``.
-        name: what its numbers are called.
+        name: what numbers that are computed from them are called.
     """
 
-    def __init__(self, metric: nn.Module, name: str) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
-        self.metric, self.name = metric, name
+        self.name = name
 
-    @property
-    def weights(self) -> list[Tensor]:
-        """The learned weights of each layer's channels."""
-        return [head.model[-1].weight.detach().flatten() for head in self.metric.lins]
+    def colour_maps(self, images: Tensor) -> list[Tensor]:
+        """Colour images ``(B, 3, H, W)`` in [0, 1] to the feature maps of each layer."""
+        raise NotImplementedError
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images ``(B, C, H, W)`` in [0, 1] to a list of feature maps ``(B, C_l, H_l, W_l)``, with gradients.
@@ -35,11 +35,61 @@ class PerceptualBackbone(nn.Module):
         b, c, h, w = images.shape
         if c != 3:
             images = images.reshape(b * c, 1, h, w).expand(-1, 3, -1, -1)
-        maps = self.metric.net(self.metric.scaling_layer(2 * images - 1))
+        maps = self.colour_maps(images)
         if c != 3:
             # The channels' maps below one another: the mean over positions is then also one over channels.
             maps = [m.unflatten(0, (b, c)).transpose(1, 2).flatten(2, 3) for m in maps]
         return list(maps)
+
+
+class PerceptualBackbone(FeatureMaps):
+    """A network of the LPIPS family, as :func:`~medlatent.metrics.lpips_like` wants it.
+
+    Args:
+        metric: an ``LPIPS`` module of ``lpips`` or ``stlpips_pytorch``.
+        name: what its numbers are called.
+    """
+
+    def __init__(self, metric: nn.Module, name: str) -> None:
+        super().__init__(name)
+        self.metric = metric
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The learned weights of each layer's channels."""
+        return [head.model[-1].weight.detach().flatten() for head in self.metric.lins]
+
+    def colour_maps(self, images: Tensor) -> list[Tensor]:
+        """Colour images ``(B, 3, H, W)`` in [0, 1] to the feature maps of each layer, not normalised."""
+        return list(self.metric.net(self.metric.scaling_layer(2 * images - 1)))
+
+
+class VGGFeatures(FeatureMaps):
+    """The maps after the first ReLU of each of the first four resolutions of VGG19 (Simonyan and Zisserman 2015).
+
+    Layers 1, 6, 11 and 20 of its ``features``, at the side of the image, 1/2, 1/4 and 1/8 of it, as Di Folco et al.
+    (2024) take them. The images enter in [0, 1] as they are, as in that paper's code: without the mean and deviation of
+    ImageNet, which the weights were trained with.
+
+    Args:
+        features: the module of that name of torchvision's VGG19.
+        name: what its numbers are called.
+    """
+
+    LAYERS = (1, 6, 11, 20)
+
+    def __init__(self, features: nn.Sequential, name: str) -> None:
+        super().__init__(name)
+        starts = (0, *(layer + 1 for layer in self.LAYERS))
+        self.parts = nn.ModuleList(features[start:end] for start, end in pairwise(starts))
+
+    def colour_maps(self, images: Tensor) -> list[Tensor]:
+        """Colour images ``(B, 3, H, W)`` in [0, 1] to the four feature maps."""
+        maps = []
+        for part in self.parts:
+            images = part(images)
+            maps.append(images)
+        return maps
 
 
 def perceptual_backbone(
@@ -81,3 +131,37 @@ def perceptual_backbone(
         metric = LPIPS(net=network, variant="shift_tolerant", verbose=False)
         name = f"ST-LPIPS ({network})"
     return PerceptualBackbone(metric, name).requires_grad_(False).eval()
+
+
+def _vgg19() -> FeatureMaps:
+    try:
+        from torchvision.models import VGG19_Weights, vgg19
+    except ImportError as error:
+        raise ImportError(f"{error}; install torchvision, or choose another network") from error
+    return VGGFeatures(vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features, "VGG19")
+
+
+FEATURES: dict[str, Callable[[], nn.Module]] = {
+    "vgg19": _vgg19,
+    "lpips": lambda: perceptual_backbone("lpips"),
+    "st_lpips": lambda: perceptual_backbone("st_lpips"),
+}
+
+
+def feature_maps(name: str) -> nn.Module:
+    """A network whose feature maps a loss compares, by the name that a model's argument gives it.
+
+    It takes images ``(B, C, H, W)`` in [0, 1] to a list of maps ``(B, C_l, H_l, W_l)``, is in evaluation mode, and its
+    parameters are frozen. Another is put into ``FEATURES`` of :mod:`medlatent.nets.perceptual` under a name of its own.
+
+    * ``"vgg19"``: :class:`VGGFeatures` with torchvision's ImageNet weights, which torchvision fetches on first use.
+    * ``"lpips"`` and ``"st_lpips"``: the AlexNet of :func:`perceptual_backbone`, another network and a far
+      cheaper one.
+
+    Raises:
+        ImportError: a package is missing; the message names it.
+        ValueError: the name is unknown.
+    """
+    if name not in FEATURES:
+        raise ValueError(f"no feature maps {name!r}: use one of {', '.join(FEATURES)}")
+    return FEATURES[name]().requires_grad_(False).eval()

@@ -16,6 +16,26 @@ def test_parameters_of_the_paper_s_network():
     assert encoder + decoder == 783_235
 
 
+def test_five_of_32_channels_are_the_network_of_di_folco_et_al():
+    # Worked out by hand: 128 pixels halved to 4, a layer of 256, and back; their first transposed convolution, from one
+    # pixel, has 32 biases where a linear layer has 512.
+    encoder = (2 * 32 + 4 * 32 * 32) * 16 + 160 + (512 * 256 + 256) + (256 * 256 + 256)
+    decoder = (128 * 256 + 256) + (256 * 512 + 512) + (4 * 32 * 32 + 32 * 2) * 16 + 4 * 32 + 2
+    assert count_parameters(ConvEncoder(2, 128, 256, widths=(32,) * 5)) == encoder
+    assert count_parameters(ConvDecoder(128, 2, 128, widths=(32,) * 5)) == decoder
+    assert ConvDecoder(5, 2, 32, widths=(3, 4))(torch.zeros(1, 5)).shape == (1, 2, 32, 32)
+
+
+@pytest.mark.parametrize("net", [ConvEncoder, ConvDecoder])
+def test_widths_say_how_often_it_halves(net):
+    assert net(size=4, widths=(2, 3))
+    with pytest.raises(ValueError, match=r"size: 5 halvings need a multiple of 32 pixels, got 48"):
+        net(size=48, widths=(32,) * 5)
+    for widths in ((), (3, 0)):
+        with pytest.raises(ValueError, match="widths: expected at least one convolution of at least one channel"):
+            net(widths=widths)
+
+
 def test_frozen_weights_are_not_counted():
     layer = nn.Linear(3, 2)
     layer.bias.requires_grad_(False)

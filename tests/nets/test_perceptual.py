@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from medlatent.metrics import lpips_like
-from medlatent.nets import perceptual_backbone
+from medlatent.nets import feature_maps, perceptual_backbone
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.random((5, 3, 8, 8))
@@ -94,3 +94,52 @@ def test_a_missing_package_is_named(monkeypatch, kind):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r"install .*torchvision"):
         perceptual_backbone(kind)
+
+
+class TestFeatureMaps:
+    @pytest.fixture
+    def vgg(self, monkeypatch):
+        """torchvision's VGG19 by form: a ``features`` of convolutions and ReLUs in place, and weights by name."""
+        torch.manual_seed(0)
+        relus = (1, 3, 6, 8, 11, 13, 15, 17, 20, 22)
+        features = nn.Sequential(
+            *(nn.ReLU(inplace=True) if i in relus else nn.Conv2d(3, 3, 3, padding=1) for i in range(24))
+        )
+        package = ModuleType("torchvision.models")
+        package.VGG19_Weights = SimpleNamespace(IMAGENET1K_V1="ImageNet")
+        package.vgg19 = lambda weights: SimpleNamespace(features=features if weights == "ImageNet" else None)
+        monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
+        monkeypatch.setitem(sys.modules, "torchvision.models", package)
+        return features
+
+    def test_the_layers_of_vgg19_are_those_of_the_paper(self, vgg):
+        images = torch.tensor(IMAGES).float()
+        maps = feature_maps("vgg19")(images)
+        assert len(maps) == 4
+        with torch.no_grad():
+            for layer, found in zip((1, 6, 11, 20), maps, strict=True):
+                assert torch.equal(found, vgg[: layer + 1](images.clone()))  # each pixel as it is
+
+    def test_a_channel_is_a_grey_image(self, vgg):
+        images = torch.tensor(IMAGES[:, :2]).float()
+        network = feature_maps("vgg19")
+        grey = [network(images[:, [c, c, c]]) for c in (0, 1)]
+        for found, *each in zip(network(images), *grey, strict=True):
+            assert torch.allclose(found, torch.cat(each, 2))
+
+    @pytest.mark.parametrize("name", ["vgg19", "lpips", "st_lpips"])
+    def test_they_are_frozen_and_let_gradients_through(self, vgg, name):
+        network = feature_maps(name)
+        assert not network.training
+        assert not any(p.requires_grad for p in network.parameters())
+        images = torch.tensor(IMAGES[:2, :2]).float().requires_grad_(True)
+        sum(m.square().mean() for m in network(images)).backward()
+        assert images.grad.abs().sum() > 0
+
+    def test_unknown_names_and_missing_packages(self, monkeypatch):
+        with pytest.raises(ValueError, match="no feature maps 'vgg': use one of vgg19, lpips, st_lpips"):
+            feature_maps("vgg")
+        monkeypatch.setitem(sys.modules, "torchvision", None)
+        monkeypatch.setitem(sys.modules, "torchvision.models", None)
+        with pytest.raises(ImportError, match="install torchvision, or choose another network"):
+            feature_maps("vgg19")
