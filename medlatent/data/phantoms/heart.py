@@ -91,7 +91,7 @@ FACTORS = {
         "fall of the signal from the coil's side of the image to the other, as a logarithm of the ratio, 0 to 1.5"
     ),
     "noise": Factor("standard deviation of the receiver's noise as a share of the blood's signal, 0 to 0.15"),
-    "contrast": Factor("signal of blood over that of muscle, 1.3 to 4.5"),
+    "contrast": Factor("signal of the left ventricle's blood at ED over that of muscle, 1.3 to 4.5"),
 }
 
 RANGES = {
@@ -255,7 +255,15 @@ def _numbers(stream: str, patients: np.ndarray, seed: int, count: int) -> np.nda
 
 ANGLES = 720
 SHAPE_WAVES = 3  # of an outline: orders 2, 3 and 4
-DETAIL = {"lv": 2 * SHAPE_WAVES, "wall": 2 * SHAPE_WAVES, "rv": 3, "rim": 2 * SHAPE_WAVES, "scene": 14, "textures": 4}
+DETAIL = {
+    "lv": 2 * SHAPE_WAVES,
+    "wall": 2 * SHAPE_WAVES,
+    "rv": 3,
+    "bulge": 2 * SHAPE_WAVES,
+    "rim": 2 * SHAPE_WAVES,
+    "scene": 14,
+    "textures": 4,
+}
 STEP = 2 * math.pi / ANGLES
 
 
@@ -318,6 +326,7 @@ def _outlines(areas: torch.Tensor, factors: Mapping[str, torch.Tensor], detail: 
     span = 1.25 + 0.10 * wide.clamp(-2, 2) + 0.22 * (area_rv / (math.pi * epi.square().mean(-1, keepdim=True)))
     away = (angle - 0.10 * skew.clamp(-2, 2) + 0.12) / span.clamp_max(1.75)
     bump = (1 - away.abs().pow(2.1)).clamp_min(0).pow(0.85 + 0.08 * blunt.clamp(-2, 2))
+    bump = bump * _wave(detail["bulge"], 0.3)
     rv = (epi.square() + 2 * area_rv * bump / (STEP * bump.sum(-1, keepdim=True))).sqrt()
 
     # The centres of gravity at ED, which the position and the orientation are about.
@@ -418,21 +427,22 @@ def _surroundings(
     coarse, medium, fine = (textures[name] for name in WAVELENGTHS)
 
     # Lung: nearly black, with bright vessels.
-    vessels = (fine + 0.5 * coarse - 1.5).clamp_(0, 1.2).mul_(0.28 + 0.10 * scene[0])
+    vessels = (fine + 0.35 * coarse - 1.4).clamp_(0, 1.2).mul_(0.36 + 0.14 * scene[0])
     picture = vessels.add_(0.085 * (0.45 * scene[1]).exp())
     # The dome of the diaphragm: liver below the right ventricle, stomach, spleen and fat further to the right.
     dome = -below - 4 - 30 * lung.square() - 0.0035 * (x - 10 * scene[2]).square() + (0.10 + 0.10 * scene[3]) * x
     deep = dome - y + 3 * medium
-    bowel = (1.5 * medium + 0.8 * coarse + (x - 15) / 40).clamp_(0, 1).mul_(0.30 + 0.16 * scene[4])
+    bowel = (1.8 * medium + 1.2 * coarse + (x - 10) / 40).clamp_(0, 1).mul_(0.32 + 0.16 * scene[4])
     abdomen = bowel.add_(0.24 + 0.05 * scene[5]).mul_(1 + 0.10 * fine)
     line = (1 - (deep - 2).abs() / 3).clamp_(0, 1).mul_(0.75 * fat.sqrt())
     abdomen.add_(line)
     picture.lerp_(abdomen, _cover(deep, 3.0))
     # The descending aorta.
-    aorta_x, aorta_y = 26 + 9 * scene[6], -below - 17 - 3 * scene[7]
-    radius = (10 + 1.5 * scene[8]) * (scene[9] > -0.6)
-    depth = radius - ((x - aorta_x).square() + (y - aorta_y).square()).sqrt_()
-    picture.lerp_((BLOOD * (1.1 + 0.08 * scene[10])).expand_as(picture), _cover(depth, 3.0))
+    aorta_x, aorta_y = 26 + 11 * scene[6], -below - 20 - 5 * scene[7]
+    radius = (11 + 1.8 * scene[8]) * (scene[9] > -0.6)
+    across, up = x - aorta_x, y - aorta_y
+    depth = radius - (across.square() + (up - (0.3 + 0.4 * scene[10]) * across).square()).sqrt_()
+    picture.lerp_((BLOOD * (1.15 + 0.1 * scene[7])).expand_as(picture), _cover(depth, 3.0))
     # The chest wall follows the right ventricle: pleura and muscle, fat, muscle with ribs, fat, air.
     across, down = 140 + 10 * scene[11], 118 + 10 * scene[12]
     middle_x = across - reach - 5 - 4 * (scene[13] + 2)
@@ -442,8 +452,8 @@ def _surroundings(
     wall = (medium + 0.5 * fine).mul_(0.06).add_(0.2)
     ribbon = (1 - (outside - 3 - thick / 2).abs() / (thick / 2)).clamp_(0, 0.5)
     wall.add_(ribbon.mul_((0.9 + 0.4 * medium).clamp_(0.2, 1.4)))
-    wall.add_(_cover(outside - 26 - 6 * coarse, 5.0).mul_(0.62))
-    wall.mul_(1 - _cover(outside - 34 - 25 * fat, 4.0))
+    wall.add_(_cover(outside - 30 - 7 * coarse, 5.0).mul_(0.62))
+    wall.mul_(1 - _cover(outside - 38 - 25 * fat, 4.0))
     return picture.lerp_(wall, _cover(outside, 2.5))
 
 
@@ -456,7 +466,7 @@ def _paint(image: dict[str, torch.Tensor], shape: tuple[int, int], pixel: float)
     column = {name: image[name][:, None, None, None] for name in ("muscle", "papillary", "gain", "bias_field")}
     soft = pixel + 1.1  # a slice is thick, and its borders are slanted
     phase = torch.tensor([1.0, 0.93])[None, :, None, None]  # blood that flows in is fresher at ED
-    flow = torch.cat([medium, medium.roll((23, 41), (2, 3))], dim=1)
+    flow = torch.cat([medium, medium.flip(2, 3)], dim=1)
 
     picture = _surroundings(image, textures, shape, pixel).repeat(1, 2, 1, 1)
     outer = rv - radius
@@ -533,7 +543,10 @@ def _prepared(areas: torch.Tensor, factors: dict[str, torch.Tensor], detail: dic
     place = torch.stack([towards.cos(), towards.sin()], dim=-1)[:, None] * away[..., None] + centre
     papillae = torch.cat([place, size[..., None]], dim=-1)
 
-    middle = ANGLES // 2
+    # What lies around stays where it is from slice to slice, so it is placed by the basal one, which the volumes give.
+    area_lv, area_rv, area_wall = _areas(factors)[:, 0].unbind(1)
+    epi = (area_lv + area_wall) / math.pi
+    reach = (epi + area_rv / (0.95 + 0.05 * area_rv / epi)).sqrt()
     coil = factors["orientation"] + 2.4 + 0.4 * scene[:, 3]
     return (
         heart
@@ -548,8 +561,8 @@ def _prepared(areas: torch.Tensor, factors: dict[str, torch.Tensor], detail: dic
             "coil": torch.stack([coil.cos(), coil.sin()], dim=1),
             "cos": factors["orientation"].cos(),
             "sin": factors["orientation"].sin(),
-            "reach": rv[:, 0, middle - 90 : middle + 90].amax(1),
-            "below": heart["epi"][:, 0].mean(1),
+            "reach": reach,
+            "below": epi.sqrt(),
             "scene": scene,
             "textures": detail["textures"],
         }
