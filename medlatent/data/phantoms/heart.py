@@ -52,8 +52,8 @@ VOLUMES = ("LVEDV", "RVEDV", "MyoEDV", "LVESV", "RVESV", "MyoESV")
 LABELS = {"background": 0, "RV": 1, "Myo": 2, "LV": 3}
 """The values of a mask, as ACDC has them."""
 
-FIELD = 192.0
-"""Height and width of an image in millimetres: 1.5 mm a pixel at 128 × 128."""
+FIELD = 230.4
+"""Height and width of an image in millimetres: 1.8 mm a pixel at 128 × 128, UK Biobank's spacing."""
 
 LENGTHS = {"LVEDV": 66.0, "RVEDV": 44.0, "MyoEDV": 64.0, "LVESV": 60.0, "RVESV": 33.0, "MyoESV": 61.0}
 """The effective length in millimetres of each volume: the medians of volume / area over ACDC's 100 patients, the area
@@ -452,7 +452,7 @@ def _surroundings(
     wall = (medium + 0.5 * fine).mul_(0.06).add_(0.2)
     ribbon = (1 - (outside - 3 - thick / 2).abs() / (thick / 2)).clamp_(0, 0.5)
     wall.add_(ribbon.mul_((0.9 + 0.4 * medium).clamp_(0.2, 1.4)))
-    wall.add_(_cover(outside - 30 - 7 * coarse, 5.0).mul_(0.62))
+    wall.add_(_cover(outside - 30 - 7 * coarse, 5.0).mul_(0.5))
     wall.mul_(1 - _cover(outside - 38 - 25 * fat, 4.0))
     return picture.lerp_(wall, _cover(outside, 2.5))
 
@@ -714,9 +714,9 @@ def generate(n: int = 2000, size: int = 128, seed: int = 0, independent: bool = 
         independent: whether the factors are drawn independently, see :func:`sample_factors`.
 
     Returns:
-        An image set of two channels, ED and ES, whose table holds ``FACTORS``, ``DERIVED``, ``patient`` (its group) and
-        ``split``; and ``diagnosis``, unless the factors are independent. Its ``factors`` are ``FACTORS`` if they are
-        independent, as what is ``DERIVED`` would not be; else all of them.
+        An image set of two channels, ED and ES, whose table holds ``FACTORS``, ``DERIVED``, ``patient_id`` (its group)
+        and ``split``; and ``diagnosis``, unless the factors are independent. Its ``factors`` are ``FACTORS`` if they
+        are independent, as what is ``DERIVED`` would not be; else all of them.
 
     Raises:
         DataError: n or size is too small, or the seed negative.
@@ -724,8 +724,8 @@ def generate(n: int = 2000, size: int = 128, seed: int = 0, independent: bool = 
     factors = sample_factors(n, seed, independent)
     images = render(factors, size, seed)
     table = _table(factors, seed)
-    table["patient"] = [f"phantom_{i:07d}" for i in range(n)]
-    table["split"] = split_by_group(table["patient"], seed=seed)
+    table["patient_id"] = [f"phantom_{i:07d}" for i in range(n)]
+    table["split"] = split_by_group(table["patient_id"], seed=seed)
     meanings = FACTORS if independent else FACTORS | DERIVED | {"diagnosis": DIAGNOSIS}
     card = Card(
         name="heart phantoms",
@@ -742,7 +742,7 @@ def generate(n: int = 2000, size: int = 128, seed: int = 0, independent: bool = 
             "lengths_mm": LENGTHS,
         },
     )
-    return ImageSet(images.numpy(), table, meanings, card, group="patient")
+    return ImageSet(images.numpy(), table, meanings, card, group="patient_id")
 
 
 def _table(factors: dict[str, torch.Tensor], seed: int) -> pd.DataFrame:
@@ -766,6 +766,7 @@ SCALE = 400.0  # of the stored signal
 
 ACDC_SHAPE, ACDC_PIXEL = (256, 216), 1.5625  # height and width as displayed
 UKBB_SHAPE, UKBB_PIXEL = (208, 208), 1.8
+ACDC_LABELS = {"background": 0, "RV": 1, "Myo": 2, "LV": 3}
 UKBB_LABELS = {"background": 0, "LV": 1, "Myo": 2, "RV": 3}
 FRAMES = 30
 SCANNED = {"position_x": 12.0, "position_y": 14.0, "orientation": 0.45}  # spreads; ACDC's are 14 mm, 16 mm and 0.54
@@ -796,9 +797,14 @@ def _scanned(n: int, seed: int) -> dict[str, torch.Tensor]:
 
 
 def _volume(
-    factors: dict[str, torch.Tensor], patient: int, shape: tuple[int, int], pixel: float, seed: int
+    factors: dict[str, torch.Tensor],
+    patient: int,
+    shape: tuple[int, int],
+    pixel: float,
+    values: Mapping[str, int],
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Signals, int16, and labels, uint8, of one patient ``(2, width, height, SLICES)``, as NIfTI files index them."""
+    """Signals, int16, and labels, uint8 of these values, ``(2, width, height, SLICES)`` as NIfTI files index them."""
     row = {name: factors[name][patient].expand(SLICES) for name in FACTORS}
     tapers = torch.stack([_taper(name) for name in VOLUMES], dim=1).view(SLICES, 2, 3)
     areas = (_areas(row) * tapers).clamp_min(1e-2)  # mm², far below a pixel
@@ -806,7 +812,10 @@ def _volume(
     signal = _in_chunks(_signal(seed), areas, row, scans, shape, pixel, seed).mul_(SCALE).round_()
     labels = _in_chunks(_labels, areas, row, scans, shape, pixel, seed)
     signal, labels = (volume.permute(1, 3, 2, 0).numpy() for volume in (signal, labels))
-    return signal.astype(np.int16), labels
+    relabelled = np.zeros(len(LABELS), dtype=np.uint8)
+    for name, label in LABELS.items():
+        relabelled[label] = values[name]
+    return signal.astype(np.int16), relabelled[labels]
 
 
 def _write_nifti(path: Path, volume: np.ndarray, pixel: float, affine: np.ndarray) -> None:
@@ -829,7 +838,7 @@ def write_acdc(folder: str | os.PathLike, n: int = 10, seed: int = 0) -> pd.Data
         seed: drives everything.
 
     Returns:
-        The true factors: one row a patient, with ``patient``, the number of each frame (``ED``, ``ES``), ``Height``
+        The true factors: one row a patient, with ``patient_id``, the number of each frame (``ED``, ``ES``), ``Height``
         and ``Weight``. The volumes are those of the masks, but for what the pixels round.
 
     Raises:
@@ -837,7 +846,7 @@ def write_acdc(folder: str | os.PathLike, n: int = 10, seed: int = 0) -> pd.Data
     """
     factors = _scanned(n, seed)
     table = _table(factors, seed)
-    table.insert(0, "patient", [f"patient{1 + i:03d}" for i in range(n)])
+    table.insert(0, "patient_id", [f"patient{1 + i:03d}" for i in range(n)])
     body = _detail(torch.arange(n), seed)["scene"][:, :3].numpy().astype(np.float64)
     table["ED"] = 1
     table["ES"] = 11 + (1.2 * body[:, 0]).round().astype(int).clip(-4, 4)
@@ -845,13 +854,14 @@ def write_acdc(folder: str | os.PathLike, n: int = 10, seed: int = 0) -> pd.Data
     table["Weight"] = (75 + 10 * body[:, 1] + 9 * body[:, 2]).round().clip(35)
     with _new_folder(folder) as partial:
         for i, row in enumerate(table.to_dict("records")):
-            place = partial / "training" / row["patient"]
+            place = partial / "training" / row["patient_id"]
             place.mkdir(parents=True)
             info = {"ED": row["ED"], "ES": row["ES"], "Group": row["diagnosis"], "Height": row["Height"]}
             info |= {"NbFrame": FRAMES, "Weight": row["Weight"]}
             (place / "Info.cfg").write_text("".join(f"{name}: {value}\n" for name, value in info.items()))
-            for phase, signal, labels in zip(PHASES, *_volume(factors, i, ACDC_SHAPE, ACDC_PIXEL, seed), strict=True):
-                name = f"{row['patient']}_frame{row[phase]:02d}"
+            volumes = _volume(factors, i, ACDC_SHAPE, ACDC_PIXEL, ACDC_LABELS, seed)
+            for phase, signal, labels in zip(PHASES, *volumes, strict=True):
+                name = f"{row['patient_id']}_frame{row[phase]:02d}"
                 affine = np.diag([-1.0, -1.0, 1.0, 1.0])
                 _write_nifti(place / f"{name}.nii.gz", signal, ACDC_PIXEL, affine)
                 _write_nifti(place / f"{name}_gt.nii.gz", labels, ACDC_PIXEL, affine)
@@ -870,24 +880,22 @@ def write_ukbb(folder: str | os.PathLike, n: int = 10, seed: int = 0) -> pd.Data
         seed: drives everything.
 
     Returns:
-        The true factors: one row a participant, with ``patient``, the name of the folder.
+        The true factors: one row a participant, with ``patient_id``, the name of the folder.
 
     Raises:
         DataError: the folder exists, n is not positive, or the seed is negative.
     """
     factors = _scanned(n, seed)
     table = _table(factors, seed)
-    table.insert(0, "patient", [f"{1000001 + i}" for i in range(n)])
-    relabelled = np.zeros(len(LABELS), dtype=np.uint8)
-    for name, label in LABELS.items():
-        relabelled[label] = UKBB_LABELS[name]
+    table.insert(0, "patient_id", [f"{1000001 + i}" for i in range(n)])
     with _new_folder(folder) as partial:
-        for i, name in enumerate(table["patient"]):
+        for i, name in enumerate(table["patient_id"]):
             (partial / name).mkdir()
-            for phase, signal, labels in zip(PHASES, *_volume(factors, i, UKBB_SHAPE, UKBB_PIXEL, seed), strict=True):
+            volumes = _volume(factors, i, UKBB_SHAPE, UKBB_PIXEL, UKBB_LABELS, seed)
+            for phase, signal, labels in zip(PHASES, *volumes, strict=True):
                 affine = np.diag([-UKBB_PIXEL, -UKBB_PIXEL, SPACING, 1.0])
                 _write_nifti(partial / name / f"sa_{phase}.nii.gz", signal, UKBB_PIXEL, affine)
-                _write_nifti(partial / name / f"label_sa_{phase}.nii.gz", relabelled[labels], UKBB_PIXEL, affine)
+                _write_nifti(partial / name / f"label_sa_{phase}.nii.gz", labels, UKBB_PIXEL, affine)
     return table
 
 
