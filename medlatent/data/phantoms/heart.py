@@ -262,7 +262,7 @@ DETAIL = {
     "bulge": 2 * SHAPE_WAVES,
     "rim": 2 * SHAPE_WAVES,
     "scene": 14,
-    "textures": 4,
+    "textures": 3,
 }
 STEP = 2 * math.pi / ANGLES
 
@@ -439,7 +439,7 @@ def _surroundings(
     picture.lerp_(abdomen, _cover(deep, 3.0))
     # The descending aorta.
     aorta_x, aorta_y = 26 + 11 * scene[6], -below - 20 - 5 * scene[7]
-    radius = (11 + 1.8 * scene[8]) * (scene[9] > -0.6)
+    radius = torch.where(scene[9] > -0.6, 11 + 1.8 * scene[8], -20.0)  # else it lies elsewhere
     across, up = x - aorta_x, y - aorta_y
     depth = radius - (across.square() + (up - (0.3 + 0.4 * scene[10]) * across).square()).sqrt_()
     picture.lerp_((BLOOD * (1.15 + 0.1 * scene[7])).expand_as(picture), _cover(depth, 3.0))
