@@ -41,7 +41,7 @@ from tqdm import tqdm
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet
 from .packing import File, Files, Findings, find_files, parallel
-from .source import Source
+from .source import Source, StandIn
 
 DIAGNOSES = ("NOR", "DCM", "HCM", "MINF", "RV")
 PHASES = ("ED", "ES")
@@ -706,5 +706,6 @@ SOURCES = (
             "does not show the volume that it is labelled with."
         ),
         licence=LICENCE,
+        stand_in=StandIn("phantoms.heart", 500, 1),
     ),
 )

@@ -37,7 +37,7 @@ def packed(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "source",
-    ["ham1000", "phantoms.heart", "phantoms", "no/such/folder", "HAM10000", "mnist.letters", "imageset", "", "..mnist"],
+    ["ham1000", "phantoms.brain", "phantoms", "no/such/folder", "HAM10000", "mnist.letters", "imageset", "", "..mnist"],
 )
 def test_an_unknown_source_is_an_error_that_lists_the_known(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -136,7 +136,7 @@ class TestANewSource:
                 package, _, module = name.rpartition(".")
                 vars(sys.modules[package]).pop(module, None)
 
-    HEARTS = """
+    BRAINS = """
 import numpy as np
 import pandas as pd
 from medlatent.data import Card, ImageSet, Source
@@ -144,27 +144,27 @@ from medlatent.data import Card, ImageSet, Source
 def generate(n, seed):
     table = pd.DataFrame({"split": ["train", "test"] * (n // 2)})
     images = np.full((n, 1, 8, 8), seed, np.uint8)
-    return ImageSet(images, table, {}, Card("hearts", "rendered", "CC0-1.0", "nobody", "none"))
+    return ImageSet(images, table, {}, Card("brains", "rendered", "CC0-1.0", "nobody", "none"))
 
 SOURCES = (
-    Source("phantoms.hearts", "rendered", "beating hearts", lambda n, seed: generate(n or 6, seed), "None.", "CC0-1.0"),
+    Source("phantoms.brains", "rendered", "quiet brains", lambda n, seed: generate(n or 6, seed), "None.", "CC0-1.0"),
 )
 """
 
     def test_is_found_by_its_name_and_listed(self, add, capsys):
-        assert find_source("phantoms.hearts") is None
-        add("phantoms/hearts", self.HEARTS)
-        assert find_source("phantoms.hearts").summary == "beating hearts"
-        assert [source.name for source in all_sources()][:1] == ["phantoms.hearts"]
-        assert at_hand("phantoms.hearts")
-        images = open_images("phantoms.hearts", 4, seed=7)
+        assert find_source("phantoms.brains") is None
+        add("phantoms/brains", self.BRAINS)
+        assert find_source("phantoms.brains").summary == "quiet brains"
+        assert [source.name for source in all_sources()][:1] == ["phantoms.brains"]
+        assert at_hand("phantoms.brains")
+        images = open_images("phantoms.brains", 4, seed=7)
         assert len(images) == 4
         assert (images.images == 7).all()
-        assert len(open_images("phantoms.hearts")) == 6
-        with pytest.raises(DataError, match=r"unknown source 'heart': use phantoms\.hearts, "):
-            open_images("heart")
+        assert len(open_images("phantoms.brains")) == 6
+        with pytest.raises(DataError, match=r"unknown source 'brain': use phantoms\.brains, "):
+            open_images("brain")
         main(["list"])
-        assert re.search(r"phantoms\.hearts\b.*beating hearts", capsys.readouterr().out)
+        assert re.search(r"phantoms\.brains\b.*quiet brains", capsys.readouterr().out)
 
     def test_one_that_is_packed_says_how(self, add, tmp_path, monkeypatch):
         add(

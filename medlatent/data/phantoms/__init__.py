@@ -1,5 +1,5 @@
 """Phantoms: images rendered with every generative factor known, one module a data set."""
 
-from . import lesion
+from . import heart, lesion
 
-__all__ = ["lesion"]
+__all__ = ["heart", "lesion"]
