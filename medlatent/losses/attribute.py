@@ -25,7 +25,7 @@ def attribute_distances(values: Tensor) -> Tensor:
 
 
 def attribute_loss(z: Tensor, attributes: Tensor, delta: float = 10.0) -> Tensor:
-    """The mean of |tanh(δ (z_i - z_j)) - sgn(a_i - a_j)| over all B² pairs, of attribute k and dimension k.
+    """How far tanh(δ (z_i - z_j)) is from sgn(a_i - a_j), the mean over all B² pairs, of attribute k and dimension k.
 
     Equation 2 of Di Folco et al. (2024), one value an attribute; L_attr in their equation 3 is the sum.
 

@@ -18,11 +18,10 @@ from torch import Tensor
 
 
 class JudgedImages(NamedTuple):
-    """What an encoder and a decoder make of a batch of images, real or generated.
+    """What an encoder and a decoder make of a batch of images, real or generated, one value an image, ``(B,)``.
 
-    Attributes:
-        reconstruction: L_r of each image, ``(B,)``: how far its reconstruction is from it.
-        kl: L_KL of each image, ``(B,)``: the KL of its posterior to the prior, in nats, summed over dimensions.
+    ``reconstruction`` is L_r, how far its reconstruction is from it; ``kl`` is L_KL, the KL of its posterior to the
+    prior, in nats, summed over dimensions.
     """
 
     reconstruction: Tensor

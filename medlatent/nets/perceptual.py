@@ -152,7 +152,7 @@ def feature_maps(name: str) -> nn.Module:
     """A network whose feature maps a loss compares, by the name that a model's argument gives it.
 
     It takes images ``(B, C, H, W)`` in [0, 1] to a list of maps ``(B, C_l, H_l, W_l)``, is in evaluation mode, and its
-    parameters are frozen. Another is put into ``FEATURES`` of :mod:`medlatent.nets.perceptual` under a name of its own.
+    parameters are frozen. Another is put into ``medlatent.nets.perceptual.FEATURES`` under a name of its own.
 
     * ``"vgg19"``: :class:`VGGFeatures` with torchvision's ImageNet weights, which torchvision fetches on first use.
     * ``"lpips"`` and ``"st_lpips"``: the AlexNet of :func:`perceptual_backbone`, another network and a far
