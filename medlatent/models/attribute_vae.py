@@ -225,7 +225,6 @@ class SIVAE(LatentModel):
         ValueError: an argument is out of its range.
     """
 
-    capturable = True
     suites = SUITES
 
     def __init__(
