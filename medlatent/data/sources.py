@@ -31,8 +31,8 @@ def open_images(name: str, n: int | None = None, seed: int = 0) -> ImageSet:
     """An image set by the name of its source.
 
     Args:
-        name: of a source, see ``python -m medlatent list``: one that is rendered, such as ``"phantoms.lesion"``; one that
-            an installed package carries, such as ``"mnist.digits"``, 5 000 real digits; one that was packed into
+        name: of a source, see ``python -m medlatent list``: one that is rendered, such as ``"phantoms.lesion"``; one
+            that an installed package carries, such as ``"mnist.digits"``, 5 000 real digits; one that was packed into
             ``$MEDLATENT_DATA/<name>`` by the script of its name in ``data_scripts/``, such as ``"ham10000"``; or the
             path of any folder that ``ImageSet.save`` wrote.
         n: how many phantoms; of a real set, its first n images. By default 5 000 lesions, 2 000 hearts, and the whole
