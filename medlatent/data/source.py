@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,9 +147,8 @@ def all_sources() -> list[Source]:
 
 
 def _modules() -> list[str]:
-    package = importlib.import_module(PACKAGE)
     return [
         module.name.removeprefix(f"{PACKAGE}.")
-        for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}.")
+        for module in pkgutil.walk_packages(sys.modules[PACKAGE].__path__, f"{PACKAGE}.")
         if not module.name.rpartition(".")[2].startswith("_")
     ]

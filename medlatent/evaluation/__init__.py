@@ -23,7 +23,7 @@ import numpy as np
 from ..data import ImageSet
 from ..models import LatentModel
 from .classifiers import classifier_of, domain_classifier
-from .factors import factor_columns
+from .columns import factor_columns
 
 __all__ = [
     "agrees",

@@ -8,9 +8,10 @@ import numpy as np
 
 from ..data import ImageSet
 from ..metrics import disentanglement
+from .columns import LEAST_IMAGES, factor_columns, varied, whole_rows
 from .encoded import observe
 
-__all__ = ["TOLERANCES", "factor_columns", "numbers", "observe", "varied", "whole_rows"]
+__all__ = ["TOLERANCES", "numbers", "observe"]
 
 # Numbers that jump when a code crosses the edge of a bin, or a tree splits elsewhere: the absolute difference allowed.
 # At least three times the most that they moved when codes were rounded otherwise (by 3e-6 of their range), or phantoms
@@ -27,44 +28,6 @@ TOLERANCES = {
     "dci_informativeness": 1e-2,  # R² can fall far below 0
     "interpretability": 2e-3,
 }
-LEAST_IMAGES = 100  # that have all factors; fewer say nothing about 20 bins
-LEAST_OTHERS = 10  # images with another than a factor's most frequent value
-
-
-def factor_columns(images: ImageSet) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """The factors of an image set as the metrics of disentanglement take them.
-
-    Continuous and binary factors enter as they are. Of an angle of period p, which has no order and no place where it
-    may be cut, enter the cosine and the sine of 2π/p times the angle: of 2θ for the axis of a lesion. A categorical
-    factor enters as the number of its value, which is a name.
-
-    Returns:
-        The columns ``(N, K)``, float64; their names; and ``(K,)``, which of them are names. A missing value is NaN.
-    """
-    columns, names, nominal = [], [], []
-    for name, factor in images.factors.items():
-        column = images.factor_matrix([name])[:, 0]
-        if factor.period is not None:  # an angle
-            turned = 2 * np.pi / factor.period * column
-            columns += [np.cos(turned), np.sin(turned)]
-            names += [f"{name}_cos", f"{name}_sin"]
-            nominal += [False, False]
-        else:
-            columns.append(column)
-            names.append(name)
-            nominal.append(factor.kind == "categorical")
-    return np.stack(columns, 1) if columns else np.empty((len(images), 0)), names, np.array(nominal, bool)
-
-
-def whole_rows(images: ImageSet) -> np.ndarray:
-    """Which images have a value of every factor, ``(N,)``."""
-    return np.isfinite(factor_columns(images)[0]).all(1)
-
-
-def varied(columns: np.ndarray) -> np.ndarray:
-    """Which columns have enough rows that differ from the most frequent value, ``(K,)``."""
-    most = [np.unique(column, return_counts=True)[1].max() for column in columns.T]
-    return len(columns) - np.array(most, int) >= LEAST_OTHERS
 
 
 def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, float]:

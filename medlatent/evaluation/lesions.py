@@ -8,8 +8,8 @@ import numpy as np
 
 from ..data import ImageSet
 from ..metrics import disentanglement
+from .columns import LEAST_IMAGES, varied, whole_rows
 from .encoded import observe
-from .factors import LEAST_IMAGES, varied, whole_rows
 
 __all__ = ["TOLERANCES", "numbers", "observe"]
 

@@ -87,7 +87,7 @@ def recorded_decoders() -> dict[str, torch.nn.Module]:
     """The recorded models of the first seed, which are the ones that pages show, by the key of their traced decoder."""
     found = {}
     for record in map(Record.read, sorted((ROOT / "results").glob("*/*.json"))):
-        if record.run["seed"] > 0:
+        if record.run["seed"] > 0 or not record.weights:
             continue
         model = record.load_model()
         found[trace(_Function(model, "decode"), torch.zeros(1, model.latent_dim)).spec["key"]] = model
