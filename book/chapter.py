@@ -205,7 +205,7 @@ def main() -> str | None:
     print(f"""
 It is a chapter that works; replace it part by part. Then:
   python book/build.py --only {args.slug}            executes the notebook
-  python -m medlatent run results/{args.slug}/plan.toml   makes and records its runs
+  python -m medlatent run results/{args.slug}/plan.toml --profile ci   makes and records its runs
   make references CHAPTER={args.slug}                stores the numbers that later builds are compared with
   python book/check_chapters.py                      says what is missing""")
     return None
