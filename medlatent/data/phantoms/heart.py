@@ -53,10 +53,10 @@ LABELS = {"background": 0, "LV": 1, "Myo": 2, "RV": 3}
 """The values of a mask, as :mod:`medlatent.data.acdc` packs those of real hearts."""
 
 FIELD = 230.4
-"""Height and width of an image in millimetres: 1.8 mm a pixel at 128 × 128, UK Biobank's spacing."""
+"""Height and width of an image in millimetres, 1.8 mm a pixel at 128 × 128, UK Biobank's spacing."""
 
 LENGTHS = {"LVEDV": 66.0, "RVEDV": 44.0, "MyoEDV": 64.0, "LVESV": 60.0, "RVESV": 33.0, "MyoESV": 61.0}
-"""The effective length in millimetres of each volume: the medians of volume / area over ACDC's 100 patients, the area
+"""The effective length in millimetres of each volume, the median of volume / area over ACDC's 100 patients, the area
 taken in the first slice that has more than ten pixels of each structure in both phases."""
 
 FACTORS = {
