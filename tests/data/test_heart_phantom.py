@@ -353,7 +353,8 @@ def test_the_constants_are_those_of_acdc():
         files = [next(folder.glob(f"*_frame{int(info[phase]):02d}_gt.nii*")) for phase in heart.PHASES]
         masks = [np.asarray(nibabel.load(file).dataobj) for file in files]
         spacing = np.array(nibabel.load(files[0]).header.get_zooms(), dtype=float)
-        counts = np.array([[(mask == label).sum((0, 1)) for label in (LV, RV, MYO)] for mask in masks])
+        numbers = [heart.ACDC_LABELS[name] for name in ("LV", "RV", "Myo")]
+        counts = np.array([[(mask == label).sum((0, 1)) for label in numbers] for mask in masks])
         base = np.flatnonzero((counts > 10).all((0, 1)))[0]
         groups.append(info["Group"])
         volumes.append(counts.sum(-1).ravel() * spacing.prod() / 1000)
