@@ -323,6 +323,7 @@ class TestTrain:
         assert not taken
         assert Record.read(where / RECORD).run["seed"] == 7
 
+    @pytest.mark.executes
     def test_of_two_at_once_one_is_told(self, where, root):
         (where / "medlatent").symlink_to(root / "medlatent")
         arguments = [sys.executable, "-m", "medlatent", *command("--steps", "40")]

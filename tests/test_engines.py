@@ -22,7 +22,7 @@ from jobs_to_run import Try, attempt
 
 from medlatent.engines import Stopped, run_all
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.executes]
 SCRIPT = Path(__file__).with_name("jobs_to_run.py")
 
 

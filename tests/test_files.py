@@ -354,6 +354,7 @@ class TestReplacingTogether:
         assert found == NEW
         assert k > {"replace": 6, "link": 2, "unlink": 6, "fsync": 6}[name]
 
+    @pytest.mark.executes
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     def test_killed_anywhere_it_is_all_old_or_all_new_after_recovery(self, tmp_path):
         """kill -9 before the k-th call that touches the disk, for every k until the process gets through."""
@@ -378,6 +379,7 @@ class TestReplacingTogether:
         assert any("was left by an interrupted change; removed" in words for words in said)
         assert k > 25
 
+    @pytest.mark.executes
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     def test_killed_anywhere_during_the_recovery_another_one_completes_it(self, tmp_path, middle):
         for k in itertools.count(1):
@@ -414,6 +416,7 @@ class TestReplacingTogether:
         assert len(recover(tmp_path, "a")) == 1
         assert content(tmp_path) == NEW
 
+    @pytest.mark.executes
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     def test_what_came_after_a_kill_is_not_swept_away(self, tmp_path):
         """A file that was to vanish, and did, and was written anew before anybody completed the change."""

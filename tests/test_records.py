@@ -265,6 +265,7 @@ class TestInterrupted:
                 happened += 1
         assert happened > 20
 
+    @pytest.mark.executes
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     def test_by_a_kill(self, folder, change):
         old, new, write = change

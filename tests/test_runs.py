@@ -352,6 +352,7 @@ class TestPerform:
         assert chapter.names() == []
 
 
+@pytest.mark.executes
 def test_two_processes_make_two_records(chapter, trained_once):
     """They are those that one process makes."""
     outcomes = run_plan(

@@ -203,6 +203,7 @@ class TestReport:
             run(build(), report=lambda step: 1 / 0)
 
 
+@pytest.mark.executes
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_process_interrupted_before_its_first_checkpoint_loses_nothing(tmp_path, number):
     path, script = tmp_path / "c", tmp_path / "run.py"
