@@ -35,6 +35,7 @@ from .models import LatentModel
 FILE = "plan.toml"
 PROFILES = ("ci", "laptop", "paper")  # seconds to two minutes on two CPU cores; minutes; the paper's own numbers
 SPLITS = ("train", "train+validation")  # the test images judge a run
+JUDGES = ("test", "validation+test")
 PRECISIONS = ("float32", "bfloat16", "auto")
 # One plain component of a path, on every system: what a record is called decides where it is written.
 PLAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9_-])?")
@@ -43,6 +44,7 @@ OPTIONAL: dict[str, Any] = {
     "images": None,
     "data_seed": 0,
     "split": "train",
+    "judged_on": "test",
     "set": {},
     "precision": "float32",
     "threads": 1,
@@ -65,6 +67,7 @@ class Job:
         n: how many images, or None for the source's own number.
         data_seed: of phantoms.
         split: ``"train"`` or ``"train+validation"``.
+        judged_on: ``"test"`` or ``"validation+test"``.
         seed: of weights, batches and noise.
         steps: updates in all.
         batch_size: images an update.
@@ -83,6 +86,7 @@ class Job:
     n: int | None
     data_seed: int
     split: str
+    judged_on: str
     seed: int
     steps: int
     batch_size: int
@@ -132,6 +136,8 @@ class Plan:
         data_seed     of phantoms (0)
         split         ``"train"``, or ``"train+validation"`` where nothing is chosen on the validation
                       images (``"train"``)
+        judged_on     ``"test"``, or ``"validation+test"`` where there are few images and nothing is chosen
+                      on the validation images (``"test"``)
         set           a table: arguments of the model but channels and size
         precision     ``"float32"``, ``"bfloat16"`` or ``"auto"``, which is bfloat16 where the device is
                       fast at it (``"float32"``)
@@ -217,6 +223,8 @@ def _expand(place: str, slug: str, entry: dict, defaults: dict) -> list[Job]:
         for argument in fields["set"]:
             if argument not in known:
                 raise ValueError(f"{place}, 'set': {system} has no argument {argument!r}; it has {', '.join(known)}")
+    if shared := set(fields["split"].split("+")) & set(fields["judged_on"].split("+")):
+        raise ValueError(f"{place}, 'judged_on': the split {shared.pop()} is trained on, too")
     seeds, weights, steps = fields["seeds"], fields["weights"], fields["steps"]
     if weights != "all" and (other := [seed for seed in weights if seed not in seeds]):
         raise ValueError(f"{place}, 'weights': {other[0]} is none of the seeds {', '.join(map(str, seeds))}")
@@ -231,6 +239,7 @@ def _expand(place: str, slug: str, entry: dict, defaults: dict) -> list[Job]:
             n=fields["images"],
             data_seed=fields["data_seed"],
             split=fields["split"],
+            judged_on=fields["judged_on"],
             seed=seed,
             steps=steps,
             batch_size=fields["batch_size"],
@@ -360,6 +369,7 @@ CHECKS: dict[str, Check] = {
     "images": _number(1),
     "data_seed": _number(0),
     "split": _choice(*SPLITS),
+    "judged_on": _choice(*JUDGES),
     "set": _settings,
     "precision": _choice(*PRECISIONS),
     "threads": _number(1),

@@ -81,7 +81,7 @@ def perform(
     images = open_images(job.source, job.n, job.data_seed)
     training = images.split(*job.split.split("+"))
     # What the run is judged on must be there before hours are spent on it.
-    sets = {f"{job.source}/test": state_entry(job.source, "test", job.n, job.data_seed)}
+    sets = {f"{job.source}/{job.judged_on}": state_entry(job.source, job.judged_on, job.n, job.data_seed)}
     described = find_source(job.source)
     if described and (other := described.stand_in):
         sets[f"{other.source}/test"] = state_entry(other.source, "test", other.n, other.seed)
@@ -206,6 +206,10 @@ def differences(record: Record, job: Job) -> list[str]:
         "images": (record.data["n"], job.n),
         "data seed": (record.data["seed"], job.data_seed),
         "split": (record.data["split"], job.split),
+        "judged on": (
+            ", ".join(k.rpartition("/")[2] for k in record.metrics if k.startswith(f"{job.source}/")),
+            job.judged_on,
+        ),
         "seed": (record.run["seed"], job.seed),
         "steps": (record.run["steps"], job.steps),
         "batch size": (record.run["batch_size"], job.batch_size),

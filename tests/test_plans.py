@@ -67,6 +67,7 @@ def test_an_entry_is_its_systems_and_seeds(write):
         n=None,
         data_seed=0,
         split="train",
+        judged_on="test",
         seed=3,
         steps=100,
         batch_size=8,
@@ -157,6 +158,7 @@ WRONG = {
     "images": [0, 10.0, "all"],
     "data_seed": [-1, 0.5],
     "split": ["test", "train+test", "validation", 1],
+    "judged_on": ["train", "train+test", 1],
     "set": [[], "x", {"betta": 1}, {"channels": 3}, {"size": 32}],
     "precision": ["float16", 32],
     "threads": [0, "1"],
@@ -174,6 +176,12 @@ def test_a_wrong_value_is_named_by_file_entry_and_key(write, key, value):
 
 def test_every_key_is_tried_with_wrong_values():
     assert set(WRONG) == {*REQUIRED, *OPTIONAL}
+
+
+def test_no_image_is_both_trained_on_and_judged(write):
+    assert Plan.read(write(judged_on="validation+test")).runs[0].judged_on == "validation+test"
+    with pytest.raises(ValueError, match="'judged_on': the split validation is trained on, too"):
+        Plan.read(write(split="train+validation", judged_on="validation+test"))
 
 
 @pytest.mark.parametrize("key", REQUIRED)

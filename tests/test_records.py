@@ -53,6 +53,7 @@ JOB = Job(
     n=None,
     data_seed=0,
     split="train",
+    judged_on="test",
     seed=0,
     steps=3,
     batch_size=4,

@@ -42,6 +42,7 @@ from .errors import DataError
 from .imageset import Card, Factor, ImageSet
 from .packing import File, Files, Findings, find_files, parallel
 from .source import Source, StandIn
+from .views import coarser
 
 DIAGNOSES = ("NOR", "DCM", "HCM", "MINF", "RV")
 PHASES = ("ED", "ES")
@@ -184,6 +185,7 @@ def pack(
         "spacing": spacing,
         "selection": selection,
         "slices": slices,
+        "channels": list(PHASES),
         "patients": len(chosen),
         "left_out": len(hearts) - len(chosen),
     }
@@ -695,17 +697,16 @@ def _card(layout: str, attributes: dict[str, object], masks: bool = False) -> Ca
     )
 
 
-SOURCES = (
-    Source(
-        name="acdc",
-        kind="packed",
-        summary="short-axis MRI of 100 hearts at end-diastole and end-systole, with volumes",
-        limits=(
-            "Hearts of 100 patients of one hospital in Dijon, twenty of each of five groups: a choice for a "
-            "challenge, not a population. Their volumes come from outlines that one group of readers drew. One slice "
-            "does not show the volume that it is labelled with."
-        ),
-        licence=LICENCE,
-        stand_in=StandIn("phantoms.heart", 500, 1),
+ACDC = Source(
+    name="acdc",
+    kind="packed",
+    summary="short-axis MRI of 100 hearts at end-diastole and end-systole, with volumes",
+    limits=(
+        "Hearts of 100 patients of one hospital in Dijon, twenty of each of five groups: a choice for a "
+        "challenge, not a population. Their volumes come from outlines that one group of readers drew. One slice "
+        "does not show the volume that it is labelled with."
     ),
+    licence=LICENCE,
+    stand_in=StandIn("phantoms.heart", 500, 1),
 )
+SOURCES = (ACDC, *coarser(ACDC, PHASES))

@@ -11,13 +11,13 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import DataError
 from .imageset import ImageSet
 
-KINDS = ("rendered", "carried", "packed")
+KINDS = ("rendered", "carried", "packed", "view")
 PACKAGE = __package__
 
 
@@ -53,8 +53,8 @@ class Source:
 
     Attributes:
         name: what ``open_images`` and the command line call it.
-        kind: ``"rendered"`` on demand; ``"carried"`` by an installed package; or ``"packed"`` into
-            ``$MEDLATENT_DATA/<name>`` by its script.
+        kind: ``"rendered"`` on demand; ``"carried"`` by an installed package; ``"packed"`` into
+            ``$MEDLATENT_DATA/<name>`` by its script; or a ``"view"`` of another source, see :meth:`seen`.
         summary: a line for lists.
         open: ``open(n, seed)``: of a rendered source n images, or its own number of them where n is None; of a carried
             one, without arguments, all that there are. None for a packed source.
@@ -64,6 +64,7 @@ class Source:
         stand_in: see :class:`StandIn`.
         classifier: see :class:`ClassifierSpec`.
         options: what the packing script must be told beside ``--out``.
+        of: the source that a view shows.
     """
 
     name: str
@@ -76,14 +77,29 @@ class Source:
     stand_in: StandIn | None = None
     classifier: ClassifierSpec | None = None
     options: str = ""
+    of: Source | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS or (self.kind == "packed") != (self.open is None):
             raise ValueError(f"source {self.name}: kind {self.kind!r}; a packed source is not opened by a function")
 
+    def seen(self, part: str, summary: str, view: Callable[[ImageSet], ImageSet], stand_in: StandIn | None) -> Source:
+        """A source of its own that shows this one otherwise, such as at half the resolution.
+
+        Args:
+            part: its name is this one's, a dot, and this.
+            summary: a line for lists.
+            view: what it makes of this source's image set, row by row.
+            stand_in: see :class:`StandIn`.
+        """
+        name = f"{self.name}.{part}"
+        return replace(self, name=name, kind="view", summary=summary, open=view, stand_in=stand_in, of=self)
+
     @property
     def folder(self) -> Path | None:
         """Where a packed source lies, ``$MEDLATENT_DATA/<name>``; None where it does not."""
+        if self.of:
+            return self.of.folder
         root = os.environ.get("MEDLATENT_DATA")
         folder = Path(root) / self.name if root and self.kind == "packed" else None
         return folder if folder is not None and folder.is_dir() else None
@@ -91,6 +107,8 @@ class Source:
     @property
     def at_hand(self) -> bool:
         """Whether it can be opened here, which a packed source that is not there cannot."""
+        if self.of:
+            return self.of.at_hand
         return self.kind != "packed" or self.folder is not None
 
     def images(self, n: int | None, seed: int) -> ImageSet:
@@ -99,6 +117,8 @@ class Source:
         Raises:
             DataError: it is not packed; the message says how to.
         """
+        if self.of:
+            return self.open(self.of.images(n, seed))
         if self.kind == "rendered":
             return self.open(n, seed)
         if self.kind == "carried":

@@ -156,7 +156,7 @@ def sivae_encoder_loss(
 
     Args:
         real: L_r and L_KL of real images.
-        generated: the same of each kind of generated images, at least one.
+        generated: the same of each kind of generated images; with none of them the loss is that of a VAE.
         scale: s.
         attribute: L_{k,a} of each attribute, ``(K,)``; None for a model without attributes.
         gamma_reg: γ_reg.
@@ -169,7 +169,7 @@ def sivae_encoder_loss(
     """
     elbo = scale * (beta_rec * real.reconstruction + beta_kl * real.kl).mean()
     penalties = [introspective_penalty(kind, scale, beta_rec, beta_neg).mean() for kind in generated]
-    loss = elbo + 0.5 * torch.stack(penalties).mean()
+    loss = elbo + 0.5 * torch.stack(penalties).mean() if penalties else elbo
     return loss if attribute is None else loss + gamma_reg * attribute.sum()
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 VOLUMES = ("LVEDV", "RVEDV", "MyoEDV", "LVESV", "RVESV", "MyoESV")  # in ml
 PHASES = ("ED", "ES")
-SUITES = ("reconstruction", "posterior", "factors")
+SUITES = ("reconstruction", "posterior", "factors", "attributes")
 
 
 def _check_attributes(attributes: Sequence[str], latent_dim: int, gamma_reg: float, delta: float) -> tuple[str, ...]:
@@ -219,6 +219,9 @@ class SIVAE(LatentModel):
         perceptual_weight: of the perceptual error in L_r, α_pl.
         squared_weight: of the squared error in L_r.
         reduction: of the squared error outside of the exponential, ``"mean"`` or ``"sum"``.
+        vae_steps: so many updates come first in which nothing generated is judged: one step of both Adams on the real
+            images' part of equation 6, as of a VAE. 0 in the paper; Daniel and Tamar's code calls it ``num_vae``. Such
+            an update costs a quarter of the others, and when the game begins there are pictures to judge.
         learning_rate: of the two Adams.
 
     Raises:
@@ -226,6 +229,7 @@ class SIVAE(LatentModel):
     """
 
     suites = SUITES
+    updates: Tensor  # done so far
 
     def __init__(
         self,
@@ -242,6 +246,7 @@ class SIVAE(LatentModel):
         perceptual_weight: float = 100.0,
         squared_weight: float = 0.1,
         reduction: str = "mean",
+        vae_steps: int = 0,
         learning_rate: float = 2e-4,
     ) -> None:
         weights = {
@@ -261,6 +266,7 @@ class SIVAE(LatentModel):
             "scale": scale,
             "perceptual": perceptual,
             "reduction": reduction,
+            "vae_steps": vae_steps,
             "learning_rate": learning_rate,
         }
         super().__init__(config)
@@ -273,11 +279,14 @@ class SIVAE(LatentModel):
             raise ValueError(f"scale must be positive, got {scale}")
         if reduction not in ("mean", "sum"):
             raise ValueError(f"reduction {reduction!r} is unknown: use mean or sum")
+        if vae_steps < 0:
+            raise ValueError(f"vae_steps must not be negative, got {vae_steps}")
         self.latent_dim = self.config["latent_dim"]
         self.scale = 1 / size**2 if scale is None else scale
         self.pictures = PHASES if channels == len(PHASES) else ()
         self.encoder = IntroVAEEncoder(channels, size, 2 * latent_dim, width)
         self.decoder = IntroVAEDecoder(latent_dim, channels, size, width)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.encoder_optimiser, self.decoder_optimiser = (
             torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
             for network in (self.encoder, self.decoder)
@@ -395,6 +404,37 @@ class SIVAE(LatentModel):
             eta=self.config["eta"],
         )
 
+    def vae_update(self, images: Tensor, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One step of both Adams on equation 6 without its exponential, with the terms of :meth:`update`."""
+        z, kl = self.judge(images)
+        reconstruction = self.generate(z)
+        error = self.reconstruction_loss(reconstruction, images, self.config["reduction"])
+        attribute = self.attribute_losses(z, columns)
+        loss = sivae_encoder_loss(
+            JudgedImages(error, kl),
+            [],
+            self.scale,
+            attribute=attribute,
+            gamma_reg=self.config.get("gamma_reg", 0.0),
+            **{name: self.config[name] for name in ("beta_rec", "beta_kl", "beta_neg")},
+        )
+        for optimiser in (self.encoder_optimiser, self.decoder_optimiser):
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        for optimiser in (self.encoder_optimiser, self.decoder_optimiser):
+            optimiser.step()
+        terms = {
+            "loss": loss,
+            "reconstruction": error.mean(),
+            "squared_error": squared_error(reconstruction, images).mean(),
+            "kl": kl.mean(),
+        }
+        absent = ("kl_reconstructed", "penalty_reconstructed", "kl_drawn", "penalty_drawn")
+        terms |= dict.fromkeys(absent, loss.new_zeros(()))
+        if attribute is not None:
+            terms["attribute"] = attribute.sum()
+        return {name: term.detach() for name, term in (terms | {"decoder": loss}).items()}
+
     def update(self, images: Tensor, **columns: Tensor) -> dict[str, Tensor]:
         """One step of the encoder's Adam, then one of the decoder's, for a batch ``(B, C, H, W)`` in [0, 1].
 
@@ -407,7 +447,8 @@ class SIVAE(LatentModel):
             the real images as in the loss; ``squared_error``, theirs, summed over channels and pixels; ``kl``,
             ``kl_reconstructed`` and ``kl_drawn``, of the posteriors of real, reconstructed and drawn images, in nats;
             ``penalty_reconstructed`` and ``penalty_drawn``, the exponential of either, 1 where the encoder takes them
-            for real: means over the batch. With attributes ``attribute``, the unweighted sum over them.
+            for real: means over the batch. With attributes ``attribute``, the unweighted sum over them. In the first
+            ``vae_steps`` updates both losses are the VAE's, and what is said of generated images is 0.
 
         Raises:
             RuntimeError: the model is in evaluation mode, in which batch normalisation would never learn its
@@ -419,6 +460,9 @@ class SIVAE(LatentModel):
                 f"{type(self).__name__} is in evaluation mode, in which batch normalisation learns no statistics: "
                 "call model.train() before update"
             )
+        self.updates += 1
+        if self.updates <= self.config["vae_steps"]:
+            return self.vae_update(images, columns)
         noise = torch.randn(len(images), self.latent_dim, device=images.device)
         terms, z = self.encoder_terms(images, noise, columns)
         self.step(self.encoder_optimiser, terms["loss"])

@@ -4,8 +4,16 @@ from .classifier import DomainClassifier, train_domain_classifier
 from .conv import ConvDecoder, ConvEncoder, count_parameters
 from .gan import CodeReader, DCGANDiscriminator, DCGANGenerator, Discriminator, InfoGANDiscriminator, InfoGANGenerator
 from .introvae import IntroBlock, IntroVAEDecoder, IntroVAEEncoder
-from .perceptual import FeatureMaps, PerceptualBackbone, VGGFeatures, feature_maps, perceptual_backbone
+from .perceptual import (
+    FeatureMaps,
+    PerceptualBackbone,
+    ShiftTolerantAlexNet,
+    VGGFeatures,
+    feature_maps,
+    perceptual_backbone,
+)
 from .residual import Bottleneck, ResidualDecoder, ResidualEncoder
+from .segmentation import UNet, dice, train_unet
 
 __all__ = [
     "Bottleneck",
@@ -25,9 +33,13 @@ __all__ = [
     "PerceptualBackbone",
     "ResidualDecoder",
     "ResidualEncoder",
+    "ShiftTolerantAlexNet",
+    "UNet",
     "VGGFeatures",
     "count_parameters",
+    "dice",
     "feature_maps",
     "perceptual_backbone",
     "train_domain_classifier",
+    "train_unet",
 ]

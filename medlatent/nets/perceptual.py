@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class FeatureMaps(nn.Module):
@@ -64,6 +68,86 @@ class PerceptualBackbone(FeatureMaps):
         return list(self.metric.net(self.metric.scaling_layer(2 * images - 1)))
 
 
+class _Blur(nn.Module):
+    """Zhang's (2019) anti-aliasing of a stride of two: a 3×3 binomial filter, the border mirrored by two pixels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        binomial = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("kernel", torch.outer(binomial, binomial).repeat(channels, 1, 1, 1), persistent=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return functional.conv2d(functional.pad(maps, (2,) * 4, "reflect"), self.kernel, stride=2, groups=maps.shape[1])
+
+
+class ShiftTolerantAlexNet(FeatureMaps):
+    """The trunk and the heads of shift-tolerant LPIPS (Ghildyal and Liu 2022): an AlexNet whose strides are blurred.
+
+    The maps after each of the five ReLUs: at half the side of the image, an eighth, and three times a sixteenth of it.
+
+    Args:
+        weights: the state of the package ``stlpips_pytorch``'s own module.
+
+    Raises:
+        KeyError: a weight is missing.
+    """
+
+    SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of intensities in [-1, 1], as LPIPS has them
+    # By layer: where it is in the package's state, its channels in and out, the side of its kernel, its padding.
+    LAYERS = (
+        ("slice1.0", 3, 64, 11, 2),
+        ("slice2.5", 64, 192, 5, 2),
+        ("slice3.9", 192, 384, 3, 1),
+        ("slice4.11", 384, 256, 3, 1),
+        ("slice5.13", 256, 256, 3, 1),
+    )
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        super().__init__("ST-LPIPS (alex)")
+        convolutions = []
+        for name, inputs, outputs, side, padding in self.LAYERS:
+            convolution = nn.Conv2d(inputs, outputs, side, padding=padding)
+            convolution.load_state_dict({key: weights[f"net.{name}.{key}"] for key in ("weight", "bias")})
+            convolutions.append(convolution)
+        first, second, third, fourth, fifth = convolutions
+        self.parts = nn.ModuleList(
+            [
+                nn.Sequential(first, _Blur(64), nn.ReLU()),
+                nn.Sequential(nn.MaxPool2d(3, 1), _Blur(64), second, nn.ReLU()),
+                nn.Sequential(nn.MaxPool2d(3, 1), _Blur(192), third, nn.ReLU()),
+                nn.Sequential(fourth, nn.ReLU()),
+                nn.Sequential(fifth, nn.ReLU()),
+            ]
+        )
+        for k in range(len(self.LAYERS)):
+            self.register_buffer(f"head{k}", weights[f"lin{k}.model.1.weight"].flatten(), persistent=False)
+        for name, values in (("shift", self.SHIFT), ("scale", self.SCALE)):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+
+    @classmethod
+    def packaged(cls) -> ShiftTolerantAlexNet:
+        """With the weights of the package ``stlpips_pytorch``, frozen and in evaluation mode.
+
+        Raises:
+            ImportError: the package is missing.
+        """
+        return cls(_shift_tolerant_weights()).requires_grad_(False).eval()
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The learned weights of each layer's channels."""
+        return [getattr(self, f"head{k}") for k in range(len(self.LAYERS))]
+
+    def colour_maps(self, images: Tensor) -> list[Tensor]:
+        """Colour images ``(B, 3, H, W)`` in [0, 1] to the feature maps of each layer, not normalised."""
+        images = (2 * images - 1 - self.shift) / self.scale
+        maps = []
+        for part in self.parts:
+            images = part(images)
+            maps.append(images)
+        return maps
+
+
 class VGGFeatures(FeatureMaps):
     """The maps after the first ReLU of each of the first four resolutions of VGG19 (Simonyan and Zisserman 2015).
 
@@ -94,7 +178,7 @@ class VGGFeatures(FeatureMaps):
 
 def perceptual_backbone(
     kind: Literal["lpips", "st_lpips"] = "lpips", network: Literal["alex", "vgg"] = "alex"
-) -> PerceptualBackbone:
+) -> FeatureMaps:
     """A published perceptual metric's network and weights, from the package that carries them.
 
     It is in evaluation mode and its parameters are frozen: a loss that is computed from its maps has gradients for the
@@ -103,7 +187,9 @@ def perceptual_backbone(
     * ``"lpips"``: LPIPS 0.1 itself (Zhang et al. 2018), from the package ``lpips`` and torchvision's ImageNet weights,
       which torchvision fetches on first use.
     * ``"st_lpips"``: shift-tolerant LPIPS (Ghildyal and Liu 2022), from the package ``stlpips_pytorch``, which carries
-      all weights. Its numbers are no LPIPS: it is another network trained on the same judgements.
+      all weights. Its numbers are no LPIPS: it is another network trained on the same judgements. With AlexNet only
+      the package's file of weights is read, :class:`ShiftTolerantAlexNet`; with VGG its code runs, which needs
+      torchvision.
 
     Args:
         kind: ``"lpips"`` or ``"st_lpips"``.
@@ -115,6 +201,8 @@ def perceptual_backbone(
     """
     if kind not in ("lpips", "st_lpips") or network not in ("alex", "vgg"):
         raise ValueError(f"no backbone {kind!r} with {network!r}: use lpips or st_lpips, with alex or vgg")
+    if (kind, network) == ("st_lpips", "alex"):
+        return ShiftTolerantAlexNet.packaged()
     try:
         if kind == "lpips":
             from lpips import LPIPS
@@ -131,6 +219,20 @@ def perceptual_backbone(
         metric = LPIPS(net=network, variant="shift_tolerant", verbose=False)
         name = f"ST-LPIPS ({network})"
     return PerceptualBackbone(metric, name).requires_grad_(False).eval()
+
+
+def _shift_tolerant_weights() -> Mapping[str, Tensor]:
+    """The package's file, which holds tensors alone: PyTorch's reader of those runs no code that a file brings."""
+    package = find_spec("stlpips_pytorch")  # not imported: its code would need torchvision
+    places = package.submodule_search_locations if package else None
+    if not places:
+        raise ImportError(
+            "no package stlpips_pytorch: `pip install --no-deps stlpips-pytorch`, or pass another network to lpips_like"
+        )
+    path = Path(next(iter(places))) / "weights" / "vST0.0" / "alex_shift_tolerant.pth"
+    if not path.is_file():
+        raise ImportError(f"{path} is missing: reinstall stlpips-pytorch, 0.0.2 or later")
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _vgg19() -> FeatureMaps:

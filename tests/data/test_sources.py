@@ -83,7 +83,7 @@ class TestEachDescribesItself:
         assert {"phantoms.lesion", "mnist.digits", "ham10000", "mnist", "chest_ct", "acdc"} <= set(NAMES)
         assert len(set(NAMES)) == len(NAMES)
         kinds = [source.kind for source in all_sources()]
-        assert kinds == sorted(kinds, key=["rendered", "carried", "packed"].index)
+        assert kinds == sorted(kinds, key=["rendered", "carried", "packed", "view"].index)
 
     @pytest.mark.parametrize("source", all_sources(), ids=NAMES)
     def test_whole(self, source, root):
@@ -93,6 +93,9 @@ class TestEachDescribesItself:
         assert re.fullmatch(r"[A-Z].*\.", source.limits, re.DOTALL), "what its models cannot say, in sentences"
         if source.kind == "packed":
             assert (root / f"data_scripts/{source.name}.py").is_file()
+        elif source.kind == "view":
+            assert source.name.startswith(f"{source.of.name}.")
+            assert (source.at_hand, source.folder) == (source.of.at_hand, source.of.folder)
         else:
             assert source.licence
             assert source.at_hand

@@ -135,6 +135,7 @@ class TestDefaults:
             "perceptual_weight": 100.0,
             "squared_weight": 0.1,
             "reduction": "mean",
+            "vae_steps": 0,
             "learning_rate": 2e-4,
         }
         if system is ARSIVAE:
@@ -154,7 +155,7 @@ class TestDefaults:
         for system in SYSTEMS:
             model = build(system)
             assert model.columns == (NAMES if "a" in system[:2] else ())
-            assert model.suites == ("reconstruction", "posterior", "factors")
+            assert model.suites == ("reconstruction", "posterior", "factors", "attributes")
             assert model.pictures == ("ED", "ES")
             assert build(system, channels=1).pictures == build(system, channels=3).pictures == ()
         assert issubclass(AttriVAE, BetaVAE)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from medlatent.metrics import lpips_like
-from medlatent.nets import feature_maps, perceptual_backbone
+from medlatent.nets import feature_maps, perceptual, perceptual_backbone
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.random((5, 3, 8, 8))
@@ -45,16 +45,18 @@ class PublicForm(nn.Module):
 
 @pytest.fixture(autouse=True)
 def packages(monkeypatch):
-    """The two packages, which need not be installed."""
-    for name in ("lpips", "stlpips_pytorch", "stlpips_pytorch.stlpips"):
+    """The code of the two packages, which need not run here."""
+    for name in ("lpips", "stlpips_pytorch.stlpips"):
         package = ModuleType(name)
         package.LPIPS = PublicForm
         monkeypatch.setitem(sys.modules, name, package)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("lpips", "LPIPS 0.1 (alex)"), ("st_lpips", "ST-LPIPS (alex)")])
-def test_backbones_of_packages_give_the_packages_distance(kind, name):
-    backbone = perceptual_backbone(kind)
+@pytest.mark.parametrize(
+    ("kind", "network", "name"), [("lpips", "alex", "LPIPS 0.1 (alex)"), ("st_lpips", "vgg", "ST-LPIPS (vgg)")]
+)
+def test_backbones_of_packages_give_the_packages_distance(kind, network, name):
+    backbone = perceptual_backbone(kind, network)
     a, b = torch.tensor(IMAGES).float(), torch.tensor(NOISY).float().clamp(0, 1)
     with torch.no_grad():
         colour = PublicForm()(2 * a - 1, 2 * b - 1)
@@ -88,12 +90,31 @@ def test_unknown_networks_are_refused():
         perceptual_backbone("vgg")
 
 
-@pytest.mark.parametrize("kind", ["lpips", "st_lpips"])
-def test_a_missing_package_is_named(monkeypatch, kind):
+@pytest.mark.parametrize(("kind", "network"), [("lpips", "alex"), ("st_lpips", "vgg")])
+def test_a_missing_package_is_named(monkeypatch, kind, network):
     for module in ("lpips", "stlpips_pytorch", "stlpips_pytorch.stlpips"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r"install .*torchvision"):
-        perceptual_backbone(kind)
+        perceptual_backbone(kind, network)
+
+
+class TestShiftTolerantAlexNet:
+    def test_its_distance_is_the_packages_own(self, reference):
+        arrays, values = reference("images")
+        a, b = (torch.tensor(arrays[name]).float() for name in "ab")
+        backbone = perceptual_backbone("st_lpips")
+        found = lpips_like(a, b, backbone, backbone.weights).per_image
+        np.testing.assert_allclose(found, values["stlpips_alex_shift_tolerant"], rtol=1e-4)
+
+    def test_it_asks_for_a_package_without_the_weights(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(perceptual, "find_spec", lambda name: None)
+        with pytest.raises(ImportError, match="no package stlpips_pytorch: `pip install --no-deps stlpips-pytorch`"):
+            feature_maps("st_lpips")
+        monkeypatch.setattr(
+            perceptual, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[tmp_path])
+        )
+        with pytest.raises(ImportError, match=r"alex_shift_tolerant\.pth is missing: reinstall stlpips-pytorch"):
+            feature_maps("st_lpips")
 
 
 class TestFeatureMaps:
@@ -132,7 +153,7 @@ class TestFeatureMaps:
         network = feature_maps(name)
         assert not network.training
         assert not any(p.requires_grad for p in network.parameters())
-        images = torch.tensor(IMAGES[:2, :2]).float().requires_grad_(True)
+        images = torch.tensor(IMAGES[:2, :2]).float().repeat(1, 1, 4, 4).requires_grad_(True)
         sum(m.square().mean() for m in network(images)).backward()
         assert images.grad.abs().sum() > 0
 

@@ -32,6 +32,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -45,6 +46,7 @@ from ...files import replacing_together
 from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet, split_by_group
 from ..source import Source
+from ..views import coarser
 
 DIAGNOSES = ("NOR", "DCM", "HCM", "MINF", "RV")
 PHASES = ("ED", "ES")
@@ -911,14 +913,19 @@ def _new_folder(folder: str | os.PathLike) -> Iterator[Path]:
         yield partial
 
 
-SOURCES = (
-    Source(
-        name="phantoms.heart",
-        kind="rendered",
-        summary="short-axis hearts at end diastole and end systole, with volumes known",
-        open=lambda n, seed: generate(2000 if n is None else n, seed=seed),
-        limits="Rendered images, fitted to the volumes and looks of ACDC; no patient was seen.",
-        licence="Apache-2.0",  # computed by this package, and under its licence
-        exact=False,
-    ),
+HEARTS = Source(
+    name="phantoms.heart",
+    kind="rendered",
+    summary="short-axis hearts at end diastole and end systole, with volumes known",
+    open=lambda n, seed: generate(2000 if n is None else n, seed=seed),
+    limits="Rendered images, fitted to the volumes and looks of ACDC; no patient was seen.",
+    licence="Apache-2.0",  # computed by this package, and under its licence
+    exact=False,
 )
+INDEPENDENT = replace(
+    HEARTS,
+    name="phantoms.heart.independent",
+    summary="the same with volumes that are drawn independently of one another, as in no people",
+    open=lambda n, seed: generate(2000 if n is None else n, seed=seed, independent=True),
+)
+SOURCES = (HEARTS, *coarser(HEARTS, PHASES), INDEPENDENT, *coarser(INDEPENDENT))
