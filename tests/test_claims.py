@@ -126,6 +126,7 @@ class TestCompare:
             (COLLAPSED, "signs"),
             (NORMAL[:4], "signs"),  # nobody sees whether four are normal
             ([0.1] * 5, "signs"),
+            ([x + 0.1 - x for x in (0.1, 0.23, 0.37, 0.61, 0.7)], "signs"),  # equal but for rounding
             ([1e-30 * d for d in NORMAL], "t"),
         ],
     )
