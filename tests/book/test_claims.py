@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from claims import claims_page, escaped
 from common import BuildError
-from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPERS = tomllib.loads((ROOT / "book/papers.toml").read_text("utf-8"))["papers"]
@@ -87,5 +86,7 @@ def test_a_changed_file_and_a_broken_protocol_fail_the_build(course):
 
 @pytest.mark.parametrize("text", ["a * b_c_ | `d` <e> $f$ [g](h) {i} ~j~ \\k #l", "\n two   lines\n"])
 def test_nothing_in_a_quotation_is_markup(text):
-    shown = MarkdownIt("commonmark").render(escaped(text))
-    assert shown == f"<p>{' '.join(text.split()).replace('<', '&lt;').replace('>', '&gt;')}</p>\n"
+    """Markdown takes punctuation behind a backslash for itself."""
+    shown = escaped(text)
+    assert re.sub(r"\\(.)", r"\1", shown) == " ".join(text.split())
+    assert not set(re.sub(r"\\.", "", shown)) & set("*_|`<>$[]{}~#^")
