@@ -16,6 +16,7 @@ from importlib.metadata import files
 from pathlib import Path
 
 from chapters import pages
+from claims import claims_page
 from common import BuildError, digest, tree, write
 from execute import environment, execute, publish
 from generate import equations_page, exercises_page, named, times_page, toc_notebooks
@@ -121,6 +122,7 @@ def build(args: argparse.Namespace) -> None:
     shutil.rmtree(html, ignore_errors=True)
     # Before the long part: what these refuse does not depend on a result.
     generated = {"equations": equations_page(root, docs), "exercises_included": exercises_page(root)} | pages(root)
+    generated["claims"] = claims_page(root)
     execute_all(root, docs, parameters, args.jobs, args.force)
     sphinx(root, stage_sources(root, docs, generated))
     write(stamp, now)

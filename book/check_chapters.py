@@ -4,7 +4,7 @@
 
 A chapter is a numbered notebook of ``_toc.yml``, and carries one slug. Each needs its exercise notebook, the checks of
 these exercises, both derived notebooks, stored metrics, a header from which the tables of chapters are made, and what
-:func:`conventions` asks of its cells.
+:func:`conventions` asks of its cells. Where its claims are judged, its words say what their file says.
 
 A chapter of the part *Papers* also needs its module under ``medlatent/models``, that module's tests, and the plan of
 its runs. A foundation chapter needs no model of its own: where it has one, its tests are asked for, and where it has
@@ -15,6 +15,7 @@ records, their plan. A suite that is called like the chapter needs its tests, to
 
 import argparse
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ def check(root: Path, to_build: bool = False) -> dict[str, list[str]]:
             about = chapters.read(root, doc, part)
             readable.append(doc)
             found[doc] += conventions(root / f"{doc}.py")
+            found[doc] += verdicts(root, doc)
             found[doc] += header(about, {slug(other) for other, _ in listed})
         except BuildError as error:
             found[doc].append(str(error))
@@ -111,6 +113,22 @@ def conventions(source: Path) -> list[str]:
             if other != name and f"{{ref}}`{other}`" not in paragraph:
                 found.append(f"{label} is of another chapter, which the paragraph does not name")
     return found
+
+
+def verdicts(root: Path, doc: str) -> list[str]:
+    """Where a chapter's words differ from its verdicts: it states each, in bold, as ``**A1a: undecided**``."""
+    source = f"results/{slug(doc)}/claims.json"
+    if not (root / source).is_file():
+        return []
+    judged = {c["id"]: c["verdict"] for c in json.loads((root / source).read_text(encoding="utf-8"))["claims"]}
+    text = " ".join(Chapter.read(root, doc).text.split())
+    said = re.findall(r"\*\*([A-Z]\d+[a-z]?): ([^*]+)\*\*", text)
+    found = [f"it says {id}: {words}, {source} has no such claim" for id, words in said if id not in judged]
+    found += [
+        f"it says {id}: {words}, {source} says {judged[id]}" for id, words in said if words != judged.get(id, words)
+    ]
+    unsaid = [id for id in judged if id not in dict(said)]
+    return found + [f"it does not state the verdict **{id}: {judged[id]}** of {source}" for id in unsaid]
 
 
 def header(about: chapters.About, known: set[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""``python -m medlatent run | train | evaluate | compact | list``: runs outside a notebook, and their records."""
+"""``python -m medlatent run | train | evaluate | compact | claims | list``: runs outside a notebook, and records."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from .claims import NOT_TESTABLE, in_words, judged_chapters, out_of_step, read_claims, write_claims
 from .data import all_sources
 from .evaluation import agrees
 from .files import check_name, check_writable
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m medlatent", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="run | train | evaluate | compact | list")
+    commands = parser.add_subparsers(required=True, metavar="run | train | evaluate | compact | claims | list")
 
     several = commands.add_parser(
         "run",
@@ -113,6 +114,15 @@ def _parser() -> argparse.ArgumentParser:
         help="keep what the numbers are computed from in the place of the weights",
     )
     smaller.set_defaults(command=_compact)
+
+    verdicts = commands.add_parser(
+        "claims",
+        help="judge the claims of chapters by their protocols",
+        description="Write results/SLUG/claims.json: the verdicts that claims.toml beside it and the records come to.",
+    )
+    verdicts.add_argument("slugs", nargs="*", metavar="SLUG", help="chapters; by default all that have verdicts")
+    verdicts.add_argument("--check", action="store_true", help="write nothing; fail if a file is not what follows")
+    verdicts.set_defaults(command=_claims)
 
     show = commands.add_parser("list", help="what can be trained, on what, and what is recorded")
     show.set_defaults(command=_list)
@@ -282,6 +292,31 @@ def _compact(options: argparse.Namespace) -> int:
         before, after = (sum(part.get("bytes", 0) for part in (r.weights, r.observed)) for r in (record, smaller))
         print(f"{record.called}: {before / 1e6:.2f} MB, now {after / 1e6:.2f} MB; every number agrees")
     return 0
+
+
+def _claims(options: argparse.Namespace) -> int:
+    failed = 0
+    for slug in options.slugs or judged_chapters(results_folder()):
+        try:
+            if options.check and out_of_step(slug, results_folder()):
+                raise ValueError(f"the verdicts of {slug} are out of step: run python -m medlatent claims {slug}")
+            if not options.check:
+                print(write_claims(slug, results_folder()))
+                _print_claims(slug)
+        except (ValueError, OSError) as error:  # the others are judged all the same
+            print(f"medlatent: {error}", file=sys.stderr)
+            failed += 1
+    return 1 if failed else 0
+
+
+def _print_claims(slug: str) -> None:
+    """The verdicts, and which commands make the runs that are missing."""
+    claims = read_claims(slug, results_folder())["claims"]
+    for claim in claims:
+        print(f"  {claim['id']}: {in_words(claim)}")
+    lacking = [part["command"] for claim in claims for part in claim["parts"] if part["verdict"] == NOT_TESTABLE]
+    for command in dict.fromkeys(lacking):
+        print(f"missing runs: {command}")
 
 
 def _list(options: argparse.Namespace) -> int:

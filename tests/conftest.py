@@ -43,3 +43,88 @@ def html() -> Path:
     if not (folder / "index.html").is_file():
         pytest.fail("the book is not built: run make book")
     return folder
+
+
+JUDGED = """
+written = "before the judged runs"
+
+[regime]
+data = "made up"
+images_seen = 32_000
+
+[seeds]
+judged = [0, 1, 2, 3, 4]
+used_for_choosing = [100]
+tuned = "nothing"
+
+[method]
+unit = "a seed"
+interval = 0.95
+
+[[claims]]
+id = "A1a"
+quote = "it *works* for <all> | at $0"
+place = "Table 2"
+
+[[claims.parts]]
+name = "SCC"
+runs = ["acdc_new_seed{seed}", "acdc_old_seed{seed}"]
+set = "data/test"
+measure = "scc"
+direction = "greater"
+paper = 0.2
+rows = { chance = "chance" }
+
+[[claims.parts]]
+name = "SSIM"
+runs = ["acdc_new_seed{seed}", "acdc_old_seed{seed}"]
+set = "data/test"
+measure = "ssim"
+direction = "not less"
+paper = "by eye"
+margin = 0.05
+margin_because = "nobody sees it"
+
+[[claims]]
+id = "A2"
+quote = "and faster"
+place = "section 1"
+
+[[claims.parts]]
+name = "time"
+runs = ["acdc_new_seed{seed}", "acdc_gone_seed{seed}"]
+set = "data/test"
+measure = "chance"
+direction = "less"
+paper = -1
+
+[[claims]]
+id = "B9"
+quote = "everywhere"
+place = "abstract"
+verdict = "not testable here: one place is all there is"
+"""
+
+
+@pytest.fixture
+def judged(tmp_path) -> Path:
+    """A results folder with the verdicts of a chapter, ``attribute_vae``, that no record stands behind."""
+    from medlatent.claims import FORMAT, PROTOCOL, VERDICTS, VERSION, Protocol, judge
+    from medlatent.files import write_json
+
+    folder = tmp_path / "results/attribute_vae"
+    folder.mkdir(parents=True)
+    (folder / PROTOCOL).write_text(JUDGED, encoding="utf-8")
+    protocol = Protocol.read(folder / PROTOCOL)
+    values = {}
+    for seed, more in enumerate([0.10, 0.12, 0.13, 0.15, 0.18]):
+        values[f"acdc_new_seed{seed}"] = {"data/test": {"scc": 0.5 + more, "ssim": 0.4 + more / 5, "chance": 0.1}}
+        values[f"acdc_old_seed{seed}"] = {"data/test": {"scc": 0.5, "ssim": 0.4, "chance": 0.2}}
+    claims = judge(protocol, values)
+    for part in (part for claim in claims for part in claim["parts"]):
+        part["command"] = f"python -m medlatent run results/attribute_vae/plan.toml --only '{part['runs'][0]}'"
+    seeds = {"judged": [0, 1, 2, 3, 4], "used_for_choosing": [100], "tuned": protocol.tuned}
+    fields = {"slug": "attribute_vae", "written": protocol.written, "regime": protocol.regime, "seeds": seeds}
+    fields |= {"method": {"unit": protocol.unit, "interval": protocol.interval}, "claims": claims}
+    write_json(folder / VERDICTS, fields, FORMAT, VERSION, checksum=True)
+    return tmp_path / "results"

@@ -1,8 +1,9 @@
-"""What only the course needs: profiles, tables, published numbers, shown source, the checks of the exercises, and more.
+"""What only the course needs: profiles, tables, verdicts, published numbers, shown source, exercises, and more.
 
 Whoever uses the package for work of their own can leave this folder alone: nothing else in the package imports it.
 """
 
+from .claims import Verdicts, claim_points, show_claims, verdict_of
 from .fitting import fit
 from .profiles import choose
 from .published import publish_metrics
@@ -10,4 +11,16 @@ from .recorded import recorded_runs
 from .source import show_source, source_of
 from .tables import show_table
 
-__all__ = ["choose", "fit", "publish_metrics", "recorded_runs", "show_source", "show_table", "source_of"]
+__all__ = [
+    "Verdicts",
+    "choose",
+    "claim_points",
+    "fit",
+    "publish_metrics",
+    "recorded_runs",
+    "show_claims",
+    "show_source",
+    "show_table",
+    "source_of",
+    "verdict_of",
+]

@@ -1,5 +1,6 @@
 """The tables of chapters, which come from the notebooks, and the check that names all that a chapter lacks."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -226,6 +227,29 @@ def test_each_mistake_in_a_file_is_named(course, path, before, after, message):
     assert before in text
     (course / path).write_text(text.replace(before, after))
     assert any(message in said for said in check_chapters.check(course)["notebooks/10_good_one"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("**A1a: not at the\n# paper's size** and **A2: supported**", ""),
+        ("**A1a: not at the paper's size**", "it does not state the verdict **A2: supported**"),
+        (
+            "**A1a: undecided**, **A2: supported**",
+            "it says A1a: undecided, results/good_one/claims.json says not at the",
+        ),
+        ("**A1a: undecided**, **A1a: not at the paper's size**, **A2: supported**", "it says A1a: undecided"),
+        ("**A1a: not at the paper's size**, **A2: supported**, **A3: supported**", "has no such claim"),
+    ],
+)
+def test_a_chapter_says_what_its_verdicts_say(course, words, message):
+    claims = [{"id": "A1a", "verdict": "not at the paper's size"}, {"id": "A2", "verdict": "supported"}]
+    (course / "results/good_one/claims.json").write_text(json.dumps({"claims": claims}))
+    source = course / "notebooks/10_good_one.py"
+    source.write_text(source.read_text().replace("## Quiz", f"{words}\n#\n# ## Quiz"))
+    problems = check_chapters.check(course, to_build=True).get("notebooks/10_good_one", [])
+    assert len(problems) == bool(message)
+    assert all(message in problem for problem in problems)
 
 
 @pytest.mark.parametrize(

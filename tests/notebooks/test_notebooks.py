@@ -9,7 +9,7 @@ from pathlib import Path
 import jupytext
 import pair
 import pytest
-from check_chapters import conventions, tags
+from check_chapters import conventions, tags, verdicts
 from common import BuildError
 from generate import Chapter, check_equations, implementations, toc_chapters, toc_notebooks
 
@@ -23,6 +23,11 @@ CHAPTERS = toc_chapters(ROOT)
 @pytest.mark.parametrize("doc", CHAPTERS)
 def test_keeps_to_the_conventions(doc):
     assert conventions(ROOT / f"{doc}.py") == []
+
+
+@pytest.mark.parametrize("doc", CHAPTERS)
+def test_states_the_verdicts_of_its_claims(doc):
+    assert verdicts(ROOT, doc) == []
 
 
 @pytest.mark.parametrize("doc", NOTEBOOKS)
