@@ -102,7 +102,7 @@ from medlatent.data import acdc, open_images, packed_folder
 from medlatent.data.phantoms import heart
 from medlatent.metrics import disentanglement, ssim
 from medlatent.models import SIVAE
-from medlatent.nets import count_parameters, feature_maps
+from medlatent.nets import count_parameters
 
 _ = torch.manual_seed(seed)
 
@@ -111,12 +111,12 @@ _ = torch.manual_seed(seed)
 # ## The question
 #
 # A heart fills and empties about once a second. *{term}`End-diastole`*, ED, is the moment when its chambers are
-# fullest; *{term}`end-systole`*, ES, when they are emptiest. Magnetic resonance imaging (MRI) shows both in {term}`short-axis <short axis>`
-# slices, which cut the heart across, from its base down to its tip. {numref}`fig-attribute-vae-hearts` has the slice
-# at the base. Three structures are outlined: the cavity of the *left ventricle* (LV), which pumps blood into the body;
-# the ring of muscle around it, the *myocardium* (Myo); and the cavity of the *right ventricle* (RV), which pumps blood
-# into the lungs. These hearts are {term}`phantoms <phantom>`. Their volumes are drawn from distributions that were
-# fitted to the hundred patients of ACDC {cite:p}`bernard2018`.
+# fullest; *{term}`end-systole`*, ES, when they are emptiest. Magnetic resonance imaging (MRI) shows both in
+# {term}`short-axis <short axis>` slices, which cut the heart across, from its base down to its tip.
+# {numref}`fig-attribute-vae-hearts` has the slice at the base. Three structures are outlined: the cavity of the *left
+# ventricle* (LV), which pumps blood into the body; the ring of muscle around it, the *myocardium* (Myo); and the
+# cavity of the *right ventricle* (RV), which pumps blood into the lungs. These hearts are {term}`phantoms <phantom>`.
+# Their volumes are drawn from distributions that were fitted to the hundred patients of ACDC {cite:p}`bernard2018`.
 
 # %% mystnb={"figure": {"caption": "Phantoms of five hearts, one a group of ACDC, at end-diastole and end-systole, with left ventricle, myocardium and right ventricle outlined. EF: share of the left ventricle's blood that a beat ejects.", "name": "fig-attribute-vae-hearts"}} tags=["hide-input"]
 drawn = heart.sample_factors(settings["patients"], seed)
@@ -127,7 +127,7 @@ first = [np.flatnonzero(groups == group)[0] for group in range(len(GROUPS))]
 five = {name: values[first] for name, values in drawn.items()}
 pictures = heart.render(five, 128, seed).float() / 255
 outlines = heart.render_masks(five, 128, seed)
-COLOURS = {"LV": "#e63946", "Myo": "#2a9d8f", "RV": "#e9c46a"}
+COLOURS = {"Myo": "#2a9d8f", "RV": "#e9c46a", "LV": "#e63946"}  # LV on top
 fig, axes = explore.figure(7.2, 3.3, columns=5, rows=2)
 for column, name in enumerate(GROUPS):
     for row, phase in enumerate(heart.PHASES):
@@ -172,13 +172,13 @@ fig.alt = (
 explore.show(fig)
 
 # %% [markdown]
-# What does a clinician do with such pictures? Most of all, measure. From the volumes of a cavity at ED and at ES (EDV and ESV) follows
-# the *{term}`ejection fraction`*
+# What does a clinician do with such pictures? Most of all, measure. From the volumes of a cavity at ED and at ES (EDV
+# and ESV) follows the *{term}`ejection fraction`*
 #
 # $$ \mathrm{EF} = \frac{\mathrm{EDV} - \mathrm{ESV}}{\mathrm{EDV}} = 1 - \frac{\mathrm{ESV}}{\mathrm{EDV}} , $$
 #
-# the share of the blood that a beat drives out. It needs no unit, and it decides on drugs and devices. Medians of
-# the groups of our phantoms:
+# the share of the blood that a beat drives out. It needs no unit, and it decides on drugs and devices. Medians of the
+# groups of our phantoms:
 
 # %%
 table = pd.DataFrame(volumes, columns=heart.VOLUMES)
@@ -190,21 +190,22 @@ show_table(by_group.loc[list(GROUPS)], 0)
 # A dilated ventricle is large and ejects little; a thickened muscle shows in MyoEDV; a sick right ventricle in RVEDV.
 #
 # A {ref}`VAE <vae>` that is trained on these pictures has all of that somewhere in its code. But *somewhere* is a
-# direction that nobody knows, and another one for every seed. Di Folco et al. {cite:p}`difolco2024` want a code in which
-# dimension 0 **is** the LV's volume at end-diastole, dimension 1 the RV's, and so on for six volumes. Such a code could
-# be read, and it could be turned: *this* heart with a larger ventricle. They build on Attri-VAE {cite:p}`cetin2023`, which does it
-# with a VAE whose pictures are blurred. Their contribution is to do it in a VAE that is trained as its own adversary.
-# Three claims can be read out of the paper:
+# direction that nobody knows, and another one for every seed. Di Folco et al. {cite:p}`difolco2024` want a code in
+# which dimension 0 **is** the LV's volume at end-diastole, dimension 1 the RV's, and so on for six volumes. Such a
+# code could be read, and it could be turned: *this* heart with a larger ventricle. They build on Attri-VAE
+# {cite:p}`cetin2023`, which does it with a VAE whose pictures are blurred. Their contribution is to do it in a VAE
+# that is trained as its own adversary. Three claims can be read out of the paper:
 #
-# - **A1** Attribute regularisation raises {term}`SCC` and {term}`Interpretability`, in VAE and soft-introspective VAE alike, and costs no reconstruction.
+# - **A1** Attribute regularisation raises {term}`SCC` and {term}`Interpretability`, in VAE and soft-introspective VAE
+#   alike, and costs no reconstruction.
 # - **A2** The soft-introspective VAEs have the lower LPIPS although their {term}`SSIM` is lower, too.
 # - **A3** Regularising *correlated* attributes lowers {term}`SAP`.
 #
 # ### How a volume is measured
 #
-# Somebody, or a network {cite:p}`bai2018`, draws the outlines in every slice. The mask has $n_k$ pixels of a structure
-# in slice $k$, each of $\Delta x \times \Delta y$ mm, and the slices are $\Delta z$ apart. *{term}`Simpson's method`*, as cardiologists call it, adds
-# up discs:
+# Somebody, or a network {cite:p}`bai2018`, draws the outlines in every slice. The mask has $n_k$ pixels of a
+# structure in slice $k$, each of $\Delta x \times \Delta y$ mm, and the slices are $\Delta z$ apart.
+# *{term}`Simpson's method`*, as cardiologists call it, adds up discs:
 #
 # $$ V = \sum_k A_k\, \Delta z, \qquad A_k = n_k\, \Delta x\, \Delta y . $$
 #
@@ -239,15 +240,16 @@ assert math.isclose(by_hand, by_package, rel_tol=1e-9)
 assert abs(by_hand - truth["LVEDV"][0]) < 0.03 * truth["LVEDV"][0]
 
 # %% [markdown]
-# Two things to remember. One slice more or less at the base is an error of some 15 % of the volume: *which slice is the
-# first* is a decision, and every data set has its own rule. And the paper's models see the **basal slice only**. A
-# picture shows an area, the attribute is a volume. In our phantoms the two are tied by an effective length for each structure, so
-# that the picture determines the volume; in people it does not quite.
+# Two things to remember. One slice more or less at the base is an error of some 15 % of the volume: *which slice is
+# the first* is a decision, and every data set has its own rule. And the paper's models see the **basal slice only**.
+# A picture shows an area, the attribute is a volume. In our phantoms the two are tied by an effective length for each
+# structure, so that the picture determines the volume; in people it does not quite.
 #
 # ### Six volumes are hardly three numbers
 #
-# A large heart is large in everything, and what is large at ED is large at ES. How many numbers are six volumes really?
-# Let $R$ be their correlation matrix and $\lambda_1, \dots, \lambda_6$ its eigenvalues, which sum up to 6. A common count is
+# A large heart is large in everything, and what is large at ED is large at ES. How many numbers are six volumes
+# really? Let $R$ be their correlation matrix and $\lambda_1, \dots, \lambda_6$ its eigenvalues, which sum up to 6. A
+# common count is
 #
 # $$ K_{eff} = \frac{\left(\sum_k \lambda_k\right)^2}{\sum_k \lambda_k^2} . $$
 #
@@ -278,7 +280,7 @@ for i in range(6):
         left.text(
             j,
             i,
-            f"{correlation[i, j]:.2f}",
+            f"{correlation[i, j].round(2) + 0:.2f}",
             ha="center",
             va="center",
             fontsize=7,
@@ -302,8 +304,9 @@ fig.alt = (
 explore.show(fig)
 
 # %% [markdown]
-# Two eigenvalues hold most, and the last three next to nothing. The muscle has almost the same volume at ED and at ES, as it must: muscle is not compressed. If you have
-# packed ACDC (see {doc}`/book/how_to_use`), the next cell shows its hundred patients.
+# Two eigenvalues hold most, and the last three next to nothing. The muscle has almost the same volume at ED and at
+# ES, as it must: muscle is not compressed. If you have packed ACDC (see {doc}`/book/how_to_use`), the next cell shows
+# its hundred patients.
 
 # %% tags=["hide-input"]
 if packed_folder("acdc"):
@@ -318,23 +321,24 @@ else:
 # %% [markdown]
 # ### What that does to SAP (claim A3)
 #
-# {term}`SAP` asks by how much the best dimension leads over the second best {eq}`eq-measuring-6` of {ref}`measuring`, prediction being a squared
-# correlation, here Pearson's. The paper reports that regularisation *lowers* it, from 0.30 to 0.09 and from 0.40 to 0.06, and
-# says why in a sentence. We can say it exactly, before any model is trained.
+# {term}`SAP` asks by how much the best dimension leads over the second best {eq}`eq-measuring-6` of {ref}`measuring`,
+# prediction being a squared correlation, here Pearson's. The paper reports that regularisation *lowers* it, from 0.30
+# to 0.09 and from 0.40 to 0.06, and says why in a sentence. We can say it exactly, before any model is trained.
 #
 # Take two standardised attributes $a_1, a_2$ with correlation $\rho$, and three codes of two dimensions.
 #
-# 1. **Regularised**: $z_1 = a_1$, $z_2 = a_2$. For $a_1$ the best dimension has $r^2 = 1$, the second one $\rho^2$. The same for $a_2$. So
-#    $\mathrm{SAP} = 1 - \rho^2$.
-# 2. **Uncorrelated**: $z_1 = a_1$, and $z_2 = (a_2 - \rho a_1) / \sqrt{1 - \rho^2}$, what $a_1$ does not tell. For $a_1$: 1 and 0. For
-#    $a_2$: $\rho^2$ and $1 - \rho^2$. So $\mathrm{SAP} = \tfrac12 \left(1 + |1 - 2 \rho^2|\right) = \max(\rho^2, 1 - \rho^2)$.
-# 3. **Half of it left out**: $z_1 = a_1$, and $z_2$ is something else. For $a_1$: 1 and 0, for $a_2$: $\rho^2$ and 0. So
-#    $\mathrm{SAP} = \tfrac12 (1 + \rho^2)$.
+# 1. **Regularised**: $z_1 = a_1$, $z_2 = a_2$. For $a_1$ the best dimension has $r^2 = 1$, the second one $\rho^2$.
+#    The same for $a_2$. So $\mathrm{SAP} = 1 - \rho^2$.
+# 2. **Uncorrelated**: $z_1 = a_1$, and $z_2 = (a_2 - \rho a_1) / \sqrt{1 - \rho^2}$, what $a_1$ does not tell. For
+#    $a_1$: 1 and 0. For $a_2$: $\rho^2$ and $1 - \rho^2$. So
+#    $\mathrm{SAP} = \tfrac12 \left(1 + |1 - 2 \rho^2|\right) = \max(\rho^2, 1 - \rho^2)$.
+# 3. **Half of it left out**: $z_1 = a_1$, and $z_2$ is something else. For $a_1$: 1 and 0, for $a_2$: $\rho^2$ and 0.
+#    So $\mathrm{SAP} = \tfrac12 (1 + \rho^2)$.
 #
-# The first code is the one that the paper wants, and no code with *both* attributes on a dimension of their own can do better than
-# $1 - \rho^2$. The second knows just as much, and scores higher once $\rho^2 > \tfrac12$. The third knows *less*, and scores
-# higher once $\rho^2 > \tfrac13$. So for attributes that are correlated enough, reaching the aim lowers SAP. That is arithmetic, not a
-# property of a network.
+# The first code is the one that the paper wants, and no code with *both* attributes on a dimension of their own can
+# do better than $1 - \rho^2$. The second knows just as much, and scores higher once $\rho^2 > \tfrac12$. The third
+# knows *less*, and scores higher once $\rho^2 > \tfrac13$. So for attributes that are correlated enough, reaching the
+# aim lowers SAP. That is arithmetic, not a property of a network.
 
 
 # %%
@@ -388,9 +392,9 @@ fig.alt = (
 explore.show(fig)
 
 # %% [markdown]
-# For six volumes, each perfectly on its dimension, SAP is the mean over $k$ of $1 - \max_{l \ne k} \rho_{kl}^2$. That is the
-# ceiling of what the paper's method can reach. We compute it for our phantoms, and set beside it what two other codes
-# score that know all six volumes, too.
+# For six volumes, each perfectly on its dimension, SAP is the mean over $k$ of $1 - \max_{l \ne k} \rho_{kl}^2$. That
+# is the ceiling of what the paper's method can reach. We compute it for our phantoms, and set beside it what two
+# other codes score that know all six volumes, too.
 
 # %%
 squares = np.square(correlation) - np.eye(6)
@@ -411,11 +415,12 @@ assert principal.score > ceiling
 
 # %% [markdown]
 # A code of principal components, in which no dimension is a volume, has the higher SAP. The ceiling is of the size of
-# what the paper finds with regularisation, 0.06 and 0.09, and depends on who the patients are. So A3 will hold for any method that succeeds. A low SAP is here no fault of a code, and a high one no merit: with
-# correlated attributes it must not be read without SCC or Interpretability beside it.
+# what the paper finds with regularisation, 0.06 and 0.09, and depends on who the patients are. So A3 will hold for
+# any method that succeeds. A low SAP is here no fault of a code, and a high one no merit: with correlated attributes
+# it must not be read without SCC or Interpretability beside it.
 #
-# One caution for later: the loss below asks for the *order* of an attribute. Pearson's correlation asks for a line. A code in
-# perfect order that is bent has $r^2 < 1$.
+# One caution for later: the loss below asks for the *order* of an attribute. Pearson's correlation asks for a line. A
+# code in perfect order that is bent has $r^2 < 1$.
 
 # %% [markdown]
 # ## Equation 1: distances with a sign
@@ -447,8 +452,9 @@ assert (distances.diagonal() == 0).all()
 # %% [markdown]
 # ## Equation 2: an order as a loss
 #
-# Dimension $k$ is in the order of the attribute if $D_k$ has the sign of $D_a$ for each pair. A sign has no gradient, so
-# $\tanh(\delta D_k)$, which goes from $-1$ to $1$, takes the place of the code's {cite:p}`pati2021`. With MAE for the mean absolute error over all $B^2$ pairs of a batch of $B$,
+# Dimension $k$ is in the order of the attribute if $D_k$ has the sign of $D_a$ for each pair. A sign has no gradient,
+# so $\tanh(\delta D_k)$, which goes from $-1$ to $1$, takes the place of the code's {cite:p}`pati2021`. With MAE for
+# the mean absolute error over all $B^2$ pairs of a batch of $B$,
 #
 # $$
 # L_{k,a} = \mathrm{MAE}\big(\tanh(\delta D_k) - \mathrm{sgn}(D_a)\big) .
@@ -458,15 +464,16 @@ assert (distances.diagonal() == 0).all()
 show_source(losses.attribute_loss)
 
 # %% [markdown]
-# Three hearts of 90, 140 and 200 ml have the codes 0.2, 0 and 0.6. The first two are in the wrong order. {numref}`fig-attribute-vae-three` compares what is wanted with
-# what $\tanh$ makes of the codes. With $\delta = 1$ no entry is near $\pm 1$: even the pairs in the right order cost much, and are pushed
-# apart. With $\delta = 100$ all are there, and what is wrong costs 2 and is as flat as what is right.
+# Three hearts of 90, 140 and 200 ml have the codes 0.2, 0 and 0.6. The first two are in the wrong order.
+# {numref}`fig-attribute-vae-three` compares what is wanted with what $\tanh$ makes of the codes. With $\delta = 1$ no
+# entry is near $\pm 1$: even the pairs in the right order cost much, and are pushed apart. With $\delta = 100$ all
+# are there, and what is wrong costs 2 and is as flat as what is right.
 
 # %% mystnb={"figure": {"caption": "Three hearts with one pair in the wrong order. Left: the signs that are wanted. Then what the codes give, for the δ of three published programs, and the loss.", "name": "fig-attribute-vae-three"}} tags=["hide-input"]
 codes = torch.tensor([0.2, 0.0, 0.6], dtype=torch.float64)
 apart = losses.attribute_distances(codes)
-panels = {"sgn(D_a)": distances.sign()}
-panels |= {f"tanh({d} D_k)": torch.tanh(d * apart) for d in (1, 10, 100)}
+panels = {"sgn $D_a$": distances.sign()}
+panels |= {f"tanh({d} $D_k$)": torch.tanh(d * apart) for d in (1, 10, 100)}
 costs = [
     losses.attribute_loss(codes[:, None], attribute[:, None], d).item()
     for d in (1.0, 10.0, 100.0)
@@ -502,23 +509,28 @@ fig.alt = (
 explore.show(fig)
 
 # %% [markdown]
-# **Only the order enters.** $D_a$ is used by its sign, which no strictly increasing function of the attribute changes. Millilitres, litres, ranks and logarithms give one and the same loss. It has no
-# unit and needs no standardisation; whoever wants millilitres back has to fit them afterwards (an {ref}`exercise <exercise-attribute-vae-5>`).
+# **Only the order enters.** $D_a$ is used by its sign, which no strictly increasing function of the attribute
+# changes. Millilitres, litres, ranks and logarithms give one and the same loss. It has no unit and needs no
+# standardisation; whoever wants millilitres back has to fit them afterwards (an
+# {ref}`exercise <exercise-attribute-vae-5>`).
 #
-# **The diagonal counts.** The $B$ pairs of an image with itself have $\tanh 0 - \mathrm{sgn}\, 0 = 0$, whatever the code. So a code that knows nothing
-# costs $1 - 1/B$ and not 1: a constant one because each other pair has $|0 \mp 1| = 1$, a random one far apart because half of its pairs cost 0 and half 2. In a batch of 128 that is 0.992; in one of 8 it is 0.875. Values of batches of
-# different sizes must not be compared as they stand. Two images with *equal* attributes, $\mathrm{sgn}\, 0 = 0$, are asked for equal codes.
+# **The diagonal counts.** The $B$ pairs of an image with itself have $\tanh 0 - \mathrm{sgn}\, 0 = 0$, whatever the
+# code. So a code that knows nothing costs $1 - 1/B$ and not 1: a constant one because each other pair has
+# $|0 \mp 1| = 1$, a random one far apart because half of its pairs cost 0 and half 2. In a batch of 128 that is
+# 0.992; in one of 8 it is 0.875. Values of batches of different sizes must not be compared as they stand. Two images
+# with *equal* attributes, $\mathrm{sgn}\, 0 = 0$, are asked for equal codes.
 #
-# **The gradient by hand.** For a pair that is not tied let $s_{ij} = \mathrm{sgn}(D_a(i, j)) = \pm 1$. Since $|\tanh| < 1$, the absolute value opens:
-# $|\tanh(\delta D_k) - s_{ij}| = 1 - s_{ij} \tanh(\delta D_k)$. Image $i$ is in the pairs $(i, j)$ and $(j, i)$, which give the same, so
+# **The gradient by hand.** For a pair that is not tied let $s_{ij} = \mathrm{sgn}(D_a(i, j)) = \pm 1$. Since
+# $|\tanh| < 1$, the absolute value opens: $|\tanh(\delta D_k) - s_{ij}| = 1 - s_{ij} \tanh(\delta D_k)$. Image $i$ is
+# in the pairs $(i, j)$ and $(j, i)$, which give the same, so
 #
 # $$
 # \frac{\partial L_{k,a}}{\partial z_i} = -\frac{2 \delta}{B^2} \sum_j s_{ij} \left(1 - \tanh^2(\delta (z_i - z_j))\right) .
 # $$
 #
-# Each image is pushed up by all that should lie below it, and down by all that should lie above. How hard depends on how *close* the other
-# one is, and not on whether the pair is right or wrong. The check does the loss by loops, the gradient by this formula, and tries the three
-# statements above.
+# Each image is pushed up by all that should lie below it, and down by all that should lie above. How hard depends on
+# how *close* the other one is, and not on whether the pair is right or wrong. The check does the loss by loops, the
+# gradient by this formula, and tries the three statements above.
 
 # %% tags=["check-attribute-vae-2"]
 torch.manual_seed(seed)
@@ -553,9 +565,11 @@ for size in (8, 128):
 # %% [markdown]
 # ### What δ does to the gradient
 #
-# The factor $1 - \tanh^2(\delta D)$ is 1 at $D = 0$ and below one hundredth once $|\delta D| > 3$. Beyond that a pair is not felt: neither a right one, which is welcome,
-# nor a wrong one, which is not. Codes of a VAE have a standard deviation of about 1. So at $\delta = 100$, of Attri-VAE {cite:p}`cetin2023`, an image feels what lies within
-# 0.03 of it. At $\delta = 1$, of Pati and Lerch {cite:p}`pati2021`, it feels everybody. Di Folco et al. have 10. The next cell puts 128 random codes under the loss alone, with Adam.
+# The factor $1 - \tanh^2(\delta D)$ is 1 at $D = 0$ and below one hundredth once $|\delta D| > 3$. Beyond that a pair
+# is not felt: neither a right one, which is welcome, nor a wrong one, which is not. Codes of a VAE have a standard
+# deviation of about 1. So at $\delta = 100$, of Attri-VAE {cite:p}`cetin2023`, an image feels what lies within 0.03
+# of it. At $\delta = 1$, of Pati and Lerch {cite:p}`pati2021`, it feels everybody. Di Folco et al. have 10. The next
+# cell puts 128 random codes under the loss alone, with Adam.
 
 # %%
 torch.manual_seed(seed)
@@ -610,36 +624,43 @@ fig.alt = (
 explore.show(fig)
 
 # %% [markdown]
-# The two smaller values bring the codes into order. With $\delta = 100$ a code can pass its neighbour, but two codes that lie far apart in the wrong order never hear of each other, and the sorting gets stuck. In a VAE the noise of the posterior shakes
-# the codes, and the encoder moves many of them together, so this is the worst case.
+# The two smaller values bring the codes into order. With $\delta = 100$ a code can pass its neighbour, but two codes
+# that lie far apart in the wrong order never hear of each other, and the sorting gets stuck. In a VAE the noise of
+# the posterior shakes the codes, and the encoder moves many of them together, so this is the worst case.
 #
-# The last column is the other side. With $\delta = 1$ the codes are driven far apart, since even a pair at distance 1 in the right order still costs $1 - \tanh 1 = 0.24$.
+# The last column is the other side. With $\delta = 1$ the codes are driven far apart, since even a pair at distance 1
+# in the right order still costs $1 - \tanh 1 = 0.24$.
 #
 # ### What the minimum means for the posterior
 #
-# The paper says that $\delta$ "decide[s] the spread of the posterior distribution". The loss is computed from *sampled* codes, $z = \mu + \sigma \epsilon$. Let an attribute be standard normal, $\mu = c\, a$, and $\sigma$ the same for all. Two images whose
-# means lie closer than about $\sigma$ are often drawn in the wrong order. For $\delta \to \infty$ a pair costs 2 if it is in the wrong order, so that the loss is twice the probability of that. The difference of two
-# codes is $c\,(a_i - a_j)$ plus a noise with the relative size $\sigma / c$, and a Gaussian has another sign than itself plus independent noise of that size with probability $\frac1\pi \arctan \frac\sigma c$:
+# The paper says that $\delta$ "decide[s] the spread of the posterior distribution". The loss is computed from
+# *sampled* codes, $z = \mu + \sigma \epsilon$. Let an attribute be standard normal, $\mu = c\, a$, and $\sigma$ the
+# same for all. Two images whose means lie closer than about $\sigma$ are often drawn in the wrong order. For
+# $\delta \to \infty$ a pair costs 2 if it is in the wrong order, so that the loss is twice the probability of that.
+# The difference of two codes is $c\,(a_i - a_j)$ plus a noise with the relative size $\sigma / c$, and a Gaussian has
+# another sign than itself plus independent noise of that size with probability $\frac1\pi \arctan \frac\sigma c$:
 #
 # $$
 # L_{k,a} \;\xrightarrow{\;\delta \to \infty\;}\; \tfrac2\pi \arctan \tfrac\sigma c .
 # $$
 #
-# Only the ratio of noise and spread counts. For finite $\delta$ the distance counts as well: it pays to be far apart, as measured by $1/\delta$.
-# The KL of such a dimension, $\tfrac12 (c^2 + \sigma^2 - \log \sigma^2 - 1)$, pulls $c$ to 0 and $\sigma$ to 1. Where do the two balance? Let $w$ be what the attribute loss weighs beside one nat of KL. For Attri-VAE
-# it is $\gamma_{reg} / \beta = 30 / 2 = 15$. For AR-SIVAE we shall find $\gamma_{reg} / (s\, \beta_{kl}) = 0.05 \cdot 128^2 = 819$.
+# Only the ratio of noise and spread counts. For finite $\delta$ the distance counts as well: it pays to be far apart,
+# as measured by $1/\delta$. The KL of such a dimension, $\tfrac12 (c^2 + \sigma^2 - \log \sigma^2 - 1)$, pulls $c$ to
+# 0 and $\sigma$ to 1. Where do the two balance? Let $w$ be what the attribute loss weighs beside one nat of KL. For
+# Attri-VAE it is $\gamma_{reg} / \beta = 30 / 2 = 15$. For AR-SIVAE we shall find
+# $\gamma_{reg} / (s\, \beta_{kl}) = 0.05 \cdot 128^2 = 819$. (In the code, half a Gaussian plus a Gaussian has a skew
+# normal density, which leaves one integral.)
 
 # %%
-points = torch.linspace(-5, 5, 201, dtype=torch.float64)
-weight = torch.exp(-points.square() / 2)
-weight = weight / weight.sum()
+u = 8 * torch.linspace(0, 1, 2_001, dtype=torch.float64) ** 3
+density = torch.exp(-u.square() / 2) / math.sqrt(2 * math.pi)
 
 
 def expected_loss(c, sigma, delta):
-    """L_{k,a} of codes c a + σ ε, by quadrature over both Gaussians."""
-    apart = c * points.abs()[:, None] + sigma * points
-    cost = 1 - torch.tanh(delta * math.sqrt(2) * apart)
-    return weight @ cost @ weight
+    """L_{k,a} of codes c a + σ ε, the mean over attributes and noise."""
+    right = torch.erf(c / sigma * u / math.sqrt(2))  # P(right) - P(wrong)
+    felt = torch.tanh(delta * torch.sqrt(2 * (c**2 + sigma**2)) * u)
+    return 1 - 2 * torch.trapezoid(density * right * felt, u)
 
 
 def divergence(c, sigma):
@@ -694,22 +715,29 @@ print(
     f"δ = 10⁶, c = 0.8, σ = 0.4: loss {sharp:.3f}, (2/π) arctan(σ/c) {limit:.3f}"
 )
 assert abs(sharp - limit) < 0.03
+exact = expected_loss(*torch.tensor([0.8, 0.4], dtype=torch.float64), 1e6)
+assert abs(exact - limit) < 1e-4
 assert balances["c, spread of the means"].iloc[0] > 1.3
 
 # %% [markdown]
-# Read the table twice. Down the column $c$: with $\delta = 1$ the means have to leave the prior, whose spread is 1; with a large weight they do so at $\delta = 10$, too. A code drawn from the prior then falls where no image is. Down
-# the column $\sigma$: the posterior gets narrow, and the dimension carries several nats. So the loss buys an order with nats, and its price is set by $w$. *The weight 0.05 of AR-SIVAE is more than fifty times the weight 30 of Attri-VAE*, measured in nats.
+# Read the table twice. Down the column $c$: with $\delta = 1$ the means have to leave the prior, whose spread is 1;
+# with a large weight they do so at $\delta = 10$, too. A code drawn from the prior then falls where no image is. Down
+# the column $\sigma$: the posterior gets narrow, and the dimension carries several nats. So the loss buys an order
+# with nats, and its price is set by $w$. *The weight 0.05 of AR-SIVAE is more than fifty times the weight 30 of
+# Attri-VAE*, measured in nats.
 #
 # ## Equation 3: Attri-VAE
 #
-# Attri-VAE adds the losses of all attributes, attribute $a_l$ on dimension $k_l$, to that of a {ref}`beta-VAE <independence>`:
+# Attri-VAE adds the losses of all attributes, attribute $a_l$ on dimension $k_l$, to that of a
+# {ref}`beta-VAE <independence>`:
 #
 # $$
 # \mathcal{L} = \mathcal{L}_r(x) + \beta\, \mathcal{L}_{KL}(x) + \gamma_{reg}\, \mathcal{L}_{attr},
 # \qquad \mathcal{L}_{attr} = \sum_l L_{k_l, a_l} .
 # $$ (eq-attribute-vae-3)
 #
-# In print the sum runs over all dimensions of the code. There are 128 of these and six attributes: it is over the attributes. Six dimensions are regularised, the other 122 are free.
+# In print the sum runs over all dimensions of the code. There are 128 of these and six attributes: it is over the
+# attributes. Six dimensions are regularised, the other 122 are free.
 
 # %% tags=["remove-input"]
 show_source(losses.attri_vae_objective)
@@ -740,17 +768,22 @@ print(f"ours {objective:.3f}, from PyTorch's own losses {by_torch:.3f}")
 assert torch.isclose(objective, by_torch, rtol=1e-4)
 
 # %% [markdown]
-# {py:class}`AttriVAE <medlatent.models.AttriVAE>` is this loss with a convolutional network. The scales are those of the published code: the squared error is summed over pixels and channels and divided by the number of channels, $\beta = 2$.
+# {py:class}`AttriVAE <medlatent.models.AttriVAE>` is this loss with a convolutional network. The scales are those of
+# the published code: the squared error is summed over pixels and channels and divided by the number of channels,
+# $\beta = 2$.
 
 # %% [markdown]
 # ## Equation 4: a VAE as its own discriminator
 #
-# {numref}`fig-gan-blur` of {ref}`gan` shows why a squared error blurs, and the same chapter the cure: a second network that tells real images from
-# generated ones. But a VAE has a second network already. IntroVAE {cite:p}`huang2018` lets the *encoder* be the critic: it is trained to give real
-# images a small KL and generated ones a large one, at least a margin $m$, by the term $\max(0, m - \mathrm{KL})$. The decoder tries to have its images taken
-# for real. No third network is needed, and there still is an encoder to regularise.
+# {numref}`fig-gan-blur` of {ref}`gan` shows why a squared error blurs, and the same chapter the cure: a second
+# network that tells real images from generated ones. But a VAE has a second network already. IntroVAE
+# {cite:p}`huang2018` lets the *encoder* be the critic: it is trained to give real images a small KL and generated
+# ones a large one, at least a margin $m$, by the term $\max(0, m - \mathrm{KL})$. The decoder tries to have its
+# images taken for real. No third network is needed, and there still is an encoder to regularise.
 #
-# The *{term}`soft-introspective VAE`*, SIVAE {cite:p}`daniel2021`, takes the whole {term}`ELBO` as the score, and an exponential for the margin. Let $x$ be a real image and $D_\theta(z)$ one that is generated from $z \sim \mathcal{N}(0, I)$. Encoder and decoder **maximise**
+# The *{term}`soft-introspective VAE`*, SIVAE {cite:p}`daniel2021`, takes the whole {term}`ELBO` as the score, and an
+# exponential for the margin. Let $x$ be a real image and $D_\theta(z)$ one that is generated from
+# $z \sim \mathcal{N}(0, I)$. Encoder and decoder **maximise**
 #
 # $$
 # \begin{aligned}
@@ -759,8 +792,9 @@ assert torch.isclose(objective, by_torch, rtol=1e-4)
 # \end{aligned}
 # $$ (eq-attribute-vae-4)
 #
-# Why can an ELBO tell real from generated? It is a bound {eq}`eq-vae-3` of {ref}`vae` on $\log p(x)$, so it is large for images that the model finds probable, and the encoder may make it as low as it likes: a posterior that is far off costs KL and reconstruction.
-# The package minimises, so its functions have the opposite sign:
+# Why can an ELBO tell real from generated? It is a bound {eq}`eq-vae-3` of {ref}`vae` on $\log p(x)$, so it is large
+# for images that the model finds probable, and the encoder may make it as low as it likes: a posterior that is far
+# off costs KL and reconstruction. The package minimises, so its functions have the opposite sign:
 
 # %% tags=["remove-input"]
 show_source(
@@ -770,8 +804,12 @@ show_source(
 )
 
 # %% [markdown]
-# **What the exponential does.** Write $W$ for the ELBO of a generated image. The derivative of $\frac1\alpha e^{\alpha W}$ by $W$ is $e^{\alpha W}$: that is the weight with which this image's gradient enters. An image that scores near 0 is pushed down with full weight, one
-# that is low already is left alone. Without the exponential, with $+W$ in its place, every image would be pushed with weight 1 for ever, and the encoder could lower its loss without end by sending posteriors of generated images to infinity. The margin of IntroVAE stops that abruptly, the exponential gradually; $\alpha \to 0$ gives the linear form back.
+# **What the exponential does.** Write $W$ for the ELBO of a generated image. The derivative of
+# $\frac1\alpha e^{\alpha W}$ by $W$ is $e^{\alpha W}$: that is the weight with which this image's gradient enters. An
+# image that scores near 0 is pushed down with full weight, one that is low already is left alone. Without the
+# exponential, with $+W$ in its place, every image would be pushed with weight 1 for ever, and the encoder could lower
+# its loss without end by sending posteriors of generated images to infinity. The margin of IntroVAE stops that
+# abruptly, the exponential gradually; $\alpha \to 0$ gives the linear form back.
 
 # %% tags=["check-attribute-vae-4"]
 torch.manual_seed(seed)
@@ -813,7 +851,9 @@ explore.show(fig)
 # %% [markdown]
 # ### The optimum, where everything can be summed
 #
-# Does the game end where the generated images are distributed like the data? Daniel and Tamar prove what follows. We take a world small enough to check it by brute force: a handful of possible images and a handful of codes, tables of probabilities for networks, and sums for expectations.
+# Does the game end where the generated images are distributed like the data? Daniel and Tamar prove what follows. We
+# take a world small enough to check it by brute force: a handful of possible images and a handful of codes, tables of
+# probabilities for networks, and sums for expectations.
 #
 # Let $p$ be the distribution of the data, $p_d$ that of the generated images, and $q(z \mid x)$ any table. Then
 #
@@ -821,24 +861,37 @@ explore.show(fig)
 #
 # and by the choice of $q$ every value up to $\log p_d(x)$ can be had.
 #
-# **The best encoder.** For each image by itself it maximises $p\, W - p_d\, \frac1\alpha e^{\alpha W}$. The derivative $p - p_d\, e^{\alpha W}$ vanishes at $W = \frac1\alpha \log \frac{p}{p_d}$. With the bound,
+# **The best encoder.** For each image by itself it maximises $p\, W - p_d\, \frac1\alpha e^{\alpha W}$. The
+# derivative $p - p_d\, e^{\alpha W}$ vanishes at $W = \frac1\alpha \log \frac{p}{p_d}$. With the bound,
 #
 # $$ W^\star(x) = \min\Big\{ \log p_d(x),\; \tfrac1\alpha \log \tfrac{p(x)}{p_d(x)} \Big\} . $$
 #
-# The second entry is the log-ratio of densities that a discriminator finds {eq}`eq-gan-2` of {ref}`gan`. It counts only where $p_d^{\,\alpha + 1} > p$, that is where an image is generated *far* too often. Elsewhere the encoder is an honest one, $q = p_d(z \mid x)$ and $W = \log p_d$.
-# Where an image is generated that is never in the data, $p = 0$, the best score is $-\infty$. **That is where it explodes**: the KL of such images has no optimum. It only grows ever more slowly, since its gradient dies with it.
+# The second entry is the log-ratio of densities that a discriminator finds {eq}`eq-gan-2` of {ref}`gan`. It counts
+# only where $p_d^{\,\alpha + 1} > p$, that is where an image is generated *far* too often. Elsewhere the encoder is
+# an honest one, $q = p_d(z \mid x)$ and $W = \log p_d$. Where an image is generated that is never in the data,
+# $p = 0$, the best score is $-\infty$. **That is where it explodes**: the KL of such images has no optimum. It only
+# grows ever more slowly, since its gradient dies with it.
 #
-# **The best decoder.** It maximises $\sum_x p\, W + \eta \sum_x p_d W$. Since $W \le \log p_d$, this is at most $-\mathrm{KL}(p \,\|\, p_d) - \eta\, H(p_d)$ plus a constant, with $H$ the {term}`entropy`, and with an honest encoder just that. So the optimum is
+# **The best decoder.** It maximises $\sum_x p\, W + \eta \sum_x p_d W$. Since $W \le \log p_d$, this is at most
+# $-\mathrm{KL}(p \,\|\, p_d) - \eta\, H(p_d)$ plus a constant, with $H$ the {term}`entropy`, and with an honest
+# encoder just that. So the optimum is
 #
 # $$ p_d^\star = \arg\min_{p_d}\; \mathrm{KL}(p \,\|\, p_d) + \eta\, H(p_d), $$
 #
-# and neither player can gain by moving alone, a *{term}`Nash equilibrium`*, **if** (1) the tables are free, so that the encoder can reach the true posterior; (2) images are discrete, or at least $\log p_d \le 0$ where it matters; and (3) $p_d^{\star\,\alpha + 1} \le p$ at every image of the data. With $\alpha = 2$ and $p_d = p$ the third reads $p^3 \le p$, which is always true of probabilities.
+# and neither player can gain by moving alone, a *{term}`Nash equilibrium`*, **if** (1) the tables are free, so that
+# the encoder can reach the true posterior; (2) images are discrete, or at least $\log p_d \le 0$ where it matters;
+# and (3) $p_d^{\star\,\alpha + 1} \le p$ at every image of the data. With $\alpha = 2$ and $p_d = p$ the third reads
+# $p^3 \le p$, which is always true of probabilities.
 #
-# So **only for $\eta = 0$ is the optimum the data**. For a small $\eta$ we can say by hand how far off it is. Let $p_d = p + \Delta$ with $\sum \Delta = 0$. To second order $\mathrm{KL}(p \,\|\, p_d) = \sum \frac{\Delta^2}{2 p}$, to first order $H$ changes by $-\sum \Delta \log p$. Setting the derivative of the sum to a constant, $\frac{\Delta}{p} - \eta \log p = -\lambda$, and choosing $\lambda$ for $\sum \Delta = 0$,
+# So **only for $\eta = 0$ is the optimum the data**. For a small $\eta$ we can say by hand how far off it is. Let
+# $p_d = p + \Delta$ with $\sum \Delta = 0$. To second order $\mathrm{KL}(p \,\|\, p_d) = \sum \frac{\Delta^2}{2 p}$,
+# to first order $H$ changes by $-\sum \Delta \log p$. Setting the derivative of the sum to a constant,
+# $\frac{\Delta}{p} - \eta \log p = -\lambda$, and choosing $\lambda$ for $\sum \Delta = 0$,
 #
 # $$ \Delta = \eta\, p\, \big(\log p + H(p)\big) . $$
 #
-# What is common is drawn still more often, and what is rare more rarely. A rare disease is rarer among the generated images than in the data.
+# What is common is drawn still more often, and what is rare more rarely. A rare disease is rarer among the generated
+# images than in the data.
 
 
 # %%
@@ -920,7 +973,9 @@ columns = [
 show_table(pd.DataFrame(rows, columns=columns).set_index(["η", "p_d"]), 3)
 
 # %% [markdown]
-# With $\eta = 0$ the trained generator draws the data, with $\eta = 0.1$ what the theory says, and the first order is close. With $\eta = 1$ the third assumption fails: $p_d^3$ of the commonest image would be larger than its $p$. There the encoder stops being honest, and the trained game stays where $p_d^3 = p$, at the edge:
+# With $\eta = 0$ the trained generator draws the data, with $\eta = 0.1$ what the theory says, and the first order is
+# close. With $\eta = 1$ the third assumption fails: $p_d^3$ of the commonest image would be larger than its $p$.
+# There the encoder stops being honest, and the trained game stays where $p_d^3 = p$, at the edge:
 
 # %%
 edge = data[0] ** (1 / 3)
@@ -928,7 +983,9 @@ print(f"η = 1: p_d of image 1 {games[1.0][0]:.3f}, 0.4^(1/3) = {edge:.3f}")
 assert abs(games[1.0][0] - edge) < 0.03
 
 # %% [markdown]
-# Published code has $\eta = 10^{-8}$, so on paper the optimum is the data. But networks are no free tables, and images are no four points. And what is trained is not {eq}`eq-attribute-vae-4` but {eq}`eq-attribute-vae-7`, as we shall see.
+# Published code has $\eta = 10^{-8}$, so on paper the optimum is the data. But networks are no free tables, and
+# images are no four points. And what is trained is not {eq}`eq-attribute-vae-4` but {eq}`eq-attribute-vae-7`, as we
+# shall see.
 #
 # ## Equation 5: with attributes
 #
@@ -938,7 +995,10 @@ assert abs(games[1.0][0] - edge) < 0.03
 # \mathcal{L}_{E_\phi}(x, z) = \gamma_{reg}\, \mathcal{L}_{attr} + \mathrm{ELBO}(x) - \tfrac1\alpha \exp\!\big(\alpha\, \mathrm{ELBO}(D_\theta(z))\big) .
 # $$ (eq-attribute-vae-5)
 #
-# Maximised, $+\gamma_{reg} \mathcal{L}_{attr}$ puts the code *out of* order. The sign is a slip: {eq}`eq-attribute-vae-6`, which is minimised, has the same sign before $\mathcal{L}_{attr}$, and there it is right. The package minimises $\gamma_{reg} \mathcal{L}_{attr} - \mathrm{ELBO}(x) + \frac1\alpha \exp(\cdot)$. The check follows both signs for a few steps.
+# Maximised, $+\gamma_{reg} \mathcal{L}_{attr}$ puts the code *out of* order. The sign is a slip:
+# {eq}`eq-attribute-vae-6`, which is minimised, has the same sign before $\mathcal{L}_{attr}$, and there it is right.
+# The package minimises $\gamma_{reg} \mathcal{L}_{attr} - \mathrm{ELBO}(x) + \frac1\alpha \exp(\cdot)$. The check
+# follows both signs for a few steps.
 
 # %% tags=["remove-input"]
 show_source(losses.ar_sivae_encoder_loss)
@@ -969,11 +1029,15 @@ assert ordered["minimised, ours"] > 0.9
 assert ordered["as printed"] < -0.9
 
 # %% [markdown]
-# Why is the term the encoder's alone? It is a function of the code of a real image, and the decoder has no part in that. And why of *real* images? A generated one has no measured volume.
+# Why is the term the encoder's alone? It is a function of the code of a real image, and the decoder has no part in
+# that. And why of *real* images? A generated one has no measured volume.
 #
 # ## Equations 6 and 7: what is computed
 #
-# An ELBO of an image is of the order of thousands of nats, $\exp(2\, \mathrm{ELBO})$ is then zero in any floating-point format, and the game is over before it starts. So the ELBO is scaled by a small number $s$, "a normalizing constant set to the size of the images", in code $s = 1 / (\text{height} \cdot \text{width})$, and each term gets a weight of its own. With $\alpha = 2$, both are **minimised**:
+# An ELBO of an image is of the order of thousands of nats, $\exp(2\, \mathrm{ELBO})$ is then zero in any
+# floating-point format, and the game is over before it starts. So the ELBO is scaled by a small number $s$, "a
+# normalizing constant set to the size of the images", in code $s = 1 / (\text{height} \cdot \text{width})$, and each
+# term gets a weight of its own. With $\alpha = 2$, both are **minimised**:
 #
 # $$
 # \begin{aligned}
@@ -983,16 +1047,23 @@ assert ordered["as printed"] < -0.9
 # \end{aligned}
 # $$ (eq-attribute-vae-6)
 #
-# - $\gamma_{reg} \mathcal{L}_{attr}$, of sampled codes of real images, is **not** scaled by $s$. We come back to that.
-# - $s\,(\beta_{rec} \mathcal{L}_r + \beta_{kl} \mathcal{L}_{KL})$ is minus the scaled ELBO of real images: encode them well, near the prior.
-# - The exponential is that of generated images: make them score badly. Both terms of the exponent are distances, so it is never positive, and the exponential lies between 0 and 1: it cannot overflow. It is near 1 where the encoder takes an image for real.
-# - $\beta_{neg} = 1024$ in the place of $\beta_{kl} = 1$ undoes most of $s$ again, so that the exponent has the size of 1.
+# - $\gamma_{reg} \mathcal{L}_{attr}$, of sampled codes of real images, is **not** scaled by $s$. We come back to
+#   that.
+# - $s\,(\beta_{rec} \mathcal{L}_r + \beta_{kl} \mathcal{L}_{KL})$ is minus the scaled ELBO of real images: encode
+#   them well, near the prior.
+# - The exponential is that of generated images: make them score badly. Both terms of the exponent are distances, so
+#   it is never positive, and the exponential lies between 0 and 1: it cannot overflow. It is near 1 where the encoder
+#   takes an image for real.
+# - $\beta_{neg} = 1024$ in the place of $\beta_{kl} = 1$ undoes most of $s$ again, so that the exponent has the size
+#   of 1.
 
 # %% tags=["remove-input"]
 show_source(losses.introspective_penalty, losses.sivae_encoder_loss)
 
 # %% [markdown]
-# Paper and code differ in what a generated image is. In print they are drawn from the prior. In code there are two kinds: drawn ones, and *reconstructions* of the batch. Each has its exponential, with a quarter instead of the half. So `generated` is a list of kinds, and the loss has their mean.
+# Paper and code differ in what a generated image is. In print they are drawn from the prior. In code there are two
+# kinds: drawn ones, and *reconstructions* of the batch. Each has its exponential, with a quarter instead of the half.
+# So `generated` is a list of kinds, and the loss has their mean.
 
 # %% tags=["check-attribute-vae-6"]
 torch.manual_seed(seed)
@@ -1051,11 +1122,16 @@ assert torch.isclose(sixth, fifth)
 # \end{aligned}
 # $$ (eq-attribute-vae-7)
 #
-# - $s\, \beta_{rec} \mathcal{L}_r(x)$: reconstruct real images. Their KL is missing, since it does not depend on the decoder.
-# - $s\, \beta_{kl} \mathcal{L}_{KL}(D_\theta(z))$: draw images that the encoder finds near the prior. This is where the encoder's judgement reaches the decoder, through the encoder, whose weights stand still.
-# - $s\, \eta\, \beta_{rec} \mathcal{L}_r(D_\theta(z))$: draw images that are reconstructed well. With $\eta = 10^{-8}$ it is there in name only.
+# - $s\, \beta_{rec} \mathcal{L}_r(x)$: reconstruct real images. Their KL is missing, since it does not depend on the
+#   decoder.
+# - $s\, \beta_{kl} \mathcal{L}_{KL}(D_\theta(z))$: draw images that the encoder finds near the prior. This is where
+#   the encoder's judgement reaches the decoder, through the encoder, whose weights stand still.
+# - $s\, \eta\, \beta_{rec} \mathcal{L}_r(D_\theta(z))$: draw images that are reconstructed well. With
+#   $\eta = 10^{-8}$ it is there in name only.
 #
-# In {eq}`eq-attribute-vae-4` $\eta$ weighs the whole ELBO of a generated image, here its reconstruction alone; the KL has $\beta_{kl} = 1$. So the optimum of the last section is not that of these two equations: they are a practice that the theory inspired.
+# In {eq}`eq-attribute-vae-4` $\eta$ weighs the whole ELBO of a generated image, here its reconstruction alone; the KL
+# has $\beta_{kl} = 1$. So the optimum of the last section is not that of these two equations: they are a practice
+# that the theory inspired.
 
 # %% tags=["remove-input"]
 show_source(losses.sivae_decoder_loss)
@@ -1090,7 +1166,10 @@ assert (up < 0).all()  # the encoder raises it
 assert (down > 0).all()  # the decoder lowers it
 
 # %% [markdown]
-# The signs in the last line are the game: the encoder raises the KL of drawn images, the decoder lowers it. In the terms that training records, `kl_drawn` should stay above `kl`, by a few nats or some tens, and `penalty_drawn`, the exponential, between 0 and 1. When `kl_drawn` runs away the exponential is 0: the encoder has won, its gradient is gone, and the decoder is left with images that are far from what it is asked for.
+# The signs in the last line are the game: the encoder raises the KL of drawn images, the decoder lowers it. In the
+# terms that training records, `kl_drawn` should stay above `kl`, by a few nats or some tens, and `penalty_drawn`, the
+# exponential, between 0 and 1. When `kl_drawn` runs away the exponential is 0: the encoder has won, its gradient is
+# gone, and the decoder is left with images that are far from what it is asked for.
 #
 # One step of the package's model is a step of the encoder, then one of the decoder, on the same codes.
 
@@ -1100,7 +1179,9 @@ show_source(SIVAE.update)
 # %% [markdown]
 # ### The size of the image is in the exponent
 #
-# In the exponent stands $2 s\, \beta_{neg} \mathcal{L}_{KL}$. The KL of a posterior is a matter of tens of nats at any size of the image; $s$ goes with its pixels. In the paper $s\, \beta_{neg} = 1024 / 128^2 = \frac1{16}$, and the exponential is $e^{-KL/8}$. The same $\beta_{neg}$ at other sizes:
+# In the exponent stands $2 s\, \beta_{neg} \mathcal{L}_{KL}$. The KL of a posterior is a matter of tens of nats at
+# any size of the image; $s$ goes with its pixels. In the paper $s\, \beta_{neg} = 1024 / 128^2 = \frac1{16}$, and the
+# exponential is $e^{-KL/8}$. The same $\beta_{neg}$ at other sizes:
 
 # %%
 rows = []
@@ -1126,12 +1207,20 @@ sizes = pd.DataFrame(rows, columns=[*names, "β_neg for the paper's 1/16"])
 show_table(sizes.set_index("image"))
 
 # %% [markdown]
-# At 32 × 32 the exponential is $e^{-2 KL}$. Any posterior that says something of its image has a KL of several nats, so the exponential and its gradient are zero: the encoder learns nothing from generated images, and what is trained is a VAE with an odd decoder. At 256 × 256 the encoder hardly notices how far it has pushed. Whoever changes the size has to change $\beta_{neg}$ with it: keep $s\, \beta_{neg}$.
+# At 32 × 32 the exponential is $e^{-2 KL}$. Any posterior that says something of its image has a KL of several nats,
+# so the exponential and its gradient are zero: the encoder learns nothing from generated images, and what is trained
+# is a VAE with an odd decoder. At 256 × 256 the encoder hardly notices how far it has pushed. Whoever changes the
+# size has to change $\beta_{neg}$ with it: keep $s\, \beta_{neg}$.
 #
 # (attribute-vae-loud)=
 # ### How loud the attributes are
 #
-# $\gamma_{reg}$ is 30 for Attri-VAE and 0.05 for AR-SIVAE. Which is more? A code without any order has $\mathcal{L}_{attr} \approx 6\,(1 - 1/B)$. The table sets that beside the other terms, for two reconstructions of phantoms whose quality everybody can picture: the mean image, and the image itself blurred over blocks of 4 × 4 pixels. A KL of 40 nats is assumed. $\mathcal{L}_r$ of AR-SIVAE is $0.1$ times the mean squared error plus $100$ times a {ref}`perceptual error <measuring>`, that of feature maps of a network {cite:p}`zhang2018`. The paper's network is VGG19. Here an AlexNet stands in {cite:p}`ghildyal2022`, if its package is installed, so that the size is right to an order of magnitude.
+# $\gamma_{reg}$ is 30 for Attri-VAE and 0.05 for AR-SIVAE. Which is more? A code without any order has
+# $\mathcal{L}_{attr} \approx 6\,(1 - 1/B)$. The table sets that beside the other terms, for two reconstructions of
+# phantoms that everybody can picture: the mean image, and the image itself blurred over blocks of 4 × 4 pixels. A KL
+# of 40 nats is assumed. $\mathcal{L}_r$ of AR-SIVAE is $0.1$ times the mean squared error plus $100$ times a
+# perceptual error $e$, that of the feature maps of a network, VGG19. We leave that network out, and ask the other way
+# round: how large would $e$ have to be to weigh as much as the attributes?
 
 # %%
 sample = {name: values[:64] for name, values in drawn.items()}
@@ -1143,46 +1232,44 @@ rebuilt = {
         pooled, scale_factor=4, mode="bilinear"
     ),
 }
-try:
-    trunk = feature_maps("st_lpips")
-except ImportError as error:
-    print(f"without the perceptual error: {error}")
-    trunk = None
-unordered = 6 * (1 - 1 / 128)
-nats, few = 40.0, slice(4)
+unordered, nats = 6 * (1 - 1 / 128), 40.0
 rows = []
 for name, images in rebuilt.items():
     sse = losses.squared_error(images, hearts).mean().item()
-    perceptual = float("nan")
-    if trunk is not None:
-        with torch.no_grad():
-            maps, targets = trunk(images[few]), trunk(hearts[few])
-        perceptual = 2 * losses.feature_error(maps, targets).mean().item()
     mean_error = sse / hearts[0].numel()
-    real_terms = s * 0.8 * (0.1 * mean_error + np.nan_to_num(100 * perceptual))
     rows += [
         [f"Attri-VAE, {name}", sse / 2, 2 * nats, 30 * unordered, np.nan],
-        [f"AR-SIVAE, {name}", real_terms, s * nats, 0.05 * unordered, 0.5],
+        [
+            f"AR-SIVAE, {name}",
+            s * 0.8 * 0.1 * mean_error,  # and s · 0.8 · 100 · e
+            s * nats,
+            0.05 * unordered,
+            0.5,
+        ],
     ]
 names = [
     "",
-    "reconstruction",
+    "squared error",
     "KL",
     "attributes, no order",
     "exponential, at most",
 ]
 loud = pd.DataFrame(rows, columns=names).set_index("")
-ratio = loud["attributes, no order"] / loud[["reconstruction", "KL"]].sum(
-    axis=1
-)
-loud["attributes / (reconstruction + KL)"] = ratio
-assert ratio.iloc[0] < 1 < ratio.iloc[1]
-show_table(loud, 4)
+even = 0.05 * unordered / (s * 0.8 * 100)
+print(f"the attributes of AR-SIVAE weigh as much as e = {even:.0f}")
+assert loud["attributes, no order"].iloc[0] < loud.iloc[0, :2].sum()
+assert loud["attributes, no order"].iloc[1] > 50 * loud.iloc[1, :2].sum()
+show_table(loud, 7)
 
 # %% [markdown]
-# In Attri-VAE the attributes are a part of the loss. In AR-SIVAE, at a weight six hundred times smaller, they are more than ten times everything that is said of real images. The reason is $s$: it scales the ELBO and not $\mathcal{L}_{attr}$. Adam divides each step by the size of the gradient, so the encoder does not learn too fast for it; but what it learns first is the order. Beside the attributes only the exponential, at most ½, is of their size.
+# In Attri-VAE the attributes are a part of the loss. In AR-SIVAE, at a weight six hundred times smaller, they are a
+# hundred times the squared error and the KL of real images together, and the perceptual error of an image that is not
+# a poor one is far below the printed $e$. The reason is $s$: it scales the ELBO and not $\mathcal{L}_{attr}$. Adam
+# divides each step by the size of the gradient, so the encoder does not learn too fast for it; but what it learns
+# first is the order. Beside the attributes only the exponential, at most ½, is of their size.
 #
-# A size is not a gradient, and a loss that is nearly 0 pulls little however large its weight. The ablation over $\gamma_{reg}$ below measures what the weight does.
+# A size is not a gradient, and a loss that is nearly 0 pulls little however large its weight. The ablation over
+# $\gamma_{reg}$ below measures what the weight does.
 #
 # ## Training
 #
@@ -1198,7 +1285,8 @@ show_table(loud, 4)
 # (attribute-vae-unsaid)=
 # ## What the paper does not say
 #
-# The paper refers to its code, [compai-lab/2024-miccai-di-folco](https://github.com/compai-lab/2024-miccai-di-folco). Reading it beside the equations is instructive: what was trained is what the code computes.
+# The paper refers to its code, [compai-lab/2024-miccai-di-folco](https://github.com/compai-lab/2024-miccai-di-folco).
+# Reading it beside the equations is instructive: what was trained is what the code computes.
 #
 # | In print | In the code | What it changes |
 # |:--|:--|:--|
@@ -1213,7 +1301,7 @@ show_table(loud, 4)
 # | perceptual loss, no details | VGG19 on images in [0, 1] that are not normalised as its weights expect; each channel repeated three times | other feature maps than those of published VGG19 losses |
 # | residual blocks of Soft-IntroVAE | `if inc is not outc` adds a 1×1 convolution between equal widths | see below |
 # | Attri-VAE: {eq}`eq-attribute-vae-3` | also $5 \cdot 10^{-4}$ times the sum of all absolute weights | a penalty that grows with the network |
-# | patience of 100 epochs | 50 for both VAEs, 100 for both SIVAEs | the baselines may stop earlier |
+# | patience of 100 epochs | 50 for both VAEs, 100 for both SIVAEs; one epoch in all, a leftover, for AR-SIVAE | the baselines may stop earlier |
 # | Adam with 2e-4 | a scheduler that is given the validation loss for an epoch | see below |
 # | nothing on modes | the model is in evaluation mode while it is trained | see below |
 # | SCC, SAP, Modularity, Interpretability | of *sampled* codes; in SCC a correlation with $p > 0.05$ counts as 0 | noise of the posterior lowers all of them |
@@ -1222,7 +1310,12 @@ show_table(loud, 4)
 #
 # Now those that a number can show.
 #
-# **A mean of a mean.** The code flattens the images and divides the squared error by `x.size()[1]`, with the remark "if 2 channels". After flattening that is the number of values, $2 \cdot 128^2$, and not of channels. Then comes $s$, and divides by the pixels once more. **A comparison of objects.** `is not` asks whether two numbers are one object, and Python keeps one object for each small number only. **A scheduler and a loss.** `MultiStepLR`, which is to divide the rate by ten at epoch 100, takes an epoch; what it gets is the validation loss. **Windows, differences.**
+# **A mean of a mean.** The code flattens the images and divides the squared error by `x.size()[1]`, with the remark
+# "if 2 channels". After flattening that is the number of values, $2 \cdot 128^2$, and not of channels. Then comes
+# $s$, and divides by the pixels once more. **A comparison of objects.** `is not` asks whether two numbers are one
+# object, and Python keeps one object for each small number only. **A scheduler and a loss.** `MultiStepLR`, which is
+# to divide the rate by ten at epoch 100, takes an epoch; what it gets is the validation loss. **Windows,
+# differences.**
 
 # %%
 sse = losses.squared_error(rebuilt["mean image"], hearts).mean().item()
@@ -1246,7 +1339,7 @@ rate = optimiser.param_groups[0]["lr"]
 print(f"after the first validation, loss {summed:.0f}: rate {rate:.0e}")
 assert math.isclose(rate, 2e-5)
 
-pair = hearts[few].numpy(), rebuilt["blurred"][few].numpy()
+pair = hearts[:8].numpy(), rebuilt["blurred"][:8].numpy()
 for window in ("gaussian", "uniform"):
     score = ssim(*pair, window=window).score
     print(f"SSIM of the blurred images, {window} window: {score:.3f}")
@@ -1256,9 +1349,15 @@ for name, (without, regularised) in table_2.items():
     print(f"{name}: SCC rises by {regularised - without:.2f}")
 
 # %% [markdown]
-# So the rate of 2e-4 holds for the first epoch; after that it is 2e-5 as long as the validation loss, a sum over the batch, is above 100. We train with 2e-4, which the paper states.
+# So the rate of 2e-4 holds for the first epoch; after that it is 2e-5 as long as the validation loss, a sum over the
+# batch, is above 100. We train with 2e-4, which the paper states.
 #
-# **A deep copy that freezes batch normalisation.** The trainer makes a copy of the model for validation, `copy.deepcopy(model.eval())`. But `eval()` switches the model *itself* to evaluation mode and returns it; only then is it copied. Nothing switches it back. In evaluation mode {term}`batch normalisation` uses its running mean and variance, and does not update them. They keep the values that they began with, so for the whole training no layer is normalised. Our models refuse that with an error. Here we outwit the check, and train two small models on the same phantoms.
+# **A deep copy that freezes batch normalisation.** The trainer makes a copy of the model for validation,
+# `copy.deepcopy(model.eval())`. But `eval()` switches the model *itself* to evaluation mode and returns it; only then
+# is it copied. Nothing switches it back. In evaluation mode {term}`batch normalisation` uses its running mean and
+# variance, and does not update them. They keep the values that they began with, so for the whole training no layer is
+# normalised. Our models refuse that with an error. Here we outwit the check, and train two small models on the same
+# phantoms.
 
 # %%
 size, width = 32, settings["trap_width"]
@@ -1318,7 +1417,15 @@ assert frozen["as intended"]["largest running mean"] > 0
 show_table(pd.DataFrame(frozen).T, 3)
 
 # %% [markdown]
-# FROZEN-TEXT
+# The frozen layer still has the mean 0 and the variance 1 that it began with, and what enters it has neither. Its
+# layers are affine maps, and it trains all the same: in evaluation mode, in which it was trained, its error is no
+# larger than the other's. That is why nobody notices. But it is another network than the one that is described, since
+# nothing in it is normalised; and its two modes are two functions. Whoever loads it and trains on in training mode
+# begins with the error of the last column.
+#
+# The model as intended has a milder trouble of the same kind. Its running averages mix real, reconstructed and drawn
+# images, while in training each of these batches has statistics of its own. After so few steps the mode of evaluation
+# reconstructs worse than that of training. Look at both before you blame the game.
 
 # %%
 publish_metrics(
@@ -1524,24 +1631,36 @@ display_quiz(
 # ## Limits, summary, further reading
 #
 # **Summary.**
-# - A volume is a sum of areas times a distance; six volumes of a heart are hardly three numbers. Correlated attributes have a ceiling
-#   of SAP, the mean of $1 - \max \rho^2$, and reaching it is no fault.
-# - The attribute loss {eq}`eq-attribute-vae-1`, {eq}`eq-attribute-vae-2` asks for an order, has no unit, and is felt by codes that lie closer
-#   than a few $1/\delta$. With a KL beside it {eq}`eq-attribute-vae-3`, $\delta$ sets how far the codes spread, and $\gamma_{reg} / \beta$ how many nats an order is worth.
-# - The soft-introspective game {eq}`eq-attribute-vae-4` makes the encoder a critic by its ELBO. Its optimum is the data for $\eta = 0$ and free tables, and nothing proves it of {eq}`eq-attribute-vae-6` and {eq}`eq-attribute-vae-7`, which are what is trained.
-# - $s\, \beta_{neg}$, not $\beta_{neg}$, decides whether there is a game; and $s$ does not scale the attributes, which makes 0.05 a large weight.
+# - A volume is a sum of areas times a distance; six volumes of a heart are hardly three numbers. Correlated
+#   attributes have a ceiling of SAP, the mean of $1 - \max \rho^2$, and reaching it is no fault.
+# - The attribute loss {eq}`eq-attribute-vae-1`, {eq}`eq-attribute-vae-2` asks for an order, has no unit, and is felt
+#   by codes that lie closer than a few $1/\delta$. With a KL beside it {eq}`eq-attribute-vae-3`, $\delta$ sets how
+#   far the codes spread, and $\gamma_{reg} / \beta$ how many nats an order is worth.
+# - The soft-introspective game {eq}`eq-attribute-vae-4` makes the encoder a critic by its ELBO. Its optimum is the
+#   data for $\eta = 0$ and free tables, and nothing proves it of {eq}`eq-attribute-vae-6` and
+#   {eq}`eq-attribute-vae-7`, which are what is trained.
+# - $s\, \beta_{neg}$, not $\beta_{neg}$, decides whether there is a game; and $s$ does not scale the attributes,
+#   which makes 0.05 a large weight.
 # - Equations and code of a paper are two descriptions of a method. Where they differ, the numbers come from the code.
 #
 # **Exercises.** {ref}`attribute-vae-exercises`: each checks your answer and says what is wrong with it.
 #
-# **Further reading.** Di Folco et al. {cite:p}`difolco2024`; Pati and Lerch {cite:p}`pati2021`, who ordered codes of melodies and digits first; Cetin et al.
-# {cite:p}`cetin2023` on Attri-VAE, with a disease classifier on the code; Huang et al. {cite:p}`huang2018` on IntroVAE; Daniel and Tamar {cite:p}`daniel2021`,
-# whose section on the equilibrium is the theory of this page; Bernard et al. {cite:p}`bernard2018` on ACDC; Petersen et al. {cite:p}`petersen2016` on how UK Biobank's hearts are imaged, and Bai et al. {cite:p}`bai2018` on how they are outlined by a network; Zhang et al. {cite:p}`zhang2018` and
-# Ghildyal and Liu {cite:p}`ghildyal2022` on perceptual distances; Adel et al. {cite:p}`adel2018` and Kumar et al. {cite:p}`kumar2018` on Interpretability and SAP.
+# **Further reading.** Di Folco et al. {cite:p}`difolco2024`; Pati and Lerch {cite:p}`pati2021`, who ordered codes of
+# melodies and digits first; Cetin et al. {cite:p}`cetin2023` on Attri-VAE, with a disease classifier on the code;
+# Huang et al. {cite:p}`huang2018` on IntroVAE; Daniel and Tamar {cite:p}`daniel2021`, whose section on the
+# equilibrium is the theory of this page; Bernard et al. {cite:p}`bernard2018` on ACDC; Petersen et al.
+# {cite:p}`petersen2016` on how UK Biobank's hearts are imaged, and Bai et al. {cite:p}`bai2018` on how they are
+# outlined by a network; Zhang et al. {cite:p}`zhang2018` and Ghildyal and Liu {cite:p}`ghildyal2022` on perceptual
+# distances; Adel et al. {cite:p}`adel2018` and Kumar et al. {cite:p}`kumar2018` on Interpretability and SAP.
 #
-# **The functions of this chapter** in the API reference: {py:func}`medlatent.data.acdc.volumes`, {py:func}`medlatent.losses.attribute_distances` {eq}`eq-attribute-vae-1`,
-# {py:func}`medlatent.losses.attribute_loss` {eq}`eq-attribute-vae-2`, {py:func}`medlatent.losses.attri_vae_objective` and
-# {py:class}`medlatent.models.AttriVAE` {eq}`eq-attribute-vae-3`, {py:func}`medlatent.losses.soft_exponential`,
-# {py:func}`medlatent.losses.soft_introspective_encoder_loss` and {py:func}`medlatent.losses.soft_introspective_decoder_loss` {eq}`eq-attribute-vae-4`,
-# {py:func}`medlatent.losses.ar_sivae_encoder_loss` {eq}`eq-attribute-vae-5`, {py:func}`medlatent.losses.introspective_penalty` and
-# {py:func}`medlatent.losses.sivae_encoder_loss` {eq}`eq-attribute-vae-6`, {py:func}`medlatent.losses.sivae_decoder_loss` {eq}`eq-attribute-vae-7`, {py:class}`medlatent.models.SIVAE` and {py:class}`medlatent.models.ARSIVAE` {eq}`eq-attribute-vae-6` {eq}`eq-attribute-vae-7`.
+# **The functions of this chapter** in the API reference: {py:func}`medlatent.data.acdc.volumes`,
+# {py:func}`medlatent.losses.attribute_distances` {eq}`eq-attribute-vae-1`, {py:func}`medlatent.losses.attribute_loss`
+# {eq}`eq-attribute-vae-2`, {py:func}`medlatent.losses.attri_vae_objective` and {py:class}`medlatent.models.AttriVAE`
+# {eq}`eq-attribute-vae-3`, {py:func}`medlatent.losses.soft_exponential`,
+# {py:func}`medlatent.losses.soft_introspective_encoder_loss` and
+# {py:func}`medlatent.losses.soft_introspective_decoder_loss` {eq}`eq-attribute-vae-4`,
+# {py:func}`medlatent.losses.ar_sivae_encoder_loss` {eq}`eq-attribute-vae-5`,
+# {py:func}`medlatent.losses.introspective_penalty` and {py:func}`medlatent.losses.sivae_encoder_loss`
+# {eq}`eq-attribute-vae-6`, {py:func}`medlatent.losses.sivae_decoder_loss` {eq}`eq-attribute-vae-7`,
+# {py:class}`medlatent.models.SIVAE` and {py:class}`medlatent.models.ARSIVAE` {eq}`eq-attribute-vae-6`
+# {eq}`eq-attribute-vae-7`.
