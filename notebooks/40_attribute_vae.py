@@ -992,7 +992,10 @@ assert abs(games[1.0][0] - edge) < 0.03
 # AR-SIVAE adds the attribute loss to the encoder's objective. In print it is, "to be maximized",
 #
 # $$
-# \mathcal{L}_{E_\phi}(x, z) = \gamma_{reg}\, \mathcal{L}_{attr} + \mathrm{ELBO}(x) - \tfrac1\alpha \exp\!\big(\alpha\, \mathrm{ELBO}(D_\theta(z))\big) .
+# \begin{aligned}
+# \mathcal{L}_{E_\phi}(x, z) &= \gamma_{reg}\, \mathcal{L}_{attr} + \mathrm{ELBO}(x) \\
+# &\quad - \tfrac1\alpha \exp\!\big(\alpha\, \mathrm{ELBO}(D_\theta(z))\big) .
+# \end{aligned}
 # $$ (eq-attribute-vae-5)
 #
 # Maximised, $+\gamma_{reg} \mathcal{L}_{attr}$ puts the code *out of* order. The sign is a slip:
@@ -1041,7 +1044,8 @@ assert ordered["as printed"] < -0.9
 #
 # $$
 # \begin{aligned}
-# \mathcal{L}_{E_\phi}(x, z) &= \gamma_{reg} \mathcal{L}_{attr} + s\, \big(\beta_{rec} \mathcal{L}_r(x) + \beta_{kl} \mathcal{L}_{KL}(x)\big) \\
+# \mathcal{L}_{E_\phi}(x, z) &= \gamma_{reg} \mathcal{L}_{attr} \\
+# &\quad + s\, \big(\beta_{rec} \mathcal{L}_r(x) + \beta_{kl} \mathcal{L}_{KL}(x)\big) \\
 # &\quad + \tfrac12 \exp\!\big(-2 s\, (\beta_{rec} \mathcal{L}_r(D_\theta(z)) \\
 # &\qquad\qquad + \beta_{neg} \mathcal{L}_{KL}(D_\theta(z)))\big)
 # \end{aligned}
@@ -1256,17 +1260,19 @@ names = [
 ]
 loud = pd.DataFrame(rows, columns=names).set_index("")
 even = 0.05 * unordered / (s * 0.8 * 100)
-print(f"the attributes of AR-SIVAE weigh as much as e = {even:.0f}")
+print(f"the attributes of AR-SIVAE weigh as much as e = {even:.0f}, that is")
+apart = math.sqrt(even / 8)  # four layers, two pictures
+print(f"feature maps that differ by {apart:.1f} everywhere, in each layer")
 assert loud["attributes, no order"].iloc[0] < loud.iloc[0, :2].sum()
 assert loud["attributes, no order"].iloc[1] > 50 * loud.iloc[1, :2].sum()
-show_table(loud, 7)
+show_table(loud.map(lambda value: f"{value:.3g}"))
 
 # %% [markdown]
 # In Attri-VAE the attributes are a part of the loss. In AR-SIVAE, at a weight six hundred times smaller, they are a
-# hundred times the squared error and the KL of real images together, and the perceptual error of an image that is not
-# a poor one is far below the printed $e$. The reason is $s$: it scales the ELBO and not $\mathcal{L}_{attr}$. Adam
-# divides each step by the size of the gradient, so the encoder does not learn too fast for it; but what it learns
-# first is the order. Beside the attributes only the exponential, at most ½, is of their size.
+# hundred times the squared error and the KL of real images together, and only a hopeless perceptual error could match
+# them. The reason is $s$: it scales the ELBO and not $\mathcal{L}_{attr}$. Adam divides each step by the size of the
+# gradient, so the encoder does not learn too fast for it; but what it learns first is the order. Beside the
+# attributes only the exponential, at most ½, is of their size.
 #
 # A size is not a gradient, and a loss that is nearly 0 pulls little however large its weight. The ablation over
 # $\gamma_{reg}$ below measures what the weight does.
