@@ -132,7 +132,7 @@ fig, axes = explore.figure(7.2, 3.3, columns=5, rows=2)
 for column, name in enumerate(GROUPS):
     for row, phase in enumerate(heart.PHASES):
         axis = axes[row, column]
-        inside = slice(20, 108)
+        inside = slice(6, 122)
         axis.imshow(
             pictures[column, row, inside, inside], cmap="gray", vmin=0, vmax=1
         )
