@@ -13,7 +13,8 @@ from torch import Tensor
 def attribute_distances(values: Tensor) -> Tensor:
     """The signed differences a(x_i) - a(x_j) of all pairs of a batch, an antisymmetric matrix.
 
-    Equation 1 of Di Folco et al. (2024): D_a of an attribute, and D_k of a dimension of the code.
+    Implements :eq:`eq-attribute-vae-1`, equation 1 of Di Folco et al. (2024): D_a of an attribute, and D_k of a
+    dimension of the code.
 
     Args:
         values: ``(B,)``, or ``(B, K)`` for K of them at once.
@@ -27,7 +28,8 @@ def attribute_distances(values: Tensor) -> Tensor:
 def attribute_loss(z: Tensor, attributes: Tensor, delta: float = 10.0) -> Tensor:
     """How far tanh(δ (z_i - z_j)) is from sgn(a_i - a_j), the mean over all B² pairs, of attribute k and dimension k.
 
-    Equation 2 of Di Folco et al. (2024), one value an attribute; L_attr in their equation 3 is the sum.
+    Implements :eq:`eq-attribute-vae-2`, equation 2 of Di Folco et al. (2024), one value an attribute; L_attr in their
+    equation 3 is the sum.
 
     A pair in the right order and far apart has 0, one in the wrong order up to 2, a tie of the attribute is asked to be
     a tie of the code. The B pairs of an image with itself count, with 0: a code without any order has about 1 - 1/B. δ
@@ -63,9 +65,10 @@ def attri_vae_objective(
 ) -> Tensor:
     """L_r + β L_KL + γ_reg L_attr, the loss of Attri-VAE; at ``gamma_reg=0`` that of a beta-VAE.
 
-    Equation 3 of Di Folco et al. (2024). L_attr is a mean over pairs and lies between 0 and 2 K whatever the size of
-    the image; the ELBO's terms are sums over pixels and over dimensions. So γ_reg means nothing without the scale of
-    L_r: the published code divides the squared error, summed over channels and pixels, by the number of channels.
+    Implements :eq:`eq-attribute-vae-3`, equation 3 of Di Folco et al. (2024). L_attr is a mean over pairs and lies
+    between 0 and 2 K whatever the size of the image; the ELBO's terms are sums over pixels and over dimensions. So
+    γ_reg means nothing without the scale of L_r: the published code divides the squared error, summed over channels and
+    pixels, by the number of channels.
 
     Args:
         reconstruction: L_r of each image, ``(B,)``.

@@ -31,9 +31,9 @@ class JudgedImages(NamedTuple):
 def soft_exponential(elbo: Tensor, alpha: float = 2.0) -> Tensor:
     """exp(α ELBO) / α of each generated image, what the encoder minimises of them.
 
-    The last term of equation 4 of Di Folco et al. (2024). Its derivative by the ELBO is exp(α ELBO): where the ELBO of
-    generated images is low already there is nothing left to gain, and the KL of them does not run away as it would
-    without the exponential.
+    Implements :eq:`eq-attribute-vae-4`, the last term of the first line of equation 4 of Di Folco et al. (2024). Its
+    derivative by the ELBO is exp(α ELBO): where the ELBO of generated images is low already there is nothing left to
+    gain, and the KL of them does not run away as it would without the exponential.
 
     Args:
         elbo: of generated images, ``(B,)``.
@@ -53,7 +53,8 @@ def soft_exponential(elbo: Tensor, alpha: float = 2.0) -> Tensor:
 def soft_introspective_encoder_loss(real: Tensor, generated: Tensor, alpha: float = 2.0) -> Tensor:
     """-(ELBO(x) - exp(α ELBO(D(z))) / α), the encoder's part of the game.
 
-    Equation 4 of Di Folco et al. (2024), first line, with its sign turned: it is minimised.
+    Implements :eq:`eq-attribute-vae-4`, equation 4 of Di Folco et al. (2024), first line, with its sign turned: it is
+    minimised.
 
     Args:
         real: the ELBO of real images, ``(B,)``.
@@ -73,7 +74,8 @@ def soft_introspective_encoder_loss(real: Tensor, generated: Tensor, alpha: floa
 def soft_introspective_decoder_loss(real: Tensor, generated: Tensor, eta: float = 1.0) -> Tensor:
     """-(ELBO(x) + η ELBO(D(z))), the decoder's part of the game.
 
-    Equation 4 of Di Folco et al. (2024), second line, with its sign turned: it is minimised.
+    Implements :eq:`eq-attribute-vae-4`, equation 4 of Di Folco et al. (2024), second line, with its sign turned: it is
+    minimised.
 
     Args:
         real: the ELBO of real images, ``(B,)``; only its reconstruction depends on the decoder.
@@ -96,7 +98,8 @@ def ar_sivae_encoder_loss(
 ) -> Tensor:
     """γ_reg L_attr - ELBO(x) + exp(α ELBO(D(z))) / α, the encoder's loss with attribute regularisation.
 
-    Equation 5 of Di Folco et al. (2024), minimised; on the sign of L_attr see the top of this module.
+    Implements :eq:`eq-attribute-vae-5`, equation 5 of Di Folco et al. (2024), minimised; on the sign of L_attr see the
+    top of this module.
 
     Args:
         real: the ELBO of real images, ``(B,)``.
@@ -119,8 +122,9 @@ def introspective_penalty(
 ) -> Tensor:
     """exp(-2 s (β_rec L_r + β_neg L_KL)) of each generated image: near 1 where the encoder takes it for real.
 
-    The exponential of equation 6 of Di Folco et al. (2024), without its ½. The exponent is never positive, so it cannot
-    overflow. s makes it small; the large β_neg in place of β_kl brings it back to the order of 1.
+    Implements :eq:`eq-attribute-vae-6`, the exponential of equation 6 of Di Folco et al. (2024), without its ½. The
+    exponent is never positive, so it cannot overflow. s makes it small; the large β_neg in place of β_kl brings it back
+    to the order of 1.
 
     Args:
         generated: L_r and L_KL of generated images. L_r is the published code's sum over channels and pixels.
@@ -147,9 +151,9 @@ def sivae_encoder_loss(
 ) -> Tensor:
     """γ_reg L_attr + s (β_rec L_r + β_kl L_KL) + ½ exp(-2 s (β_rec L_r + β_neg L_KL)), the last of generated images.
 
-    Equation 6 of Di Folco et al. (2024). With one kind of generated images it is what the paper prints: those that are
-    drawn from the prior. Its code has two, reconstructions of the batch being generated images, too, and the mean over
-    the kinds: ½ becomes two quarters.
+    Implements :eq:`eq-attribute-vae-6`, equation 6 of Di Folco et al. (2024). With one kind of generated images it is
+    what the paper prints: those that are drawn from the prior. Its code has two, reconstructions of the batch being
+    generated images, too, and the mean over the kinds: ½ becomes two quarters.
 
     Scales: L_attr is not multiplied by s; everything else is. In the published code L_r is a sum over channels and
     pixels inside the exponential, and a mean over them outside; the caller brings both as it wants them.
@@ -184,9 +188,9 @@ def sivae_decoder_loss(
 ) -> Tensor:
     """s β_rec L_r(x) + s (η β_rec L_r(D(z)) + β_kl L_KL(D(z))), what the decoder minimises.
 
-    Equation 7 of Di Folco et al. (2024). As in :func:`sivae_encoder_loss`, it is the printed one with one kind of
-    generated images; with the two of the published code, the mean over the kinds. Other than η ELBO(D(z)) in equation
-    4, η weighs the reconstruction alone.
+    Implements :eq:`eq-attribute-vae-7`, equation 7 of Di Folco et al. (2024). As in :func:`sivae_encoder_loss`, it is
+    the printed one with one kind of generated images; with the two of the published code, the mean over the kinds.
+    Other than η ELBO(D(z)) in equation 4, η weighs the reconstruction alone.
 
     L_r(D(z)) asks a reconstruction to be like D(z): in the published code D(z) is a target without gradient, and so is
     the code that it is reconstructed from.

@@ -69,7 +69,8 @@ def _attribute_losses(z: Tensor, columns: Mapping[str, Tensor], names: Sequence[
 class AttriVAE(BetaVAE):
     """*Attri-VAE* (Cetin et al. 2023) as Di Folco et al. (2024) train it: a beta-VAE with attribute regularisation.
 
-    Equation 3 of Di Folco et al. (2024). Without attributes, ``attributes=()``, it is their beta-VAE.
+    Implements :eq:`eq-attribute-vae-3`, equation 3 of Di Folco et al. (2024). Without attributes, ``attributes=()``, it
+    is their beta-VAE.
 
     Scales, of the published code: the reconstruction term is the squared error summed over channels and pixels and
     divided by the number of channels; the KL is summed over dimensions; the attribute term is a mean over pairs, summed
@@ -474,8 +475,8 @@ class SIVAE(LatentModel):
 class ARSIVAE(SIVAE):
     """*AR-SIVAE* of Di Folco et al. (2024): the soft-introspective VAE with attribute regularisation.
 
-    Equations 6 and 7 of Di Folco et al. (2024), of which the first has the attribute term: the encoder's loss alone,
-    on the codes of real images.
+    Implements :eq:`eq-attribute-vae-6` and :eq:`eq-attribute-vae-7`, equations 6 and 7 of Di Folco et al. (2024), of
+    which the first has the attribute term: the encoder's loss alone, on the codes of real images.
 
     Args:
         attributes: the factors of the data that dimensions 0, 1, … of the code are put into the order of.
