@@ -37,6 +37,7 @@ from .files import (
     write_json,
 )
 from .models import LatentModel, load
+from .plans import JUDGES
 
 FORMAT = "medlatent.Record"
 VERSION = 2
@@ -167,12 +168,17 @@ class Record:
                 raise ValueError(f"{where}: metrics.{key} is of {there}")
             if not entry["values"] or not all(map(_is_number, entry["values"].values())):
                 raise ValueError(f"{where}: metrics.{key}.values must be finite numbers by name")
-        own = f"{self.data['source']}/test"
-        if own not in self.metrics:
+        if (own := self.own_set) not in self.metrics:
             raise ValueError(f"{where}: there are no metrics of {own}, the test images of the data it was trained on")
         for field in ("n", "seed"):
             if (said := self.metrics[own][field]) != self.data[field]:
                 raise ValueError(f"{where}: metrics.{own}.{field} is {said}, data.{field} is {self.data[field]}")
+
+    @property
+    def own_set(self) -> str:
+        """The key of ``metrics`` of the images that judge it: the test split of its own data, or what a plan said."""
+        sets = [f"{self.data['source']}/{split}" for split in JUDGES]
+        return next((key for key in sets if key in self.metrics), sets[0])
 
     def _check_steps(self, where: object) -> None:
         """Refuses a history, or measures, that are no rows of numbers at rising steps, up to the last."""
@@ -375,7 +381,7 @@ class Record:
     def _check_sets(self) -> None:
         """Refuses a record without the numbers of a set that its run was judged on."""
         source = find_source(self.data["source"])
-        wanted = {f"{self.data['source']}/test": (self.data["n"], self.data["seed"])}
+        wanted = {self.own_set: (self.data["n"], self.data["seed"])}
         if source and (other := source.stand_in):
             wanted[f"{other.source}/test"] = other.n, other.seed
         if wanted != (found := {key: (entry["n"], entry["seed"]) for key, entry in self.metrics.items()}):

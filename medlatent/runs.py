@@ -206,10 +206,7 @@ def differences(record: Record, job: Job) -> list[str]:
         "images": (record.data["n"], job.n),
         "data seed": (record.data["seed"], job.data_seed),
         "split": (record.data["split"], job.split),
-        "judged on": (
-            ", ".join(k.rpartition("/")[2] for k in record.metrics if k.startswith(f"{job.source}/")),
-            job.judged_on,
-        ),
+        "judged on": (record.own_set.rpartition("/")[2], job.judged_on),
         "seed": (record.run["seed"], job.seed),
         "steps": (record.run["steps"], job.steps),
         "batch size": (record.run["batch_size"], job.batch_size),

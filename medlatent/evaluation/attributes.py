@@ -35,6 +35,8 @@ TOLERANCES = {
     "moved_others": 1e-2,
     "remeasured": 1e-2,
     "diagnosis": 2e-2,
+    "line_offset": 0.5,  # ml
+    "line_slope": 0.5,
 }
 
 
@@ -162,7 +164,9 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         how many ml the dimension of a volume moves this volume in decoded pictures, a standard deviation of the code.
         ``moved_own``, the mean over volumes of that, divided by the volume's standard deviation over patients;
         ``moved_others``, the mean absolute value of the same for the other volumes. ``remeasured``: the mean over
-        volumes of the correlation of what is seen in decoded pictures with what is seen in the pictures. Where each
+        volumes of the correlation of what is seen in decoded pictures with what is seen in the pictures.
+        ``line_offset.NAME`` and ``line_slope.NAME``: the least-squares line of a volume in ml on its dimension, at the
+        code 0 and for a unit of the code. Where each
         ``diagnosis`` has five patients or more, :func:`diagnosis_accuracy` from the labelled volumes,
         ``diagnosis.volumes``; from the volumes' own dimensions, ``diagnosis.dimensions``; from the whole code,
         ``diagnosis.code``; and from the code of another patient, ``diagnosis.shuffled``. Nothing where the images are
@@ -205,6 +209,9 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     relative = moved / volumes[:, [VOLUMES.index(name) for name in names]].std(0)
     own = np.eye(len(names), dtype=bool)
     values |= {f"moved.{name}": float(moved[k, k]) for k, name in enumerate(names)}
+    for k, name in _own(observed, names):
+        slope, offset = np.polyfit(mean[:, k], volumes[:, VOLUMES.index(name)], 1) if deviation[k] > 0 else (0.0, 0.0)
+        values |= {f"line_offset.{name}": float(offset), f"line_slope.{name}": float(slope)}
     values["moved_own"] = float(relative[own].mean())
     values["moved_others"] = float(np.abs(relative[~own]).mean())
     seen = (means_of_groups(observed[name], images) for name in ("seen", "seen_decoded"))
