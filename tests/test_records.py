@@ -39,7 +39,7 @@ from medlatent.records import (
     results_folder,
     save_observed,
 )
-from medlatent.runs import perform
+from medlatent.runs import differences, perform
 
 NUMBERS = ["sse", "psnr", "ssim", "kl", "active_units", "gaussian_tc"]  # of few images
 SETS = ["ham10000/test", "phantoms.lesion/test"]
@@ -543,6 +543,22 @@ def test_columns_are_part_of_a_record(folder, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="vae/shaded: the columns size, dx here are not those that were recorded"):
         record.reevaluate(folder)
     Record.read(folder / "vae" / "run.json").reevaluate(folder)  # which saw none
+
+
+def test_a_run_may_be_judged_on_validation_and_test(folder, tmp_path):
+    """Where images are few: the numbers are those of both splits, and the plan is compared with it."""
+    job = replace(JOB, name="few", judged_on="validation+test")
+    record, files = perform(job, checkpoints=tmp_path / "c", device="cpu")
+    Record.read(record.write(folder, files)).reevaluate(folder)
+    assert record.own_set == "ham10000/validation+test"
+    assert list(record.metrics) == ["ham10000/validation+test", SETS[1]]
+    images = open_images("ham10000")
+    assert record.metrics[record.own_set]["images"] == len(images) - len(images.split("train"))
+    assert differences(record, job) == []
+    assert differences(record, JOB) == ["judged on 'validation+test', the plan says 'test'"]
+    alter(folder / "vae" / "few.json", lambda fields: fields["metrics"].pop("ham10000/validation+test"), forged=True)
+    with pytest.raises(ValueError, match=r"few\.json: there are no metrics of ham10000/test"):
+        Record.read(folder / "vae" / "few.json")
 
 
 def entry(fields):

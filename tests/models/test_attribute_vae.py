@@ -285,6 +285,45 @@ def test_one_update_is_equations_6_and_7(images, system, options):
 
 
 @pytest.mark.parametrize("system", ["sivae", "arsivae"])
+def test_it_may_begin_as_a_vae(images, system):
+    """The first ``vae_steps`` updates are a VAE's, with one loss for both networks; then the game begins."""
+    model = build(system, vae_steps=2, beta_rec=0.7, beta_kl=1.3).train()
+    columns, twin = columns_for(model), copy.deepcopy(model)
+    before = [p.detach().clone() for p in model.parameters()]
+    for name, part in (("encoder_optimiser", model.encoder), ("decoder_optimiser", model.decoder)):
+        setattr(model, name, torch.optim.SGD(part.parameters(), lr=RATE))
+    torch.manual_seed(7)
+    found = model.update(images, **columns)
+
+    torch.manual_seed(7)
+    mean, logvar = twin.encoder(images).chunk(2, 1)
+    z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
+    error = ((twin.decoder(z) - images) ** 2).sum() / 6
+    loss = (0.7 * error + 1.3 * kl_of(mean, logvar).mean()) / 64
+    if columns:
+        loss = loss + 0.05 * order_loss(z, columns, 10.0)
+    assert_moved_down(model, before, torch.autograd.grad(loss, [*twin.parameters()]))
+    assert found["loss"].item() == found["decoder"].item() == pytest.approx(loss.item(), rel=1e-4)
+    absent = ("kl_reconstructed", "penalty_reconstructed", "kl_drawn", "penalty_drawn")
+    assert [found[name].item() for name in absent] == [0] * 4
+    second, third = model.update(images, **columns), model.update(images, **columns)
+    assert list(found) == list(second) == list(third)
+    assert second["kl_drawn"] == 0 < third["kl_drawn"]
+    assert int(model.updates) == 3
+
+
+def test_where_the_game_begins_survives_a_checkpoint(images, tmp_path):
+    """In one go or stopped before the game begins, the same weights come out."""
+    path = tmp_path / "run.checkpoint"
+    whole, stopped, resumed = (build("sivae", vae_steps=2) for _ in range(3))
+    run(whole, images, 4)
+    run(stopped, images, 1, checkpoint=path)
+    run(resumed, images, 4, checkpoint=path)
+    assert int(resumed.updates) == 4
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("system", ["sivae", "arsivae"])
 def test_each_optimiser_moves_its_own_network(system, images):
     model = build(system).train()
     for part in ("encoder", "decoder"):
@@ -538,5 +577,7 @@ def test_arguments():
         build("sivae", scale=0)
     with pytest.raises(ValueError, match="reduction 'none' is unknown: use mean or sum"):
         build("sivae", reduction="none")
+    with pytest.raises(ValueError, match="vae_steps must not be negative, got -1"):
+        build("sivae", vae_steps=-1)
     with pytest.raises(ValueError, match="latent_dim must be at least 1"):
         build("sivae", latent_dim=0)
