@@ -1365,7 +1365,7 @@ for term, name in (
     begin = 0 if term == "kl" else start
     right.plot(range(begin + 1, len(values) + 1), values[begin:], label=name)
 right.axvline(start, color="#888888", ls="--", lw=1)
-right.set(xlabel="update", ylabel="KL in nats", ylim=(0, None))
+right.set(xlabel="update", ylabel="KL in nats", yscale="log")
 right.legend(fontsize=8)
 last = {
     term: history.values[-10:, history.terms.index(term)].mean()
