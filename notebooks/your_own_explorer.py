@@ -170,6 +170,46 @@ Explorer(
 # *New noise* draws the noise anew and leaves category and pad alone. What slants one digit may widen another, since each
 # digit has components of its own: that a code means the same in every category is what a generator has to be trained for.
 #
+# ## In units, and measured
+#
+# A dimension that has learnt an attribute can speak in the attribute's unit. {py:class}`~medlatent.explore.Scale` says what
+# z = 0 stands for, and how much 1 more of z adds.
+#
+# Whether the picture follows, the page can measure. A network marks the pixels of each structure in every decoded picture, n of
+# them, and $q = a n^b$ turns their number into a quantity: {py:class}`~medlatent.explore.Segmentation`. The network travels like
+# the decoder. A U-Net is the usual choice; on these digits one threshold finds the ink.
+
+
+# %%
+from medlatent.explore import Scale, Segmentation
+
+ink = nn.Conv2d(1, 2, 1)  # logits of the background and of the ink
+ink.weight.data = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
+ink.bias.data = torch.tensor([0.0, -0.5])  # brighter than 0.5 is ink
+
+segmentation = Segmentation(ink, ["ink"], {"ink": (1, 1)}, unit="pixels")
+with torch.inference_mode():
+    pixels = segmentation.measure(pca.decode(codes))[:, 0, 0].nan_to_num()
+# The component along which the ink changes most, and the line through it.
+correlations = torch.corrcoef(torch.cat([codes.T.double(), pixels[None]]))
+inked = int(correlations[-1, :-1].abs().argmax())
+slope = float(correlations[-1, inked] * pixels.std() / codes[:, inked].std())
+
+Explorer(
+    pca,
+    posteriors=codes,
+    dimensions=[inked, *(d for d in range(4) if d != inked)],
+    names=[f"ink, by z{d}" if d == inked else f"z{d}" for d in range(24)],
+    scales={inked: Scale(float(pixels.mean()), slope, "pixels")},
+    segmentation=segmentation,
+    title="Principal components, and the ink of what they draw",
+)
+
+# %% [markdown]
+# The slider says how much ink a digit with this code has on average. The line below the picture says how much there is, and in
+# brackets how much of it has come since the start; *Outlines* shows what was counted. Move another slider: the ink changes, too, and
+# the first slider says nothing of it.
+#
 # ## What can travel
 #
 # The module is followed by `torch.export`, so its classes do not matter, only what they compute. These operations of PyTorch

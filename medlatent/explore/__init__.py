@@ -16,11 +16,14 @@ from .figures import (
     strongest_dimensions,
     traversal,
 )
+from .measuring import Scale, Segmentation
 from .network import Network, trace
 
 __all__ = [
     "Explorer",
     "Network",
+    "Scale",
+    "Segmentation",
     "describe_curves",
     "figure",
     "image_table",

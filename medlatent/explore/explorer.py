@@ -7,6 +7,7 @@ kernel it is an ordinary Jupyter widget, on the published page it works without 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import inspect
 import math
 from collections.abc import Mapping, Sequence
@@ -23,16 +24,18 @@ from torch import Tensor, nn
 from ..metrics import information
 from ..models import Categorical, CodePart, Conditional, Normal, Uniform, measured
 from .figures import image_table, picture_bundle, side_by_side, traversal
+from .measuring import Scale, Segmentation, calibration_of, changed_pixels, device_of, trace_segmentation
 from .network import Network, trace
 
 WEB = Path(__file__).parent / "web"
-SCRIPTS = ("network.js", "traverse.js", "map.js", "walk.js", "codes.js", "explorer.js")
+SCRIPTS = ("network.js", "scale.js", "measure.js", "traverse.js", "map.js", "walk.js", "codes.js", "explorer.js")
 VIEWS = ("codes", "traverse", "map", "walk")
 NEEDS = {"codes": "a category or a pad", "map": "posteriors and two dimensions"}
 POINTS = 400  # of the map
 ROUNDING = 1e-3  # by which intensities may lie outside [0, 1]
 MOST_PICTURES = 6  # side by side; more would be too small to see
 PROBES = 64  # codes on which the rounded weights are compared with the model
+MEASURED_PROBES = 16  # and so many of what they decode to, on which those of a segmentation are
 
 
 def _module() -> str:
@@ -82,10 +85,16 @@ class Explorer(anywidget.AnyWidget):
         pad_limits: of both, in units of the code; by default those of ``code_layout``, or -1 and 1.
         pictures: where each channel is a picture of its own, such as the heart at two phases, what each is called, six
             at most: they are shown side by side. By default the model's own ``pictures``.
+        scales: the :class:`Scale` of each dimension that is shown in a unit: ``{0: Scale(142.0, 38.5, "ml")}`` where
+            dimension 0 has learnt a volume. The code stays z. To the right is more of the quantity, also where the
+            factor is negative and z falls. The still picture is labelled in z.
+        segmentation: a :class:`Segmentation`, with which the page measures each picture that it decodes: beneath it
+            stands the quantity of each class, and by how much it has changed since the sliders were at their start, or
+            where an image was encoded. The outlines of the classes can be drawn into the picture.
 
     Raises:
-        ValueError: an argument does not fit the model; or the model computes something that cannot run in a browser,
-            and the message names the layer.
+        ValueError: an argument does not fit the model; or the model or the network of the segmentation computes
+            something that cannot run in a browser, and the message names the layer.
     """
 
     _esm = _module()
@@ -94,6 +103,7 @@ class Explorer(anywidget.AnyWidget):
     networks = traitlets.Dict().tag(sync=True)
     decoder_weights = traitlets.Bytes().tag(sync=True)
     encoder_weights = traitlets.Bytes().tag(sync=True)
+    segmentation_weights = traitlets.Bytes().tag(sync=True)
     code = traitlets.List(traitlets.CFloat()).tag(sync=True)
     start = traitlets.List(traitlets.CFloat()).tag(sync=True)
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -118,6 +128,8 @@ class Explorer(anywidget.AnyWidget):
     pictures = traitlets.List(traitlets.Unicode()).tag(
         sync=True
     )  # the channels' names; none where they are one picture
+    scales = traitlets.Dict().tag(sync=True)  # offset, factor and unit, by the number of the dimension as JSON has it
+    segmentation = traitlets.Dict().tag(sync=True)  # what its network does not say
 
     def __init__(
         self,
@@ -139,6 +151,8 @@ class Explorer(anywidget.AnyWidget):
         pad: tuple[int, int] | None = None,
         pad_limits: tuple[float, float] | None = None,
         pictures: Sequence[str] | None = None,
+        scales: Mapping[int, Scale] | None = None,
+        segmentation: Segmentation | None = None,
     ) -> None:
         width = getattr(model, "latent_dim", None) if latent_dim is None else latent_dim
         if not isinstance(width, int) or isinstance(width, bool) or width < 1:
@@ -162,6 +176,7 @@ class Explorer(anywidget.AnyWidget):
         names = list(names)
         if len(names) != width:
             raise ValueError(f"names: {len(names)} for {width} dimensions")
+        scales = _scales(scales or {}, width, category)
 
         nats, points = [], np.zeros((0, width), np.float32)
         given = [] if posteriors is None else posteriors if isinstance(posteriors, tuple | list) else [posteriors]
@@ -206,7 +221,7 @@ class Explorer(anywidget.AnyWidget):
         with measured(model):
             try:
                 with torch.no_grad():
-                    decode(torch.zeros(1, width, device=_device(decode)))
+                    decode(torch.zeros(1, width, device=device_of(decode)))
             except RuntimeError as error:  # of the first layer that the code does not fit
                 reason = str(error).partition("\n")[0]
                 raise ValueError(f"model: cannot decode a code of latent_dim = {width} numbers: {reason}") from None
@@ -224,15 +239,19 @@ class Explorer(anywidget.AnyWidget):
             strip, encoder = self._strip(model, images, shape, width)
             probes = torch.from_numpy(points[:PROBES]) if len(points) else _draws(structure)
             error = _rounding_error(decode, decoder, probes.float())
+            measuring = _measuring(segmentation, decode, shape, pictures, probes.float())
         image_names = [f"image {i + 1}" for i in range(len(strip))] if image_names is None else list(image_names)
         if len(image_names) != len(strip):
             raise ValueError(f"image_names: {len(image_names)} for {len(strip)} images")
 
+        networks = {"decoder": decoder, "encoder": encoder, "segmentation": measuring and measuring.network}
+        networks = {name: network for name, network in networks.items() if network}
         self._model, self._posteriors = model, given if nats else None
         super().__init__(
-            networks={"decoder": decoder.spec, **({"encoder": encoder.spec} if encoder else {})},
+            networks={name: network.spec for name, network in networks.items()},
             decoder_weights=decoder.data,
             encoder_weights=encoder.data if encoder else b"",
+            segmentation_weights=measuring.network.data if measuring else b"",
             code=start.tolist(),
             start=start.tolist(),
             names=names,
@@ -255,6 +274,8 @@ class Explorer(anywidget.AnyWidget):
             noise=noise,
             centre=structure.centre.tolist(),
             pictures=pictures,
+            scales=scales,
+            segmentation=measuring.said if measuring else {},
         )
 
     @staticmethod
@@ -349,10 +370,6 @@ def _decoding(model: nn.Module) -> _Function:
     return _Function(model, "decode" if hasattr(model, "decode") else "forward")
 
 
-def _device(module: nn.Module) -> torch.device:
-    return next(iter(module.parameters()), torch.zeros(0)).device
-
-
 class _Decoder(nn.Module):
     """A decoder with the names that figures ask for."""
 
@@ -361,7 +378,7 @@ class _Decoder(nn.Module):
         self.latent_dim = latent_dim
         self.pictures = tuple(pictures)
         self.decode = decoder
-        self.device = _device(decoder)
+        self.device = device_of(decoder)
 
 
 def _distinct(name: str, dimensions: Sequence[int], width: int) -> list[int]:
@@ -388,6 +405,48 @@ def _picture_names(names: Sequence[str]) -> list[str]:
     if len(names) > MOST_PICTURES:
         raise ValueError(f"pictures: at most {MOST_PICTURES} can be shown side by side, got {len(names)}")
     return list(names)
+
+
+def _scales(scales: Mapping[int, Scale], width: int, category: Sequence[int]) -> dict[str, dict]:
+    """The scales as the front end reads them, by the number of their dimension."""
+    if not isinstance(scales, Mapping):
+        raise ValueError(f"scales: expected a Scale for each dimension by its number, got {scales!r}")
+    for d, scale in scales.items():
+        if not isinstance(scale, Scale):
+            raise ValueError(f"scales: expected a Scale for dimension {d}, got {scale!r}")
+        if d not in range(width):
+            raise ValueError(f"scales: there is no dimension {d}, the code has {width}")
+        if d in category:
+            raise ValueError(f"scales: dimension {d} belongs to the category, whose values are 0 and 1")
+    return {str(int(d)): dataclasses.asdict(scale) for d, scale in scales.items()}
+
+
+class _Measuring(NamedTuple):
+    """A segmentation as it travels: its network, and what the network does not say."""
+
+    network: Network
+    said: dict
+
+
+def _measuring(
+    segmentation: Segmentation | None, decode: nn.Module, shape: list[int], pictures: list[str], codes: Tensor
+) -> _Measuring | None:
+    """The network of a segmentation, tried on what some of the codes are decoded to."""
+    if segmentation is None:
+        return None
+    if not isinstance(segmentation, Segmentation):
+        raise ValueError(f"segmentation: expected a Segmentation, got {type(segmentation).__name__}")
+    network = trace_segmentation(segmentation, shape, pictures)
+    with torch.inference_mode():
+        images = decode(codes[:MEASURED_PROBES].to(device_of(decode)))
+        images = images[0] if isinstance(images, tuple) else images
+    said = {
+        "classes": list(segmentation.classes),
+        "unit": segmentation.unit,
+        "calibration": calibration_of(segmentation, pictures),
+        "changed": changed_pixels(segmentation, network, images.flatten(0, 1)[:, None]),
+    }
+    return _Measuring(network, said)
 
 
 class _Structure(NamedTuple):
@@ -463,7 +522,7 @@ def _draws(structure: _Structure) -> Tensor:
 def _rounding_error(decode: nn.Module, network: Network, codes: Tensor) -> float:
     """The largest difference of a pixel between the model and the network with rounded weights."""
     with torch.inference_mode():
-        images = decode(codes.to(_device(decode)))
+        images = decode(codes.to(device_of(decode)))
         images = images[0] if isinstance(images, tuple) else images
         if not images.isfinite().all() or images.min() < -ROUNDING or images.max() > 1 + ROUNDING:
             raise ValueError(

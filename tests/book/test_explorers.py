@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import io
 import json
 import re
 import threading
@@ -20,7 +21,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from torch import nn
 from widgets import without_assets
 
-from medlatent.explore import Explorer, Network, trace
+from medlatent.explore import Explorer, Network, Scale, Segmentation, trace
 from medlatent.explore.explorer import _Function
 from medlatent.models import Conditional, code_parts
 from medlatent.records import Record
@@ -177,6 +178,12 @@ def settle(page, box, frames: int):
     )
 
 
+def position(state: dict, dimension: int, slider) -> float:
+    """The value z of a dimension by its slider, which may speak in a unit."""
+    scale = state["scales"].get(str(dimension), {"offset": 0, "factor": 1})
+    return (float(slider.input_value()) - scale["offset"]) / scale["factor"]
+
+
 def frames(box) -> int:
     return int(box.get_attribute("data-frames"))
 
@@ -217,7 +224,7 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
         settle(page, box, count)
         page.wait_for_timeout(100)
         code = torch.tensor(state["start"], dtype=torch.float32)
-        code[dimension] = float(slider.input_value())
+        code[dimension] = position(state, dimension, slider)
         assert abs(code[dimension] - state["start"][dimension]) > 0.9
         found = picture(box).astype(float)
         assert np.abs(found - before).max() > 2
@@ -251,7 +258,7 @@ def test_an_image_of_the_strip_is_encoded_as_pytorch_does(open_page, site, doc):
         if len(state["views"]) > 1:
             box.get_by_role("tab", name="Traverse").click()
         for dimension in state["order"][:3]:
-            shown = float(box.locator(f"input[data-dimension='{dimension}']").first.input_value())
+            shown = position(state, dimension, box.locator(f"input[data-dimension='{dimension}']").first)
             assert abs(shown - float(code[0, dimension])) < 0.06
     assert page.problems == []
 
@@ -558,14 +565,20 @@ def generator(tmp_path_factory):
     layers = [nn.Linear(9, 32), nn.Tanh(), nn.Linear(32, 3 * 12 * 12), nn.Sigmoid(), nn.Unflatten(1, (3, 12, 12))]
     names = ["nevus", "melanoma", "squamous cell carcinoma", "none"]
     explorer = Explorer(nn.Sequential(*layers), latent_dim=9, category=KINDS, category_names=names, pad=PAD)
-    yield explorer, published(explorer, tmp_path_factory.mktemp("codes"))
+    yield explorer, published(explorer, folder=tmp_path_factory.mktemp("codes"))
     explorer.close()
 
 
-def published(explorer: Explorer, folder: Path) -> str:
-    """The address of a page that shows an explorer."""
-    states = embed_data([explorer], drop_defaults=False)["manager_state"]["state"]
-    entries = {explorer.model_id: without_assets(states[explorer.model_id], folder / "_static")}
+def published(*explorers: Explorer, folder: Path, budget: float | None = None) -> str:
+    """The address of a page that shows explorers; ``budget`` replaces that of measure.js, in milliseconds."""
+    states = embed_data(explorers, drop_defaults=False)["manager_state"]["state"]
+    entries = {explorer.model_id: states[explorer.model_id] for explorer in explorers}
+    if budget is not None:
+        for entry in entries.values():
+            script, count = re.subn(r"const BUDGET = \d+;", f"const BUDGET = {budget};", entry["state"]["_esm"])
+            assert count == 1
+            entry["state"]["_esm"] = script
+    entries = {name: without_assets(entry, folder / "_static") for name, entry in entries.items()}
     (folder / "explorer.html").write_text(page_of(entries))
     (folder / "_static/widget_host.js").write_text((ROOT / "book/_static/widget_host.js").read_text())
     return (folder / "explorer.html").as_uri()
@@ -645,7 +658,7 @@ def test_a_code_of_nothing_but_a_category(open_page, tmp_path):
     torch.manual_seed(0)
     decoder = nn.Sequential(nn.Linear(3, 48), nn.Sigmoid(), nn.Unflatten(1, (3, 4, 4)))
     explorer = Explorer(decoder, latent_dim=3, category=range(3))
-    page = open_page(published(explorer, tmp_path))
+    page = open_page(published(explorer, folder=tmp_path))
     box = wake(page)
     at_rest(page, box)
     assert not box.get_by_role("button", name="New noise").count()
@@ -942,7 +955,7 @@ def explorer_of_phases(*pictures: str) -> Explorer:
 @pytest.fixture(scope="module")
 def two_phases(tmp_path_factory):
     explorer = explorer_of_phases(*NAMES)
-    yield explorer, published(explorer, tmp_path_factory.mktemp("phases"))
+    yield explorer, published(explorer, folder=tmp_path_factory.mktemp("phases"))
     explorer.close()
 
 
@@ -1099,7 +1112,7 @@ def test_a_saved_picture_names_what_it_shows(phases):
 def test_several_pictures_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme):
     names = ("T1", "T1 with contrast", "T2", "FLAIR", "diffusion-weighted", "ADC")[:count]
     explorer = explorer_of_phases(*names)
-    page = open_page(published(explorer, tmp_path), viewport={"width": 360, "height": 740}, color_scheme=scheme)
+    page = open_page(published(explorer, folder=tmp_path), viewport={"width": 360, "height": 740}, color_scheme=scheme)
     box = wake(page)
     for width in (360, 700, 1280):
         page.set_viewport_size({"width": width, "height": 740})
@@ -1142,7 +1155,7 @@ def test_noise_is_drawn_around_the_centre_of_its_prior(open_page, tmp_path):
         latent_dim, code_layout = 8, code_parts(z=Shifted(8, lambda age: (age, None), ("age",)))
 
     explorer = Explorer(Conditioned(nn.Linear(8, 16), nn.Sigmoid(), nn.Unflatten(1, (1, 4, 4))))
-    page = open_page(published(explorer, tmp_path))
+    page = open_page(published(explorer, folder=tmp_path))
     box = wake(page)
     assert "‖z‖² = 0.0" in box.inner_text()  # from the centre
     dot = box.locator(".dot").first
@@ -1158,4 +1171,442 @@ def test_noise_is_drawn_around_the_centre_of_its_prior(open_page, tmp_path):
     assert np.ptp(values) > 1
     norm = re.search(r"‖z‖² = ([\d.]+)", box.inner_text())[1]
     assert float(norm) == pytest.approx(((values - 4) ** 2).sum(), abs=0.06)
+    explorer.close()
+
+
+# --------------------------------------------------------------------- units, and what is measured in the pictures
+
+CLASSES = ("LV", "myocardium", "RV")
+AREAS = dict.fromkeys(CLASSES, (1, 1))  # the quantity is the number of pixels
+CALIBRATION = {NAMES[0]: AREAS, NAMES[1]: {"LV": (0.5, 1.5), "myocardium": (20, 0.5), "RV": (3, 1)}}
+SCALES = {0: Scale(142, 38.5, "ml"), 1: Scale(55, -10, "%"), 2: Scale(0.5, 0.05)}
+RISING, FALLING = 0, 1
+
+
+class UNet(nn.Module):
+    """One level of a U-Net with random weights, and about as many pixels of each class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.down, self.inner, self.up = self.block(1, 6), self.block(6, 8), self.block(14, 6)
+        self.end = nn.Conv2d(6, 1 + len(CLASSES), 1)
+        pictures = Phases("any").decode(torch.randn(64, 6)).detach()
+        for _ in range(30):  # the normalisation learns what pictures are like
+            logits = self(pictures)
+        for _ in range(100):
+            shares = torch.stack([(logits.argmax(1) == k).float().mean() for k in range(1 + len(CLASSES))])
+            bias = self.end.bias.detach() - 0.05 * (shares * len(shares) + 0.05).log()
+            logits = logits + (bias - self.end.bias).detach()[:, None, None]
+            self.end.bias.data = bias
+        self.eval()
+
+    @staticmethod
+    def block(inside: int, outside: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Conv2d(inside, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU(inplace=True)
+        )
+
+    def forward(self, pictures):
+        fine = self.down(pictures)
+        coarse = self.inner(nn.functional.max_pool2d(fine, 2))
+        return self.end(self.up(torch.cat([nn.functional.interpolate(coarse, scale_factor=2), fine], 1)))
+
+
+def explorer_that_measures(*pictures: str, network: nn.Module | None = None, **options) -> Explorer:
+    calibration = {name: CALIBRATION.get(name, AREAS) for name in pictures}
+    return Explorer(
+        Phases(*pictures),
+        dimensions=range(6),
+        scales=SCALES,
+        segmentation=Segmentation(network or UNet(), CLASSES, calibration),
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def measuring(tmp_path_factory):
+    """An explorer that measures, and its page: as it is, with no time for it in a frame, and with any."""
+    explorer = explorer_that_measures(*NAMES)
+    pages = {
+        budget: published(explorer, folder=tmp_path_factory.mktemp("measures"), budget=budget)
+        for budget in (None, 0, 100_000)
+    }
+    yield explorer, pages
+    explorer.close()
+
+
+@pytest.fixture
+def measures(open_page, measuring):
+    page = open_page(measuring[1][None], viewport={"width": 1000, "height": 900})
+    box = wake(page)
+    once_measured(page, box)
+    return page, box, measuring[0]
+
+
+def once_measured(page, box):
+    """Waits until what stands below the picture belongs to it."""
+    said = "root.querySelector('canvas.picture').ariaLabel.includes('Measured: ')"
+    wait(page, box, f"root => {said} && !root.querySelector('.quantities.stale')")
+
+
+def press(page, box, dimension: int, *keys: str):
+    """Moves a slider by keys, and waits until that was drawn and measured."""
+    count = frames(box)
+    box.locator(f"input[type=range][data-dimension='{dimension}']").focus()
+    for key in keys:
+        page.keyboard.press(key)
+    settle(page, box, count)
+    once_measured(page, box)
+
+
+def quantities_shown(box) -> list[list[str]]:
+    """The lines below each picture."""
+    pictures = box.locator(".quantities ul").all()
+    return [[" ".join(line.split()) for line in picture.locator("li").all_text_contents()] for picture in pictures]
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-").replace("±", ""))
+
+
+def code_said(box) -> np.ndarray:
+    """The code by its sliders, which speak in units."""
+    values = np.array([float(box.locator(f"input[data-dimension='{d}']").input_value()) for d in range(6)])
+    for d, scale in SCALES.items():
+        values[d] = (values[d] - scale.offset) / scale.factor
+    return values
+
+
+def pixels_of(explorer, code) -> np.ndarray:
+    """How many pixels PyTorch puts into each class, (P, 3)."""
+    with torch.inference_mode():
+        images = explorer._model.decode(torch.as_tensor(code).float()[None])
+        labels = UNet()(images[0][:, None]).argmax(1)
+    return np.array([[int((picture == k + 1).sum()) for k in range(3)] for picture in labels])
+
+
+def quantity(picture: str, name: str, pixels: float) -> float:
+    a, b = CALIBRATION[picture][name]
+    return a * pixels**b
+
+
+@pytest.mark.parametrize("budget", [0, 100_000])
+def test_what_is_measured_is_what_pytorch_measures(open_page, measuring, budget):
+    """In the frame of the picture and in slices between frames: within two pixels, and so is the change."""
+    explorer, pages = measuring
+    page = open_page(pages[budget], viewport={"width": 1000, "height": 900})
+    box = wake(page)
+    once_measured(page, box)
+    start = pixels_of(explorer, explorer.start)
+    assert start.min() > 0
+    for number_of_moves, keys in enumerate(((), ("PageUp",), ("PageUp", "ArrowRight"))):
+        if keys:
+            press(page, box, 3 * (number_of_moves - 1), *keys)
+        found = pixels_of(explorer, code_said(box))
+        assert keys == () or np.abs(found - start).max() > 3
+        for p, lines in enumerate(quantities_shown(box)):
+            assert len(lines) == len(CLASSES)
+            for k, (name, line) in enumerate(zip(CLASSES, lines, strict=True)):
+                words = re.fullmatch(rf"{name} ([\d.]+) ml(?: \((.+)\))?", line)
+                low, high = (quantity(NAMES[p], name, max(found[p, k] + by, 0)) for by in (-2, 2))
+                assert low - 0.5 <= number(words[1]) <= high + 0.5, line
+                assert bool(words[2]) == bool(keys)
+                if keys:
+                    change = quantity(NAMES[p], name, found[p, k]) - quantity(NAMES[p], name, start[p, k])
+                    assert abs(number(words[2]) - change) <= (high - low) + 1, line
+                    assert words[2][0] in "+−±"
+    assert page.problems == []
+
+
+def test_the_change_is_from_the_start_or_from_an_encoded_image(open_page, tmp_path):
+    images = torch.rand(2, 2, HIGH, WIDE, generator=torch.Generator().manual_seed(1))
+    explorer = explorer_that_measures(*NAMES, images=images)
+    page = open_page(published(explorer, folder=tmp_path))
+    box = wake(page)
+    once_measured(page, box)
+    first = quantities_shown(box)
+    press(page, box, 0, "PageUp", "PageUp")
+    assert all("(" in line for lines in quantities_shown(box) for line in lines)
+    count = frames(box)
+    box.locator("button[data-image='1']").click()
+    settle(page, box, count)
+    once_measured(page, box)
+    encoded = quantities_shown(box)
+    assert not any("(" in line for lines in encoded for line in lines)
+    assert "since the reconstruction" in box.locator(".tools").inner_text()
+    press(page, box, 0, "ArrowRight")
+    assert all("(" in line for lines in quantities_shown(box) for line in lines)
+    press(page, box, 0, "Delete")
+    assert quantities_shown(box) == encoded
+    count = frames(box)
+    box.get_by_role("button", name="Reset").click()
+    settle(page, box, count)
+    once_measured(page, box)
+    assert quantities_shown(box) == first
+    assert page.problems == []
+    explorer.close()
+
+
+def test_those_who_do_not_see_the_picture_hear_what_was_measured(measures):
+    page, box, _ = measures
+    press(page, box, 0, "PageUp")
+    said = "; ".join(f"{name}: {', '.join(lines)}" for name, lines in zip(NAMES, quantities_shown(box), strict=True))
+    label = box.locator("canvas.picture").get_attribute("aria-label")
+    assert label.endswith(f"moved: z0 167 ml. Measured: {said}.")
+    live = box.locator("[aria-live=polite]")
+    heard = "(root, said) => root.querySelector('[aria-live=polite]').textContent === said"
+    wait(page, box, heard, f"Measured: {said}.")
+    assert live.evaluate("e => e.getBoundingClientRect().width") <= 1  # heard, not seen
+    assert box.locator(".quantities").get_attribute("aria-hidden") == "true"  # once is enough
+    assert box.get_by_role("checkbox", name="Outlines").count() == 1
+    assert page.problems == []
+
+
+def test_sliders_speak_in_the_unit_and_rise_to_the_right(measures):
+    page, box, explorer = measures
+    expected = {RISING: (142, 5, "ml"), FALLING: (55, 1, "%")}  # at the start, and by an arrow key
+    for dimension, (start, step, unit) in expected.items():
+        slider = box.locator(f"input[data-dimension='{dimension}']")
+        shown = box.locator(".slider").nth(dimension).locator(".number")
+        assert shown.inner_text() == f"{start} {unit}"
+        press(page, box, dimension, "ArrowRight")
+        assert shown.inner_text() == f"{start + step} {unit}"
+        assert slider.get_attribute("aria-valuetext") == f"{start + step} {unit}, prior density 0.40"
+        assert float(slider.input_value()) == pytest.approx(start + step)
+        low, high = (float(slider.get_attribute(end)) for end in ("min", "max"))
+        assert sorted((z * SCALES[dimension].factor + start) for z in (-3, 3)) == pytest.approx([low, high])
+    code = np.array(explorer.start)
+    code[RISING], code[FALLING] = 5 / 38.5, 1 / -10
+    assert np.abs(side_by_side(box.locator("canvas.picture")) - exact(explorer, code)).max() <= 1
+    # By pointer: two thirds to the right is more, also where z falls.
+    area = box.locator(f"input[data-dimension='{FALLING}']").bounding_box()
+    count = frames(box)
+    page.mouse.click(area["x"] + area["width"] * 2 / 3, area["y"] + area["height"] / 2)
+    settle(page, box, count)
+    value = number(box.locator(".slider").nth(FALLING).locator(".number").inner_text().split()[0])
+    assert 62 <= value <= 68
+    assert code_said(box)[FALLING] == pytest.approx((value - 55) / -10)
+    wait(page, box, "root => !root.querySelector('.stale, .empty')")
+    values = [number(text) for text in box.locator("button[data-step] .number").all_text_contents()]
+    assert values == sorted(values)
+    assert (values[0], values[-1]) == (25, 85)
+    assert box.locator(".multiples .words").inner_text().startswith("z1 from 25 % to 85 %, all else as it is")
+    box.locator("button[data-step='0']").click()
+    page.wait_for_timeout(100)
+    assert code_said(box)[FALLING] == pytest.approx(3)
+    assert box.locator(".slider").nth(2).locator(".number").inner_text() == "0.500"
+    assert box.locator(".slider").nth(3).locator(".number").inner_text() == "0.00"  # has no scale
+    assert page.problems == []
+
+
+def test_a_walk_and_a_map_in_units(open_page, tmp_path):
+    means = torch.randn(40, 6, generator=torch.Generator().manual_seed(2))
+    explorer = explorer_that_measures(*NAMES, posteriors=means, walk=[(0, 2), (1, 2)])
+    page = open_page(published(explorer, folder=tmp_path))
+    box = wake(page)
+    box.get_by_role("tab", name="Walk").click()
+    assert box.locator(".steps .number").all_text_contents() == ["z0 to 219 ml", "z1 to 35 %"]
+    box.get_by_role("button", name="Step 2: z1 to 35 %").click()
+    page.wait_for_timeout(100)
+    assert box.locator("input.scrub").get_attribute("aria-valuetext") == "z1 at 35 %"
+    once_measured(page, box)
+    box.get_by_role("tab", name="Map").click()
+    wait(page, box, "root => root.querySelector('.cross').ariaValueText === 'z0 219 ml, z1 35 %'")
+    box.locator("canvas.map").focus()
+    page.keyboard.press("ArrowLeft")
+    assert re.search(r"z0 \d+ ml, z1 −?\d+ %", box.locator(".named").inner_text())
+    assert page.problems == []
+    explorer.close()
+
+
+def test_a_pad_in_units(open_page, tmp_path):
+    explorer = explorer_that_measures(*NAMES, pad=(0, 1), pad_limits=(-2, 2))
+    page = open_page(published(explorer, folder=tmp_path))
+    box = wake(page)
+    assert box.locator(".scale.across").inner_text().split("\n") == ["65 ml", "c1", "219 ml"]
+    assert box.locator(".scale.up").text_content() == "35 %c275 %"
+    pad = box.locator(".pad")
+    pad.focus()
+    count = frames(box)
+    page.keyboard.press("ArrowUp")
+    settle(page, box, count)
+    assert box.locator("[role=status]").inner_text() == "c1 142 ml, c2 56 %"
+    point, area = box.locator(".point").bounding_box(), pad.bounding_box()
+    assert point["y"] + point["height"] / 2 < area["y"] + area["height"] / 2  # more is up
+    assert page.problems == []
+    explorer.close()
+
+
+OVERLAY = "canvas.outlines"
+
+
+def test_outlines(measures):
+    page, box, explorer = measures
+    overlay = box.locator(OVERLAY)
+
+    def drawn() -> np.ndarray:
+        address = overlay.evaluate("canvas => canvas.toDataURL()")
+        return np.round(255 * plt.imread(io.BytesIO(base64.b64decode(address.partition(",")[2])))).astype(int)
+
+    picture = side_by_side(box.locator("canvas.picture"))
+    assert not drawn().any()
+    assert not box.locator(".stroke:visible").count()
+    box.get_by_role("checkbox", name="Outlines").check()
+    assert box.locator(".stroke:visible").count() == 6  # the legend
+    lines = drawn()
+    scale = lines.shape[0] // HIGH
+    labels = UNet()(explorer._model.decode(torch.tensor([explorer.start]))[0][:, None]).argmax(1).numpy()
+    for p in range(2):
+        left = p * scale * (WIDE + GAP)
+        inside = lines[:, left : left + scale * WIDE, 3].reshape(HIGH, scale, WIDE, scale) > 0
+        near = inside.any((1, 3))  # pixels that a line touches
+        padded = np.pad(labels[p], 1)
+        around = [padded[y : y + HIGH, x : x + WIDE] for y in range(3) for x in range(3)]
+        edge = np.any([a != labels[p] for a in around], axis=0)
+        assert not (near & ~edge).any()  # none inside a region
+        for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+            parted = labels[p][one] != labels[p][other]
+            assert (near[one] | near[other])[parted].all()
+    colours = {tuple(c) for c in lines[lines[..., 3] == 255][:, :3].tolist()}
+    assert {(240, 228, 66), (86, 180, 233), (213, 94, 0)} <= colours
+    assert (side_by_side(box.locator("canvas.picture")) == picture).all()
+    press(page, box, 0, "PageUp", "PageUp")
+    assert (drawn() != lines).any()  # they follow
+    box.get_by_role("checkbox", name="Outlines").uncheck()
+    assert not drawn().any()
+    assert page.problems == []
+
+
+def test_a_saved_picture_has_its_outlines(measures):
+    page, box, _ = measures
+    page.evaluate("() => { delete window.ClipboardItem; }")
+    pictures = []
+    for outlined in (False, True):
+        box.get_by_role("checkbox", name="Outlines").set_checked(outlined)
+        with page.expect_download() as download:
+            box.get_by_role("button", name="Copy PNG").click()
+        pictures.append(plt.imread(download.value.path()))
+    without, outlined = ([tuple(c) for c in np.round(255 * p[..., :3]).astype(int).reshape(-1, 3)] for p in pictures)
+    assert pictures[1].shape[1] > 512  # so that lines are seen
+    assert (86, 180, 233) in set(outlined) - set(without)
+
+
+class NoRV(nn.Module):
+    """Finds no RV anywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.end = nn.Conv2d(1, 1 + len(CLASSES), 1)
+        self.end.weight.data = torch.tensor([0.0, 1, -1, 0]).view(4, 1, 1, 1)
+        self.end.bias.data = torch.tensor([0.1, -0.4, 0.4, -9])
+
+    def forward(self, pictures):
+        return self.end(pictures)
+
+
+def test_of_what_is_not_there_nothing_is_measured(open_page, tmp_path):
+    explorer = explorer_that_measures(*NAMES, network=NoRV())
+    page = open_page(published(explorer, folder=tmp_path))
+    box = wake(page)
+    once_measured(page, box)
+    press(page, box, 0, "PageUp")
+    assert [lines[2] for lines in quantities_shown(box)] == ["RV –", "RV –"]
+    assert "RV none" in box.locator("canvas.picture").get_attribute("aria-label")
+    box.get_by_role("checkbox", name="Outlines").check()
+    assert page.problems == []
+    explorer.close()
+
+
+def test_one_picture_is_measured_too(open_page, tmp_path):
+    class One(Phases):
+        def __init__(self):
+            super().__init__("only")
+            self.pictures = ()
+
+    explorer = Explorer(One(), segmentation=Segmentation(UNet(), CLASSES, AREAS, unit="pixels"))
+    page = open_page(published(explorer, folder=tmp_path))
+    box = wake(page)
+    once_measured(page, box)
+    press(page, box, 2, "PageDown", "PageDown")
+    code = np.array(explorer.start)
+    code[2] = -1
+    (found,), (before,) = pixels_of(explorer, code), pixels_of(explorer, explorer.start)
+    (lines,) = quantities_shown(box)
+    for name, n, was, line in zip(CLASSES, found, before, lines, strict=True):
+        words = re.fullmatch(rf"{name} (\d+) pixels \((.+)\)", line)
+        assert abs(int(words[1]) - n) <= 2
+        assert abs(number(words[2]) - (n - was)) <= 3
+    assert page.problems == []
+    explorer.close()
+
+
+def test_two_explorers_share_a_network_and_disturb_each_other_not(open_page, tmp_path):
+    explorers = [explorer_that_measures(*NAMES) for _ in range(2)]
+    page = open_page(published(*explorers, folder=tmp_path, budget=0), viewport={"width": 1000, "height": 2400})
+    boxes = [wake(page, i) for i in range(2)]
+    for box in boxes:
+        once_measured(page, box)
+    assert quantities_shown(boxes[0]) == quantities_shown(boxes[1])
+    page.evaluate(
+        """() => document.querySelectorAll("input[data-dimension='0']").forEach((slider, i) => {
+          slider.value = [50, 250][i];
+          slider.dispatchEvent(new Event("input"));
+        })"""
+    )
+    for box, value in zip(boxes, (50, 250), strict=True):
+        wait(page, box, "root => root.querySelector('canvas.picture').ariaLabel.includes('moved')")
+        once_measured(page, box)
+        code = np.array(explorers[0].start)
+        code[0] = (value - 142) / 38.5
+        shown = [int(line.split()[1]) for line in quantities_shown(box)[0]]
+        assert np.abs(np.array(shown) - pixels_of(explorers[0], code)[0]).max() <= 2
+    assert page.problems == []
+    for explorer in explorers:
+        explorer.close()
+
+
+def test_a_network_that_is_missing_leaves_the_sliders_alive(open_page, tmp_path):
+    explorer = explorer_that_measures(*NAMES)
+    explorer.segmentation_weights = b""
+    page = open_page(published(explorer, folder=tmp_path))
+    box = wake(page)
+    said = box.locator("[role=status]").inner_text()
+    assert "cannot be measured: the weights of its segmentation are missing" in said
+    count = frames(box)
+    box.locator("input[data-dimension='0']").focus()
+    page.keyboard.press("PageUp")
+    settle(page, box, count)
+    assert not box.locator(".quantities").count()
+    explorer.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_measures_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme):
+    names = ("end-diastole", "end-systole", "T1", "T1 with contrast", "FLAIR", "ADC")[:count]
+    explorer = explorer_that_measures(*names)
+    page = open_page(published(explorer, folder=tmp_path), viewport={"width": 360, "height": 740}, color_scheme=scheme)
+    box = wake(page)
+    once_measured(page, box)
+    box.get_by_role("checkbox", name="Outlines").check()
+    press(page, box, 0, "PageUp", "PageUp")
+    for width in (360, 700, 1280):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate(TOO_WIDE), width
+        outside = box.evaluate(
+            """root => [...root.querySelectorAll("*:not(.unseen)")].filter(e => e.checkVisibility())
+              .filter(e => e.getBoundingClientRect().right > root.getBoundingClientRect().right + 0.5)
+              .map(e => e.outerHTML.slice(0, 100))"""
+        )
+        assert outside == [], width
+        picture, overlay = (box.locator(name).bounding_box() for name in ("canvas.picture", OVERLAY))
+        assert overlay == pytest.approx(picture, abs=1)
+        for k, lines in enumerate(box.locator(".quantities ul").all()):
+            place = lines.bounding_box()
+            assert place["y"] >= picture["y"] + picture["height"]
+            middle = picture["x"] + picture["width"] * (k + 0.5) / count
+            assert place["x"] + place["width"] / 2 == pytest.approx(middle, abs=10)
+    assert box.locator(".check").bounding_box()["height"] >= 31.5
+    assert page.problems == []
     explorer.close()

@@ -152,6 +152,35 @@ def test_a_residual_decoder(compute):
     agree(compute, network, (10,))
 
 
+class UNet(nn.Module):
+    """Two levels: convolutions with batch normalisation, pooling, nearest upsampling, concatenation."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.ModuleList([self.block(1, 3), self.block(3, 6), self.block(6, 12)])
+        self.up = nn.ModuleList([self.block(18, 6), self.block(9, 3)])
+        self.pool, self.grow, self.end = nn.MaxPool2d(2), nn.Upsample(scale_factor=2), nn.Conv2d(3, 4, 1)
+
+    @staticmethod
+    def block(inside, outside):
+        norm = nn.BatchNorm2d(outside)
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+        return nn.Sequential(nn.Conv2d(inside, outside, 3, padding=1), norm, nn.ReLU())
+
+    def forward(self, x):
+        fine = self.down[0](x)
+        middle = self.down[1](self.pool(fine))
+        x = self.up[0](torch.cat([self.grow(self.down[2](self.pool(middle))), middle], 1))
+        return self.end(self.up[1](torch.cat([self.grow(x), fine], 1)))
+
+
+def test_a_u_net(compute):
+    """Sides that are no multiples of eight: rows of pixels are then copied to and from the matrix products."""
+    torch.manual_seed(3)
+    agree(compute, UNet(), (1, 12, 20))
+
+
 class Part(nn.Module):
     def __init__(self, model, name):
         super().__init__()

@@ -166,6 +166,43 @@ def test_batch_normalisation_without_a_layer_before_it():
     agree(rounded(nn.Sequential(nn.AvgPool2d(2), nn.BatchNorm2d(3, affine=False))), (3, 4, 4), tolerance=2e-3)
 
 
+class UNet(nn.Module):
+    """Two levels: convolutions with batch normalisation, pooling, nearest upsampling, concatenation."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(2)
+        self.down = nn.ModuleList([self.block(1, 3, in_place), self.block(3, 6, in_place), self.block(6, 12, in_place)])
+        self.up = nn.ModuleList([self.block(18, 6, in_place), self.block(9, 3, in_place)])
+        self.grow, self.end = nn.Upsample(scale_factor=2), nn.Conv2d(3, 4, 1)
+
+    @staticmethod
+    def block(inside: int, outside: int, in_place: bool) -> nn.Sequential:
+        first, second = nn.Conv2d(inside, outside, 3, padding=1, bias=False), nn.Conv2d(outside, outside, 3, padding=1)
+        parts = [part for conv in (first, second) for part in (conv, nn.BatchNorm2d(outside), nn.ReLU(in_place))]
+        return nn.Sequential(*parts)
+
+    def forward(self, x):
+        fine = self.down[0](x)
+        middle = self.down[1](self.pool(fine))
+        x = self.down[2](self.pool(middle))
+        x = self.up[0](torch.cat([self.grow(x), middle], 1))
+        return self.end(self.up[1](torch.cat([self.grow(x), fine], 1)))
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_u_net(in_place):
+    torch.manual_seed(9)
+    network = agree(rounded(UNet(in_place)), (1, 12, 20), tolerance=2e-2)
+    known = {"conv", "activation", "max_pool", "upsample", "concatenate"}  # the normalisation is folded
+    assert {step["op"] for step in network.steps} == known
+
+
+def test_a_u_net_of_odd_sides_is_refused():
+    with pytest.raises(ValueError, match=r"UNet: torch\.export cannot follow it: .*match"):
+        trace(UNet(in_place=True), torch.zeros(1, 1, 10, 12))
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_convolutions_of_any_geometry(data):

@@ -62,8 +62,9 @@ function categoryChoice(explorer) {
 
 /** A square with a slider for each side: the pointer moves both, and so do the arrow keys. */
 function codePad(explorer) {
-  const { code, names, limits } = explorer;
+  const { code, names, limits, scales } = explorer;
   const dimensions = explorer.model.get("pad");
+  const ends = dimensions.map((i) => scales[i].ends(limits[i])); // of z: left and right, below and above
   const sliders = dimensions.map((dimension) => slider(explorer, dimension));
   const point = element("span", { class: "point" });
 
@@ -72,12 +73,12 @@ function codePad(explorer) {
     explorer.move(dimensions[1], up);
   };
   const moveTo = (values) =>
-    set(values.map((z, axis) => hundredths(clamp(z, ...limits[dimensions[axis]]))));
+    set(values.map((z, axis) => clamp(scales[dimensions[axis]].snap(z), ...limits[dimensions[axis]])));
   const follow = (event) => {
     const { left, bottom, width, height } = square.getBoundingClientRect();
     const shares = [(event.clientX - left) / width, (bottom - event.clientY) / height];
     moveTo(shares.map((share, axis) => {
-      const [lo, hi] = limits[dimensions[axis]];
+      const [lo, hi] = ends[axis];
       return lo + share * (hi - lo);
     }));
   };
@@ -100,27 +101,27 @@ function codePad(explorer) {
       if (event.ctrlKey || event.altKey || event.metaKey || !(direction || erase)) return;
       event.preventDefault();
       if (erase) goHome();
-      else moveTo(dimensions.map((i, axis) => code[i] + 0.1 * direction[axis]));
-      explorer.say(dimensions.map((i) => `${names[i]} ${signed(code[i])}`).join(", "));
+      else moveTo(dimensions.map((i, axis) => scales[i].stepped(code[i], 0.1 * direction[axis])));
+      explorer.say(dimensions.map((i) => `${names[i]} ${scales[i].show(code[i])}`).join(", "));
     },
   }, point);
 
   /* What stands at the lower end, the middle and the upper end of each side. */
-  const scales = ["across", "up"].map((side, axis) => {
-    const [lo, hi] = limits[dimensions[axis]].map(plain);
+  const rulers = ["across", "up"].map((side, axis) => {
+    const [lo, hi] = ends[axis].map(scales[dimensions[axis]].end);
     const words = [lo, names[dimensions[axis]], hi].map((text) => element("span", {}, text));
     return element("div", { class: `scale ${side}`, "aria-hidden": "true" }, ...words);
   });
   const hint = "Drag the point, or use the arrow keys; double-click or Delete: back to the start.";
   return {
     element: element("div", { class: "padded" },
-      element("div", { class: "plane" }, scales[1], square, scales[0]),
+      element("div", { class: "plane" }, rulers[1], square, rulers[0]),
       element("div", { class: "sliders" }, ...sliders.map((control) => control.element)),
       element("p", { class: "note" }, hint)),
     update() {
       for (const control of sliders) control.update();
       dimensions.forEach((i, axis) => {
-        const [lo, hi] = limits[i]; // at the edge where the code lies outside
+        const [lo, hi] = ends[axis]; // at the edge where the code lies outside
         point.style.setProperty(["--x", "--y"][axis], clamp((code[i] - lo) / (hi - lo), 0, 1));
       });
     },

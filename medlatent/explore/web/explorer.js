@@ -39,6 +39,8 @@ class Explorer {
     this.names = model.get("names");
     this.nats = model.get("nats");
     this.limits = model.get("limits"); // of every dimension
+    const scales = model.get("scales");
+    this.scales = this.names.map((_, i) => (scales[i] ? scaleIn(scales[i]) : PLAIN)); // how each is said
     this.noise = model.get("noise"); // the dimensions drawn from N(0, 1) around their centre: mostly all
     this.centre = model.get("centre");
     this.normal = normalDraws();
@@ -50,7 +52,10 @@ class Explorer {
     this.images = []; // of the strip: {name, pixels, tile}
     this.image = null; // the one that was encoded
     this.readTheme();
+    const unmeasured = await this.openMeasurement();
+    if (this.disposed) return;
     this.build();
+    if (unmeasured) this.say(`The pictures cannot be measured: ${unmeasured.message}`);
     this.listen();
     this.queue();
   }
@@ -67,6 +72,17 @@ class Explorer {
     return openNetwork(graph, weights);
   }
 
+  /** The network that measures the pictures, where there is one; what goes wrong with it leaves the rest alive. */
+  async openMeasurement() {
+    if (!this.model.get("networks").segmentation) return null;
+    try {
+      this.measurement = new Measurement(this, await this.open("segmentation"));
+      return null;
+    } catch (error) {
+      return error;
+    }
+  }
+
   build() {
     const title = this.model.get("title");
     this.root.setAttribute("aria-label", title || "Explorer of a latent space");
@@ -74,6 +90,8 @@ class Explorer {
     this.root.style.setProperty("--pictures", this.count);
     this.root.classList.toggle("several", this.count > 1);
     this.picture = pictureColumn(this);
+    const widest = this.scales.flatMap((scale, i) => (scale.unit ? this.limits[i].map((z) => scale.show(z).length) : []));
+    if (widest.length) this.root.style.setProperty("--value", `${Math.max(...widest)}ch`);
     this.panel = element("div", { class: "panel" });
     this.built = {};
     const views = this.model.get("views");
@@ -250,6 +268,7 @@ class Explorer {
       const began = performance.now();
       const pixels = this.decode(this.code);
       const ms = performance.now() - began;
+      this.measurement?.update(pixels, ms);
       this.picture.update(pixels, ms);
       this.view.update();
       const { dataset } = this.root;
@@ -260,6 +279,11 @@ class Explorer {
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /** What changes are counted from. */
+  get homeName() {
+    return this.image ? "reconstruction" : "start";
   }
 
   say(text) {
@@ -287,7 +311,10 @@ function pictureColumn(explorer) {
   const original = canvasFor(explorer, { class: `original${crisp}`, role: "img" });
   const [quality, caption, scale] = [1, 2, 3].map(() => element("p", { class: "words" }));
   const beside = element("div", { hidden: true }, ...withNames(explorer, original), caption);
-  const decoded = element("div", {}, ...withNames(explorer, canvas), quality);
+  const { measurement } = explorer;
+  const seen = measurement ? element("div", { class: "stack" }, canvas, measurement.canvas) : canvas;
+  const decoded = element("div", {}, ...withNames(explorer, seen));
+  decoded.append(...(measurement ? [measurement.element, measurement.spoken] : []), quality);
   const pictures = element("div", { class: "pictures" }, decoded, beside);
   const colours = ramp(["#3a86c8", "transparent", "#d8772a"]);
   const legend = element("div", { class: "difference", hidden: true },
@@ -304,6 +331,7 @@ function pictureColumn(explorer) {
     button(noise.length === code.length ? "Random" : "New noise", () => explorer.random(),
       { hidden: !noise.length }),
     toggle, button("Copy PNG", async () => explorer.say(await copyPicture(explorer, canvas))));
+  if (measurement) toggle.after(measurement.toggle);
   const { element: prior, update: updateNorm } = normGauge(explorer.centre);
   prior.hidden = noise.length < code.length; // it judges by N(0, I)
   const speed = element("p", { class: "note" });
@@ -313,13 +341,14 @@ function pictureColumn(explorer) {
 
   return {
     pictures,
-    tools: element("div", { class: "tools" }, legend, buttons, explorer.status, prior, speed),
+    tools: element("div", { class: "tools" }, legend, buttons, explorer.status, prior,
+      ...(measurement ? [measurement.note] : []), speed),
 
     /** The picture that "difference" compares with has changed. */
     compare() {
       const { image, images } = explorer;
       for (const each of images) each.tile.setAttribute("aria-pressed", each === image);
-      toggle.textContent = `Difference to the ${image ? "reconstruction" : "start"}`;
+      toggle.textContent = `Difference to the ${explorer.homeName}`;
       beside.hidden = !image;
       pictures.classList.toggle("pair", Boolean(image));
       quality.textContent = "";
@@ -329,10 +358,16 @@ function pictureColumn(explorer) {
       caption.textContent = `Original: ${image.name}`;
     },
 
+    /** What the picture shows, for those who do not see it. */
+    label() {
+      const words = [describePicture(explorer, !legend.hidden), measurement?.words()];
+      canvas.setAttribute("aria-label", words.filter(Boolean).join(" "));
+    },
+
     update(pixels, ms) {
       speed.textContent = `Decoded in your browser in ${ms.toFixed(1)} ms, ${precision}.`;
       updateNorm(explorer.code);
-      canvas.setAttribute("aria-label", describePicture(explorer, !legend.hidden));
+      this.label();
       if (explorer.image) {
         const decibels = psnr(pixels, explorer.image.pixels);
         quality.textContent = `Decoded, PSNR ${decibels.toFixed(1)} dB`;
@@ -342,18 +377,18 @@ function pictureColumn(explorer) {
         return;
       }
       const full = paintDifference(canvas, pixels, explorer);
-      scale.textContent = `Blue: darker than the ${explorer.image ? "reconstruction" : "start"}, `
+      scale.textContent = `Blue: darker than the ${explorer.homeName}, `
         + `orange: brighter; full colour is ${full} of the range from black to white.`;
     },
   };
 }
 
-function describePicture({ code, home, names, noise, image, count, inOrder }, difference) {
+function describePicture({ code, home, names, scales, noise, image, count, inOrder }, difference) {
   const origin = image ? `reconstruction of ${image.name}` : "start";
   const moved = [...code.keys()].filter((i) => Math.abs(code[i] - home[i]) >= 0.005);
   moved.sort((i, j) => noise.includes(i) - noise.includes(j)
     || Math.abs(code[j] - home[j]) - Math.abs(code[i] - home[i]));
-  const values = moved.slice(0, 5).map((i) => `${names[i]} ${signed(code[i])}`).join(", ");
+  const values = moved.slice(0, 5).map((i) => `${names[i]} ${scales[i].show(code[i])}`).join(", ");
   const more = moved.length > 5 ? ` and ${moved.length - 5} more dimensions` : "";
   const decoded = count > 1 ? "Decoded pictures" : "Decoded picture";
   const what = (difference ? `Difference to the ${origin}` : decoded) + inOrder;
@@ -498,17 +533,19 @@ function paintDifference(canvas, pixels, explorer) {
   return full;
 }
 
-/** Pictures as they leave the page: those with names enlarged, where they are small, above their names. */
-function withNamesDrawn({ pictures, shape: [, , width] }, canvas) {
-  if (!pictures.length) return canvas;
-  const scale = Math.ceil(128 / width);
-  const size = { width: scale * canvas.width, height: scale * canvas.height + 24 };
+/** Pictures as they leave the page, with their outlines and above their names; then enlarged, where they are small. */
+function asSeen({ pictures, shape: [, , width], measurement }, canvas) {
+  const outlined = measurement?.outlined;
+  if (!pictures.length && !outlined) return canvas;
+  const scale = Math.ceil((outlined ? 512 : 128) / width);
+  const size = { width: scale * canvas.width, height: scale * canvas.height + (pictures.length ? 24 : 0) };
   const drawn = element("canvas", size);
   const context = drawn.getContext("2d");
   context.fillStyle = "#fff";
   context.fillRect(0, 0, size.width, size.height);
   context.imageSmoothingEnabled = false;
   context.drawImage(canvas, 0, 0, size.width, scale * canvas.height);
+  if (outlined) context.drawImage(measurement.canvas, 0, 0, size.width, scale * canvas.height);
   Object.assign(context, { fillStyle: "#1f2328", font: "14px system-ui, sans-serif", textAlign: "center" });
   pictures.forEach((name, k) => {
     const middle = scale * (k * (width + GAP) + width / 2);
@@ -519,7 +556,7 @@ function withNamesDrawn({ pictures, shape: [, , width] }, canvas) {
 
 /** Puts the picture on the clipboard, or where that is refused into a file; returns what happened. */
 async function copyPicture(explorer, canvas) {
-  const drawn = withNamesDrawn(explorer, canvas);
+  const drawn = asSeen(explorer, canvas);
   const blob = new Promise((resolve) => { drawn.toBlob(resolve, "image/png"); });
   const size = `${drawn.width} × ${drawn.height} pixels${explorer.inOrder}`;
   try {

@@ -135,8 +135,8 @@ class CodeMap {
   }
 
   describe(point) {
-    const { names } = this.explorer;
-    const place = this.axes.map((i, axis) => `${names[i]} ${signed(this.value(point, axis))}`);
+    const { names, scales } = this.explorer;
+    const place = this.axes.map((i, axis) => `${names[i]} ${scales[i].show(this.value(point, axis))}`);
     const parts = [`image ${point + 1} of ${this.count}`, this.meaning(point), ...place];
     return parts.filter(Boolean).join(", ");
   }
@@ -221,11 +221,11 @@ class CodeMap {
   }
 
   update() {
-    const { code, names, ink } = this.explorer;
+    const { code, names, scales, ink } = this.explorer;
     if (ink !== this.inked) this.draw();
     const [x, y] = this.axes.map((i) => code[i]);
     this.put(this.cross, x, y);
-    const words = this.axes.map((i) => `${names[i]} ${signed(code[i])}`).join(", ");
+    const words = this.axes.map((i) => `${names[i]} ${scales[i].show(code[i])}`).join(", ");
     setAttributes(this.cross, {
       "aria-valuetext": words,
       "aria-valuenow": x,
@@ -236,7 +236,7 @@ class CodeMap {
 
   /** Draws everything but the cross: needed only when axes, colours, size or theme change. */
   draw() {
-    const { names, code, ink, dark } = this.explorer;
+    const { names, code, scales, ink, dark } = this.explorer;
     const width = this.canvas.clientWidth;
     if (!width) return;
     this.inked = ink;
@@ -257,7 +257,8 @@ class CodeMap {
     context.font = "12px system-ui, sans-serif";
     context.fillStyle = ink;
     context.strokeStyle = ink;
-    this.drawAxes(context, this.axes.map((i) => names[i]));
+    const inUnit = (i) => (scales[i].unit ? `${names[i]} (${scales[i].unit})` : names[i]);
+    this.drawAxes(context, this.axes.map(inUnit));
     this.drawPrior(context);
     this.drawPoints(context);
     this.nameContours(context);
@@ -279,11 +280,11 @@ class CodeMap {
     for (let tick = -Math.floor(reach / step) * step; tick <= reach; tick += step) {
       context.fillRect(this.across(tick), top + side, 1, 4);
       context.fillRect(left - 4, this.up(tick), 4, 1);
-      const text = signed(tick, 0);
+      const [text, beside] = this.axes.map((i) => this.explorer.scales[i].brief(tick));
       context.textAlign = "center";
       context.fillText(text, this.across(tick), top + side + 16);
       context.textAlign = "right";
-      context.fillText(text, left - 7, this.up(tick) + 4);
+      context.fillText(beside, left - 7, this.up(tick) + 4);
     }
     context.globalAlpha = 1;
     context.textAlign = "center";

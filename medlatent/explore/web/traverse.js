@@ -34,7 +34,9 @@ const traverseView = {
       explorer.say(on ? `All ${code.length} dimensions.` : `${order.length} dimensions.`);
       explorer.queue();
     }, { "aria-pressed": "false" });
-    const hint = "Arrow keys: 0.1; Page keys: 0.5; double-click or Delete: back to the start.";
+    const inUnits = Object.keys(explorer.model.get("scales")).length;
+    const keys = inUnits ? "Arrow keys: a step; Page keys: five" : "Arrow keys: 0.1; Page keys: 0.5";
+    const hint = `${keys}; double-click or Delete: back to the start.`;
     const below = element("div", { class: "buttons" }, element("p", { class: "note" }, hint));
     if (others.length) below.prepend(all);
 
@@ -42,7 +44,7 @@ const traverseView = {
       element: element("div", { class: "traverse" }, list, below, row.element),
       update() {
         for (const control of sliders.values()) control.update();
-        row.update(touched, sliders.get(touched).limits());
+        row.update(touched, sliders.get(touched).ends());
       },
     };
   },
@@ -52,13 +54,14 @@ const KEY_STEPS = {
   ArrowLeft: -0.1, ArrowDown: -0.1, ArrowRight: 0.1, ArrowUp: 0.1, PageDown: -0.5, PageUp: 0.5,
 };
 
-/** A slider of one dimension; where it is noise, before the density of N(0, 1).
+/** A slider of one dimension, in its unit; where it is noise, before the density of N(0, 1).
  *
- * `touch()` is called when the reader comes to it. It widens where the value lies outside the
+ * To the right is more of what is said, which is less of z where the scale falls. `touch()` is called when the reader comes to it. It widens where the value lies outside the
  * limits. The result's `update()` shows the present value. */
 function slider(explorer, dimension, touch = () => {}) {
   const { code, names, nats } = explorer;
   const limits = explorer.limits[dimension];
+  const scale = explorer.scales[dimension];
   const normal = explorer.noise.includes(dimension);
   const centre = explorer.centre[dimension];
   const id = `${explorer.id}-z${dimension}`;
@@ -67,13 +70,14 @@ function slider(explorer, dimension, touch = () => {}) {
   const home = () => explorer.home[dimension];
   const move = (z) => explorer.move(dimension, z);
   let [lo, hi] = limits;
+  let [left, right] = scale.ends(limits);
   let shown;
   let pressed;
   const input = element("input", {
-    id, type: "range", step: "any", min: lo, max: hi, "data-dimension": dimension,
+    id, type: "range", step: "any", min: scale.to(left), max: scale.to(right), "data-dimension": dimension,
     input: () => {
       touch();
-      move(hundredths(Number(input.value)));
+      move(clamp(scale.snap(scale.from(Number(input.value))), lo, hi));
     },
     focus: touch,
     pointerdown: () => { pressed = value(); },
@@ -85,13 +89,13 @@ function slider(explorer, dimension, touch = () => {}) {
       if (event.ctrlKey || event.altKey || event.metaKey || !(step || erase)) return;
       event.preventDefault();
       touch();
-      move(erase ? home() : hundredths(clamp(value() + step, lo, hi)));
+      move(erase ? home() : clamp(scale.stepped(value(), step), lo, hi));
     },
   });
   const dot = element("span", { class: "dot" });
   const number = element("span", { class: "number", "aria-hidden": "true" });
   const track = element("div", { class: "track" }, input);
-  if (normal) track.prepend(densityCurve(lo - centre, hi - centre), dot);
+  if (normal) track.prepend(densityCurve(left - centre, right - centre), dot);
   const label = element("label", { for: id },
     element("span", { class: "name" }, names[dimension]), element("small", {}, note));
 
@@ -101,32 +105,33 @@ function slider(explorer, dimension, touch = () => {}) {
     const high = Math.max(limits[1], Math.ceil(2 * shown) / 2);
     if ((low === lo && high === hi) || input.matches(":active")) return;
     [lo, hi] = [low, high];
-    setAttributes(input, { min: lo, max: hi });
-    if (normal) track.firstChild.replaceWith(densityCurve(lo - centre, hi - centre));
+    [left, right] = scale.ends([lo, hi]);
+    setAttributes(input, { min: scale.to(left), max: scale.to(right) });
+    if (normal) track.firstChild.replaceWith(densityCurve(left - centre, right - centre));
   }
 
   return {
     element: element("div", { class: "slider" }, label, track, number),
-    limits: () => [lo, hi],
+    ends: () => [left, right],
     update() {
       if (shown === value()) return;
       shown = value();
       fit();
       const density = Math.exp(-((shown - centre) ** 2) / 2);
-      input.value = shown;
-      number.textContent = signed(shown);
+      input.value = scale.to(shown);
+      number.textContent = scale.show(shown);
       const height = `, prior density ${(density / Math.sqrt(2 * Math.PI)).toFixed(2)}`;
-      input.setAttribute("aria-valuetext", signed(shown) + (normal ? height : ""));
-      dot.style.setProperty("--at", (shown - lo) / (hi - lo));
+      input.setAttribute("aria-valuetext", scale.show(shown) + (normal ? height : ""));
+      dot.style.setProperty("--at", (shown - left) / (right - left));
       dot.style.setProperty("--density", density);
     },
   };
 }
 
-/** The density between two distances from the centre. */
-function densityCurve(lo, hi) {
+/** The density between two distances from the centre, from the left to the right. */
+function densityCurve(left, right) {
   const points = Array.from({ length: 61 }, (_, i) => {
-    const z = lo + ((hi - lo) * i) / 60;
+    const z = left + ((right - left) * i) / 60;
     return `${(i / 0.6).toFixed(1)} ${(100 - 100 * Math.exp((-z * z) / 2)).toFixed(1)}`;
   });
   const d = `M${points.join("L")}`;
@@ -159,29 +164,30 @@ function smallMultiples(explorer) {
     return code;
   });
 
-  function current(touched, [lo, hi]) {
-    const same = dimension === touched && values[0] === lo && values[count - 1] === hi;
+  function current(touched, [left, right]) {
+    const same = dimension === touched && values[0] === left && values[count - 1] === right;
     return same && code.every((z, i) => i === dimension || z === explorer.code[i]);
   }
 
-  function describe(touched, [lo, hi]) {
+  function describe(touched, [left, right]) {
     dimension = touched;
     code.set(explorer.code);
     const name = explorer.names[dimension];
-    caption.textContent = `${name} from ${signed(lo, 1)} to ${signed(hi, 1)}, all else as it is`
+    const scale = explorer.scales[dimension];
+    caption.textContent = `${name} from ${scale.show(left, 1)} to ${scale.show(right, 1)}, all else as it is`
       + explorer.inEach;
     pictures.forEach(({ tile, number }, step) => {
-      values[step] = lo + ((hi - lo) * step) / (count - 1);
-      number.textContent = signed(values[step]).replace(/\.?0+$/, "");
-      tile.setAttribute("aria-label", `${name} at ${signed(values[step])}`);
+      values[step] = left + ((right - left) * step) / (count - 1);
+      number.textContent = scale.brief(values[step]);
+      tile.setAttribute("aria-label", `${name} at ${scale.show(values[step])}`);
     });
   }
 
   return {
     element: box,
-    update(touched, limits) {
-      if (!current(touched, limits)) {
-        describe(touched, limits);
+    update(touched, ends) {
+      if (!current(touched, ends)) {
+        describe(touched, ends);
         decode();
       }
       const place = (explorer.code[dimension] - values[0]) / (values[count - 1] - values[0]);

@@ -4,7 +4,7 @@ const walkView = {
   label: "Walk",
 
   build(explorer) {
-    const { names, code } = explorer;
+    const { names, code, scales } = explorer;
     const walk = explorer.model.get("walk");
     if (!walk.length) throw new Error("its walk has no step");
     const seconds = 1.5; // of one step, at speed 1
@@ -34,7 +34,7 @@ const walkView = {
       const last = stepAt(place);
       const [dimension] = walk[last];
       scrub.value = place;
-      scrub.setAttribute("aria-valuetext", `${names[dimension]} at ${signed(code[dimension], 1)}`);
+      scrub.setAttribute("aria-valuetext", `${names[dimension]} at ${scales[dimension].show(code[dimension], 1)}`);
       if (last === step) return;
       step = last;
       steps.forEach((tile, i) => tile.setAttribute("aria-current", i === step ? "step" : "false"));
@@ -86,7 +86,7 @@ const walkView = {
     // A step is the picture at its end.
     const canvases = walk.map(() => canvasFor(explorer));
     const steps = walk.map(([dimension, value], i) => {
-      const words = `${names[dimension]} to ${signed(value, 1)}`;
+      const words = `${names[dimension]} to ${scales[dimension].show(value, 1)}`;
       const tile = button(canvases[i], () => go(i + 1), {
         class: "tile", "aria-label": `Step ${i + 1}: ${words}`,
       });
