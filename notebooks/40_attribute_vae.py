@@ -1744,6 +1744,41 @@ fig.alt = "Walks of seven pictures. " + " ".join(
 explore.show(fig)
 
 # %% [markdown]
+# Does the picture move as far as the code says? A standard deviation of the code *stands for* so many ml, by the line
+# of the labelled volume on the dimension; and in the picture the measured volume *moves* by so many. Both for the 30
+# hearts that judge, with 95 % intervals over the seeds, and for phantoms, where every volume is known.
+
+# %% tags=["hide-input"]
+
+
+def with_interval(found):
+    """Mean over seeds with Student's 95 % interval, as text."""
+    if len(found) < 2:
+        return f"{np.mean(found):.1f}"
+    half = stats.t.ppf(0.975, len(found) - 1) * stats.sem(found)
+    return f"{np.mean(found):.1f}\u00a0±\u00a0{half:.1f}"
+
+
+rows = []
+for data, prefix, key in (
+    ("patients", "acdc", JUDGED),
+    ("phantoms", "phantoms", "phantoms.heart.64/test"),
+):
+    for name in ("Attri-VAE", "AR-SIVAE"):
+        for what, measure in (("stands for", "line_moved"), ("moves", "moved")):
+            row = {"": f"{data}, {name}, {what}"}
+            for volume in heart.VOLUMES:
+                row[volume] = with_interval(
+                    values_of(
+                        f"{prefix}_{SYSTEMS[name]}", f"{measure}.{volume}", key
+                    )
+                )
+            rows.append(row)
+show_table(pd.DataFrame(rows).set_index(""))
+
+# %% [markdown]
+# WORDS_SLOPES
+#
 # ## What it cannot do
 #
 # Attribute regularisation puts an order on a dimension. Four things that sound alike do not follow, and phantoms, whose

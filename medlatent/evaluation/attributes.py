@@ -37,6 +37,7 @@ TOLERANCES = {
     "diagnosis": 2e-2,
     "line_offset": 0.5,  # ml
     "line_slope": 0.5,
+    "line_moved": 0.5,
 }
 
 
@@ -166,7 +167,8 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         ``moved_others``, the mean absolute value of the same for the other volumes. ``remeasured``: the mean over
         volumes of the correlation of what is seen in decoded pictures with what is seen in the pictures.
         ``line_offset.NAME`` and ``line_slope.NAME``: the least-squares line of a volume in ml on its dimension, at the
-        code 0 and for a unit of the code. Where each
+        code 0 and for a unit of the code; ``line_moved.NAME``: for a standard deviation of the code, what
+        ``moved.NAME`` is to be compared with. Where each
         ``diagnosis`` has five patients or more, :func:`diagnosis_accuracy` from the labelled volumes,
         ``diagnosis.volumes``; from the volumes' own dimensions, ``diagnosis.dimensions``; from the whole code,
         ``diagnosis.code``; and from the code of another patient, ``diagnosis.shuffled``. Nothing where the images are
@@ -212,6 +214,7 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     for k, name in _own(observed, names):
         slope, offset = np.polyfit(mean[:, k], volumes[:, VOLUMES.index(name)], 1) if deviation[k] > 0 else (0.0, 0.0)
         values |= {f"line_offset.{name}": float(offset), f"line_slope.{name}": float(slope)}
+        values[f"line_moved.{name}"] = float(abs(slope) * deviation[k])
     values["moved_own"] = float(relative[own].mean())
     values["moved_others"] = float(np.abs(relative[~own]).mean())
     seen = (means_of_groups(observed[name], images) for name in ("seen", "seen_decoded"))

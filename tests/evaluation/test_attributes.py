@@ -16,7 +16,7 @@ from medlatent.models import VAE, AttriVAE, LatentModel
 NUMBERS = {
     *("ssim7", "ssim7.ED", "ssim7.ES", "perceptual", "perceptual.ED", "perceptual.ES"),
     *("interpretability_volumes.EDV", "interpretability_volumes.ESV", "moved_own", "moved_others", "remeasured"),
-    *(f"{what}.{name}" for what in ("moved", "line_offset", "line_slope") for name in VOLUMES),
+    *(f"{what}.{name}" for what in ("moved", "line_offset", "line_slope", "line_moved") for name in VOLUMES),
     *(f"diagnosis.{what}" for what in ("volumes", "dimensions", "code", "shuffled")),
     *(
         f"{name}_volumes{how}"
@@ -87,6 +87,7 @@ def test_a_right_model_moves_every_volume_by_its_own_deviation(hearts, right):
     for name, expected in zip(VOLUMES, deviation, strict=True):
         assert found[f"moved.{name}"] == pytest.approx(expected, rel=0.35), name
         assert found[f"line_slope.{name}"] == pytest.approx(hearts.table[name].std(), rel=1e-4)
+        assert found[f"line_moved.{name}"] == pytest.approx(expected, rel=1e-4)
         assert found[f"line_offset.{name}"] == pytest.approx(hearts.table[name].mean(), rel=1e-4)
     assert found["moved_own"] == pytest.approx(1, abs=0.25)
     assert found["moved_others"] < 0.2
