@@ -1606,7 +1606,7 @@ def test_measures_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme):
             place = lines.bounding_box()
             assert place["y"] >= picture["y"] + picture["height"]
             middle = picture["x"] + picture["width"] * (k + 0.5) / count
-            assert place["x"] + place["width"] / 2 == pytest.approx(middle, abs=10)
+            assert place["x"] + place["width"] / 2 == pytest.approx(middle, abs=8)
     assert box.locator(".check").bounding_box()["height"] >= 31.5
     assert page.problems == []
     explorer.close()
