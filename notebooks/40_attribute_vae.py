@@ -1983,6 +1983,7 @@ explore.Explorer(
             for phase in heart.PHASES
         },
     ),
+    limits=(-2, 2),
     views=["traverse"],
     title="AR-SIVAE, trained on real hearts",
 )
