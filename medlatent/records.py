@@ -403,7 +403,8 @@ class Record:
             return  # rendered anew, another processor may round a pixel otherwise
         if images.fingerprint != data["fingerprint"]:
             raise ValueError(f"{self.called}: the training images here are not those of data.fingerprint")
-        columns = self.model_class.columns
+        with torch.random.fork_rng(devices=[]):  # building a model draws weights
+            columns = self.model_class(**self.config).columns  # which may be an argument of the model's
         if data.get("columns", "") != (images.fingerprint_of(columns) if columns else ""):
             raise ValueError(f"{self.called}: the columns {', '.join(columns)} here are not those that were recorded")
 

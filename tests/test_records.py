@@ -545,6 +545,24 @@ def test_columns_are_part_of_a_record(folder, tmp_path, monkeypatch):
     Record.read(folder / "vae" / "run.json").reevaluate(folder)  # which saw none
 
 
+def test_columns_may_be_an_argument_of_the_model(folder, tmp_path):
+    settings = {"attributes": ["size", "dx"], "latent_dim": 2, "width": 2}
+    with pytest.raises(ValueError, match="'dx' is categorical"):
+        perform(replace(JOB, name="named", system="AttriVAE", settings=settings), checkpoints=tmp_path / "c")
+    settings["attributes"] = ["size", "eccentricity"]
+    job = replace(JOB, name="named", system="AttriVAE", settings=settings)
+    record, files = perform(job, checkpoints=tmp_path / "c", device="cpu")
+    record.write(folder, files)
+    images = open_images("ham10000").split("train")
+    assert record.data["columns"] == images.fingerprint_of(settings["attributes"])
+    record.reevaluate(folder)
+    images = pack(folder.parent / "data" / "ham10000")
+    images.table["eccentricity"] = images.table["eccentricity"].to_numpy()[::-1].copy()
+    images.save(folder.parent / "data" / "ham10000", overwrite=True)
+    with pytest.raises(ValueError, match="vae/named: the columns size, eccentricity here are not those"):
+        record.reevaluate(folder)
+
+
 def test_a_run_may_be_judged_on_validation_and_test(folder, tmp_path):
     """Where images are few: the numbers are those of both splits, and the plan is compared with it."""
     job = replace(JOB, name="few", judged_on="validation+test")
