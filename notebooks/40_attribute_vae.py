@@ -1313,7 +1313,7 @@ show_table(loud.map(lambda v: "–" if math.isnan(v) else f"{v:.3g}"))
 # takes the columns that a model asks for, here six volumes, row by row with the images, and calls `update`. Attri-VAE
 # is a VAE with one term more. AR-SIVAE begins as one: in its first `vae_steps` updates nothing generated is judged.
 # The paper has no such beginning, the code of Daniel and Tamar offers it, and on a processor it is worth having, since
-# an update of the game passes five batches through the encoder and eight through the decoder in place of one.
+# an update of the game passes five batches through the encoder and six through the decoder in place of one.
 
 # %%
 phantoms = open_images("phantoms.heart.64", settings["hearts"], seed=100 + seed)
@@ -1454,13 +1454,14 @@ show_table(pd.DataFrame(rows).set_index("system"), 1, thousands=" ")
 # %% [markdown]
 # All four see the same 38 400 images, drawn from 70 hearts, a hundredth of what the paper's systems see from 3 752.
 # The images have half its resolution, and the soft-introspective networks an eighth of its channels. They have **no
-# perceptual term**: a pass of its network costs a hundred times one of the model. The other 30 hearts judge, each once.
+# perceptual term**: on a processor its network costs many times what the model does. The other 30 hearts judge, each
+# once.
 #
 # ### Table 1: reconstruction
 #
-# SSIM with the paper's window of 7 × 7. The perceptual
-# distance is ST-LPIPS {cite:p}`ghildyal2022`, another network than LPIPS's, trained on the same human judgements: its
-# numbers can be compared with each other, and not with the paper's.
+# SSIM with the paper's window of 7 × 7. The perceptual distance is ST-LPIPS {cite:p}`ghildyal2022`, another network
+# than LPIPS's, trained on the same human judgements: its numbers can be compared with each other, and not with the
+# paper's.
 
 # %% tags=["hide-input"]
 PAPER_1 = {  # Table 1 of Di Folco et al. 2024, ED and ES as two channels
@@ -1610,9 +1611,9 @@ explore.show(fig)
 # nothing of six volumes among 128 dimensions. And why are ours so far from the paper's 0.9? Its hearts are healthy, its
 # training set is fifty times as large, and one slice tells a volume of ACDC only roughly, as we shall see below.
 #
-# {numref}`fig-attribute-vae-along` shows what a table of final numbers hides. The orders are there after a third of the
-# run. And the game, which begins at 25 600 images, *costs* SSIM in both soft-introspective systems: at that point they
-# are ahead of the VAEs.
+# {numref}`fig-attribute-vae-along` shows what a table of final numbers hides. The regularised systems have their order
+# after a third of the run. And the game, which begins at 25 600 images, *costs* SSIM in both soft-introspective
+# systems: at that point they are ahead of the VAEs.
 #
 # ### The verdicts
 #
@@ -1726,6 +1727,10 @@ fig.alt = (
 explore.show(fig)
 
 # %% [markdown]
+# Attri-VAE finds the chambers, and blurs what is about them. AR-SIVAE has harder edges and, after 800 updates of the
+# game in narrow networks, a grid of artefacts. The paper's pictures are much better; what follows is about whether the
+# *volumes* are right.
+#
 # The paper's Fig. 4 walks along LVEDV and RVESV, and arrows show where to look. We can do better: a network that knows
 # no latent space **measures** the pictures. It is a {term}`U-Net` of 122 000 weights, trained on phantoms and on the 70
 # training hearts of ACDC with their outlines. Its Dice coefficient on the 15 test hearts, that is twice the shared
@@ -1923,8 +1928,8 @@ show_table(transfer)
 #
 # ### Go beyond the data
 #
-# {numref}`fig-attribute-vae-beyond` walks along LVEDV twice as far as any training heart. A dimension is a number and
-# has no end; the volumes of the pictures have.
+# {numref}`fig-attribute-vae-beyond` walks along LVEDV, far beyond the training hearts. A dimension is a number and has no
+# end; the volumes of the pictures have.
 
 # %% mystnb={"figure": {"caption": "Attri-VAE trained on phantoms: the volume measured in the picture against the volume that the dimension of LVEDV stands for, by its line. Grey: the range of 99 % of the training hearts. Dashed: what is asked for.", "name": "fig-attribute-vae-beyond"}} tags=["hide-input"]
 network = recorded["phantoms_attrivae_seed0"].load_model()
@@ -2003,8 +2008,8 @@ show_table(pd.DataFrame(rows).set_index(["data", "system"]))
 
 # %% [markdown]
 # In phantoms, whose groups *are* distributions of volumes, six dimensions tell the groups as well as the six volumes do,
-# and 122 further dimensions add nothing. In 30 patients the volumes are clearly ahead, and the codes are above chance,
-# which is a fifth, with the regularised dimensions no worse than the whole code. (Shuffled hearts score *below* a
+# and 122 further dimensions add nothing. In 30 patients the volumes are clearly ahead. The codes, but the beta-VAE's, are above
+# chance, which is a fifth, and the regularised dimensions are no worse than the whole code. (Shuffled hearts score *below* a
 # fifth: where a fold holds a patient out, one of that group is missing where the classifier learns.) So at this scale
 # the answer to "does the code know more than the volumes?" is no: who has outlines measures, and needs no code.
 
