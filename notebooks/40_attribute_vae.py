@@ -232,7 +232,7 @@ show_table(by_group.loc[list(GROUPS)], 0)
 #
 # Somebody, or a network {cite:p}`bai2018`, draws the outlines in every slice. The mask has $n_k$ pixels of a
 # structure in slice $k$, each of $\Delta x \times \Delta y$ mm, and the slices are $\Delta z$ apart.
-# *{term}`Simpson's method`*, as cardiologists call it, adds up discs:
+# *{term}`Simpson method`*, as cardiologists call it, adds up discs:
 #
 # $$ V = \sum_k A_k\, \Delta z, \qquad A_k = n_k\, \Delta x\, \Delta y . $$
 #

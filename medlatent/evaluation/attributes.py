@@ -17,7 +17,7 @@ from ..models import LatentModel, batches_of, decode_all, encode_all
 from ..nets import ShiftTolerantAlexNet
 from .hearts import VOLUMES, heart_meter, kind_of, phases_of
 
-__all__ = ["TOLERANCES", "VOLUMES", "means_of_groups", "numbers", "observe", "scores"]
+__all__ = ["TOLERANCES", "VOLUMES", "diagnosis_accuracy", "means_of_groups", "numbers", "observe", "scores"]
 
 LEAST_PATIENTS = 10
 MOVED = 30  # patients whose codes are moved

@@ -164,7 +164,7 @@ def _changed(images: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tens
 
 
 def dice(found: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
-    """The Dice coefficient 2 |A ∩ B| / (|A| + |B|) of each class but the first, for each group of pixels.
+    """The Dice coefficient of each class but the first: twice the shared pixels by the sum of both regions.
 
     Args:
         found: labels ``(N, …)``.
