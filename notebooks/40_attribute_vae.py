@@ -1837,6 +1837,17 @@ show_table(pd.DataFrame(rows).set_index(""))
 # quarter. The *order* of the hearts is in the code, as the loss asks; how large the ventricle in the picture is, the
 # other 122 dimensions say, too, and they stay where they are. Nothing in {eq}`eq-attribute-vae-2` reaches the decoder.
 # A slider that is labelled in ml by a regression, and not by a measurement of its pictures, promises too much.
+#
+# ## What it cannot do
+#
+# Attribute regularisation puts an order on a dimension. Four things that sound alike do not follow, and phantoms, whose
+# volumes can be drawn as no population has them, show it.
+#
+# ### Make correlated volumes independent
+#
+# Which volumes move in the picture when one dimension does? From a standard deviation below a heart's code to one
+# above, the volumes are measured in both pictures, and the difference is halved. A row of
+# {numref}`fig-attribute-vae-moved` is a dimension, a column a volume, and 1 is the volume's own standard deviation.
 
 # %% mystnb={"figure": {"caption": "What moves when a dimension of Attri-VAE is moved by a standard deviation, in standard deviations of the volume; mean over 30 test hearts, one seed. Left: trained on phantoms with volumes as in people. Right: trained on independent volumes.", "name": "fig-attribute-vae-moved"}} tags=["hide-input"]
 ruler = heart_meter("phantoms")
