@@ -201,6 +201,7 @@ def _train(options: argparse.Namespace) -> int:
         n=options.images,
         data_seed=options.data_seed,
         split=options.split,
+        judged_on="test",
         seed=options.seed,
         steps=options.steps,
         batch_size=options.batch_size,

@@ -403,8 +403,11 @@ class Record:
             return  # rendered anew, another processor may round a pixel otherwise
         if images.fingerprint != data["fingerprint"]:
             raise ValueError(f"{self.called}: the training images here are not those of data.fingerprint")
-        with torch.random.fork_rng(devices=[]):  # building a model draws weights
-            columns = self.model_class(**self.config).columns  # which may be an argument of the model's
+        try:
+            with torch.random.fork_rng(devices=[]):  # building a model draws weights
+                columns = self.model_class(**self.config).columns  # which may be an argument of the model's
+        except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
+            raise ValueError(f"{self.called}: {self.model} cannot be built with its config: {error}") from None
         if data.get("columns", "") != (images.fingerprint_of(columns) if columns else ""):
             raise ValueError(f"{self.called}: the columns {', '.join(columns)} here are not those that were recorded")
 
@@ -605,6 +608,6 @@ def find_record(slug: str, name: str) -> Record:
     """
     path = results_folder() / slug / f"{name}.json"
     if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
+        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.json") if p.name not in OTHERS)) or "none"
         raise FileNotFoundError(f"{path}: no such record; recorded for {slug}: {there}")
     return Record.read(path)

@@ -266,7 +266,13 @@ def test_every_chapter_with_records_has_a_plan_and_the_papers_their_scale():
     assert len({job.system for job in sarhan}) == 5
     liu = by_chapter["hsic_infogan"].jobs("paper", ["*_paper_*"])
     assert {(job.steps * job.batch_size, job.batch_size) for job in liu} == {(100 * 60_000, 100)}
-    assert all("paper_" in job.name for job in sarhan + liu)
+    di_folco = by_chapter["attribute_vae"].jobs("paper")
+    assert {(job.system, job.steps) for job in di_folco} == {
+        ("AttriVAE", 29_300),
+        ("SIVAE", 22_000),
+        ("ARSIVAE", 22_000),
+    }
+    assert all("paper_" in job.name for job in sarhan + liu + di_folco)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from widgets import without_assets
 from medlatent.explore import Explorer, Network, Scale, Segmentation, trace
 from medlatent.explore.explorer import _Function
 from medlatent.models import Conditional, code_parts
-from medlatent.records import Record
+from medlatent.records import Record, record_paths
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build/html"
@@ -87,7 +87,7 @@ def network(state: dict, name: str) -> Network:
 def recorded_decoders() -> dict[str, torch.nn.Module]:
     """The recorded models of the first seed, which are the ones that pages show, by the key of their traced decoder."""
     found = {}
-    for record in map(Record.read, sorted((ROOT / "results").glob("*/*.json"))):
+    for record in map(Record.read, record_paths()):
         if record.run["seed"] > 0 or not record.weights:
             continue
         model = record.load_model()
