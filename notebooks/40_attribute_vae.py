@@ -42,7 +42,7 @@
 # - predict what regularising correlated attributes does to SAP, before anything is trained;
 # - read a published training loop against the printed equations, and show what each difference changes.
 #
-# **You need** the chapters {ref}`vae`, {ref}`gan` and {ref}`measuring`. **Time**: ninety minutes of reading and
+# **You need** the chapters {ref}`vae`, {ref}`gan` and {ref}`measuring`. **Time**: two hours of reading and
 # trying. **Device**: a laptop; the measured run time stands on the page {doc}`/book/execution_times`.
 # :::
 
@@ -274,7 +274,7 @@ assert abs(by_hand - truth["LVEDV"][0]) < 0.03 * truth["LVEDV"][0]
 #
 # ### Six volumes are hardly three numbers
 #
-# A large heart is large in everything, and what is large at ED is large at ES. How many numbers are six volumes
+# A large heart is large in much, and what is large at ED is large at ES. How many numbers are six volumes
 # really? Let $R$ be their correlation matrix and $\lambda_1, \dots, \lambda_6$ its eigenvalues, which sum up to 6. A
 # common count is
 #
@@ -331,8 +331,8 @@ fig.alt = (
 explore.show(fig)
 
 # %% [markdown]
-# Two eigenvalues hold most, and the last three next to nothing. The muscle has almost the same volume at ED and at
-# ES, as it must: muscle is not compressed. If you have packed ACDC (see {doc}`/book/how_to_use`), the next cell shows
+# Two eigenvalues hold most, and the last three next to nothing. The muscle's volumes at ED and at ES go together,
+# as they must: muscle is not compressed. If you have packed ACDC (see {doc}`/book/how_to_use`), the next cell shows
 # its hundred patients.
 
 # %% tags=["hide-input"]
@@ -1200,8 +1200,8 @@ assert (down > 0).all()  # the decoder lowers it
 
 # %% [markdown]
 # The signs in the last line are the game: the encoder raises the KL of drawn images, the decoder lowers it. In the
-# terms that training records, `kl_drawn` should stay above `kl`, and `penalty_drawn`, the exponential, between 0 and
-# 1. When `kl_drawn` runs away the exponential is 0: the encoder has won, its gradient is gone, and the decoder is
+# terms that training records, `kl_drawn` should stay above `kl`, and `penalty_drawn`, the exponential, between
+# 0 and 1. When `kl_drawn` runs away the exponential is 0: the encoder has won, its gradient is gone, and the decoder is
 # left with images that are far from what it is asked for.
 #
 # One step of the package's model is a step of the encoder, then one of the decoder, on the same codes.
@@ -1333,7 +1333,12 @@ arsivae = ARSIVAE(
 )
 histories = {
     "Attri-VAE": train(
-        attri, training, settings["vae_steps"], batch_size=16, seed=seed
+        attri,
+        training,
+        settings["vae_steps"],
+        batch_size=16,
+        seed=seed,
+        progress=False,
     ),
     "AR-SIVAE": train(
         arsivae,
@@ -1341,6 +1346,7 @@ histories = {
         settings["vae_steps"] + settings["sivae_steps"],
         batch_size=16,
         seed=seed,
+        progress=False,
     ),
 }
 for name, history in histories.items():
@@ -1522,10 +1528,9 @@ assert (  # noise is rewarded
 show_table(rewarded, 3)
 
 # %% [markdown]
-# Noise that anybody would call damage *lowers* the distance of a blurred picture, while SSIM falls. The distance misses
+# A little noise, damage by any account, *lowers* the distance of a blurred picture, while SSIM falls. The distance misses
 # texture, and takes any texture for the right one; a picture that has little of it gains by having some. So it cannot
-# tell a sharper heart from a noisier one, and a SIVAE whose pictures carry a grid of artefacts profits. That is one
-# reason more not to judge A2 here; the first is that the paper's SIVAEs are trained on the features of VGG19, and ours
+# tell a sharper heart from a noisier one. That is one reason more not to judge A2 here; the first is that the paper's SIVAEs are trained on the features of VGG19, and ours
 # on squared errors alone.
 #
 # ### Table 2: interpretability
@@ -1636,7 +1641,7 @@ explore.show(claim_points("attribute_vae"))
 # --profile paper` trains the four systems with the perceptual term, where there is a GPU.
 #
 # **A3: contradicted**, and that is worth a thought. We derived that a perfect code of correlated attributes has a low
-# SAP, and that stands: no system here is above the ceiling. But "lowers" compares. The paper's unregularised codes
+# SAP, and that stands. But "lowers" compares. The paper's unregularised codes
 # have 0.30 and 0.40 already: there, volumes lie on single dimensions without being asked to. Ours have next to nothing
 # on any axis, their SAP is that of shuffled hearts, and from there regularisation can only raise it. **Whether it
 # lowers SAP depends on what it is compared with; the ceiling does not.**
@@ -1928,7 +1933,7 @@ for trained, run in (
             stats.spearmanr(codes[:, k], truth[:, k])[0] for k in range(6)
         ]
 transfer = pd.DataFrame(rows, index=list(heart.VOLUMES)).T
-transfer["mean"] = transfer.mean(1)
+transfer["mean"] = transfer.mean(axis=1)
 show_table(transfer)
 
 # %% [markdown]
@@ -2064,8 +2069,9 @@ explore.Explorer(
 )
 
 # %% [markdown]
-# What you should have seen: the slider of LVEDV moves the measured LVEDV by a part of what it says, LVESV moves with it,
-# and the muscle hardly. Then try *free 6*, on which nothing was put: it changes the picture, too.
+# What you should have seen: the measured LVEDV hardly follows its slider, and other volumes move as much or more.
+# Moved alone, without what goes with it in people, a dimension leads to codes that no heart had. The label promises;
+# the measurement shows.
 
 # %% [markdown]
 # (attribute-vae-unsaid)=
