@@ -374,7 +374,10 @@ class TestTrain:
             (command("--set", "latent_dim=two"), "VAE cannot be built with {.*'two'"),
             (command("--set", "latent_dim=2.5"), "VAE cannot be built with {.*2.5"),
             (command("--set", "variance=null"), "VAE cannot be built with {.*None"),
-            (command("--data", "ham10001"), "unknown source 'ham10001': use phantoms.heart, phantoms.heart.independent, phantoms.lesion, "),
+            (
+                command("--data", "ham10001"),
+                "unknown source 'ham10001': use phantoms.heart, phantoms.heart.independent, phantoms.lesion, ",
+            ),
             (command("--data", "ham10000"), "ham10000 is not packed: run `python data_scripts/ham10000.py"),
             (command("--images", "0"), "n: at least one image is needed, got 0"),
             (command("--images", "16"), "small set: no image lies in the split 'test'"),
