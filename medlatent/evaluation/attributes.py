@@ -239,7 +239,7 @@ def _diagnoses(
     counts = np.unique(diagnosis, return_counts=True)[1]
     if len(counts) < 2 or counts.min() < FOLDS:
         return {}
-    own = mean[:, np.unique(observed["dimension"].astype(int))]
+    own = mean[:, np.unique(_whole(observed["dimension"]))]
     return {
         "diagnosis.volumes": diagnosis_accuracy(volumes, diagnosis),
         "diagnosis.dimensions": diagnosis_accuracy(own, diagnosis),
@@ -248,5 +248,9 @@ def _diagnoses(
     }
 
 
+def _whole(dimension: np.ndarray) -> np.ndarray:
+    return np.rint(dimension).astype(int)  # kept in 16 bits, 3 may be 2.99997
+
+
 def _own(observed: Mapping[str, np.ndarray], names: list[str]) -> list[tuple[int, str]]:
-    return list(zip(observed["dimension"].astype(int), names, strict=True))
+    return list(zip(_whole(observed["dimension"]), names, strict=True))
