@@ -12,6 +12,7 @@ from medlatent.evaluation import attributes, numbers_of, observe
 from medlatent.evaluation.attributes import VOLUMES, diagnosis_accuracy, means_of_groups, numbers, scores
 from medlatent.metrics import disentanglement
 from medlatent.models import VAE, AttriVAE, LatentModel
+from medlatent.records import read_observed, save_observed
 
 NUMBERS = {
     *("ssim7", "ssim7.ED", "ssim7.ES", "perceptual", "perceptual.ED", "perceptual.ES"),
@@ -122,6 +123,19 @@ def test_the_diagnosis_is_told_from_what_has_it(hearts, right):
     columns = np.random.default_rng(0).standard_normal((40, 3))
     columns[:, 1] += 10 * two
     assert diagnosis_accuracy(columns, two) == 1
+
+
+def test_numbers_survive_being_kept_in_16_bits(hearts, right, tmp_path):
+    """The dimensions of the volumes, 0 to 5, come back as 2.99997: they are rounded, not cut off."""
+    entry, content = save_observed({"set": {"attributes": right}}, "kept")
+    (tmp_path / entry["file"]).write_bytes(content)
+    kept = read_observed(tmp_path / entry["file"])["set"]["attributes"]
+    assert (kept["dimension"] != right["dimension"]).any(), "16 bits do not hold these exactly"
+    before, after = numbers(right, hearts), numbers(kept, hearts)
+    for name in VOLUMES:
+        for what in ("moved", "line_moved", "line_offset"):
+            assert after[f"{what}.{name}"] == pytest.approx(before[f"{what}.{name}"], rel=0.01, abs=0.1)
+    assert after["diagnosis.dimensions"] == pytest.approx(before["diagnosis.dimensions"], abs=0.02)
 
 
 def test_a_swapped_pair_of_dimensions_moves_the_wrong_volume(hearts):
