@@ -244,7 +244,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     parser.add_argument("--steps", type=int, default=STEPS)
     args = parser.parse_args()
-    network, hearts, data = train_heart_meter(args.steps)
+    try:
+        network, hearts, data = train_heart_meter(args.steps)
+    except (DataError, ValueError) as error:
+        parser.error(str(error))
     tensors = {
         name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()
     }

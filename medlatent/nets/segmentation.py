@@ -106,13 +106,19 @@ def train_unet(
         seed: of weights, batches and changes. PyTorch's global generator is left as it was.
 
     Raises:
-        ValueError: shapes or labels do not fit.
+        ValueError: shapes or labels do not fit, or an argument is out of its range.
     """
     n = len(images)
     if images.ndim != 4 or images.shape[1] != 1 or labels.shape != (n, *images.shape[2:]):
         raise ValueError(f"expected images (N, 1, H, W) and labels (N, H, W), got {images.shape} and {labels.shape}")
     if labels.is_floating_point() or int(labels.min()) < 0 or int(labels.max()) >= classes:
         raise ValueError(f"labels: expected whole numbers from 0 to {classes - 1}")
+    if steps < 1 or batch_size < 1 or not learning_rate > 0:
+        raise ValueError(
+            f"expected steps ≥ 1, batch_size ≥ 1 and learning_rate > 0, got {steps}, {batch_size} and {learning_rate}"
+        )
+    if weights is not None and weights.shape != (n,):
+        raise ValueError(f"weights: expected one for each of {n} images, got {tuple(weights.shape)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = UNet(classes, width).train().to(memory_format=torch.channels_last)

@@ -139,3 +139,13 @@ def test_masks_that_are_missing_are_named(monkeypatch):
     images.card.attributes.pop("lengths_mm")
     with pytest.raises(DataError, match="acdc is not packed"):
         outlines(images)
+
+
+def test_without_acdc_the_command_says_what_to_pack(monkeypatch, tmp_path, capsys):
+    monkeypatch.delenv("MEDLATENT_DATA", raising=False)
+    monkeypatch.setattr(hearts, "PHANTOMS", 4)
+    monkeypatch.setattr("sys.argv", ["hearts", "--out", str(tmp_path / "hearts.safetensors")])
+    with pytest.raises(SystemExit):
+        hearts.main()
+    assert "acdc is not packed: run `python data_scripts/acdc.py" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

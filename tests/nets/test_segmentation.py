@@ -97,5 +97,9 @@ def test_wrong_arguments_are_named():
         train_unet(images, labels[:, :8], 3)
     with pytest.raises(ValueError, match="labels: expected whole numbers from 0 to 1"):
         train_unet(images, labels, 2)
+    with pytest.raises(ValueError, match="expected steps ≥ 1, batch_size ≥ 1 and learning_rate > 0, got 0, 32 and"):
+        train_unet(images, labels, 3, 0)
+    with pytest.raises(ValueError, match=r"weights: expected one for each of 4 images, got \(3,\)"):
+        train_unet(images, labels, 3, weights=torch.ones(3))
     with pytest.raises(ValueError, match="found and truth must have one shape"):
         dice(np.zeros((2, 4)), np.zeros((2, 5)), 2)
