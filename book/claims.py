@@ -26,8 +26,8 @@ otherwise. A verdict is one of five words:
 "Excluded" is meant after a correction for all comparisons of the chapter. Where a part is one-sided, "not worse by more
 than δ", δ stands in the place of zero. A claim is supported only if all its parts are.
 
-The runs see a small share of the images that the papers' runs saw. A verdict holds under the regime that stands beside
-it: read both.
+The runs see a small share of the images that the papers' runs saw. A verdict holds under the regime that stands above
+the claims of its paper: read both.
 """
 
 
@@ -63,6 +63,7 @@ def section(root: Path, paper: dict, files: str) -> Iterator[str]:
     if judged:
         # Here: a book without verdicts is built without the package's dependencies.
         from medlatent.claims import read_claims
+        from medlatent.course.claims import regime
 
         chapter = read_claims(slug, root / "results")
         claims = chapter["claims"]
@@ -79,6 +80,8 @@ def section(root: Path, paper: dict, files: str) -> Iterator[str]:
         yield f"| {id} | {escaped(says)} | {'; '.join(said) or 'to come'} |"
     yield ""
     if judged:
+        yield "All of it was judged under one regime:\n"
+        yield from (f"- {escaped(line)}" for line in regime(chapter))
         for claim in claims:
             yield from in_full(chapter, claim, files)
     elif claims:
@@ -98,8 +101,8 @@ def protocol(path: Path) -> list[dict]:
 
 
 def in_full(chapter: dict, claim: dict, files: str) -> Iterator[str]:
-    """One claim: the paper's words, its parts, and under what regime and from what records they were judged."""
-    from medlatent.course.claims import margin_lines, regime_line, table_html
+    """One claim: the paper's words, its parts, and from what records they were judged."""
+    from medlatent.course.claims import margin_lines, table_html
 
     yield f"\n({label(chapter['slug'], claim['id'])})=\n### {claim['id']}: {claim['verdict']}\n"
     yield f"> “{escaped(claim['quote'])}”\n>\n> {escaped(claim['place'])}\n"
@@ -108,11 +111,10 @@ def in_full(chapter: dict, claim: dict, files: str) -> Iterator[str]:
     if claim["parts"]:
         yield f"```{{raw}} html\n{table_html(claim)}\n```\n"
     yield from (f"{escaped(line)}.\n" for line in margin_lines(claim))
-    yield f"- **Regime**: {escaped(regime_line(chapter))}"
     yield f"- **Files**: [the protocol]({files}/claims.toml), [the verdicts]({files}/claims.json)"
     for run, seeds in runs(claim).items():
         there = [f"[{seed}]({files}/{run.replace('{seed}', str(seed))}.md)" for seed in seeds]
-        yield f"- **Records** `{run}`, seeds {', '.join(there) or 'none'}"
+        yield f"- **Records** `{run.replace('_seed{seed}', '')}`, seeds {', '.join(there) or 'none'}"
     for command in dict.fromkeys(part["command"] for part in claim["parts"]):
         yield f"- **Command**:\n  ```bash\n  {command}\n  ```"
 

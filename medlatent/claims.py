@@ -54,8 +54,9 @@ same test turned round, so that both say the same. A bootstrap of five differenc
 three, 0.0625 for five. A two-sided part that rests on it and on five seeds or fewer is undecided.
 
 **From marks to verdicts.** *supported*: zero is excluded, in the claimed direction. *contradicted*: zero is excluded
-on the other side. *not at the paper's size*: zero is not excluded, the paper's effect is, and ours falls short of it.
-*undecided*: none of these. *not testable here*: a run is missing, or the protocol says what is.
+on the other side. *not at the paper's size*: zero is not excluded, the paper's effect is, and ours falls short of it,
+or even has the other sign. *undecided*: none of these. *not testable here*: a run is missing, or the protocol says
+what is.
 
 A claim is the conjunction of its parts, see :func:`conjunction`.
 """
@@ -579,7 +580,7 @@ def judge(protocol: Protocol, values: Values) -> list[dict[str, Any]]:
                 "correlation": _correlation(there["first"], there["second"]),
                 "seeds_to_decide": seeds,
                 "verdict": verdict,
-                "because": _because(verdict, one, seeds, protocol.interval, part.one_sided),
+                "because": _because(verdict, one, seeds, protocol.interval, part),
             }
         judged.setdefault(claim.id, []).append(fields)
     return [_whole(claim, judged.get(claim.id, [])) for claim in protocol.claims]
@@ -641,10 +642,12 @@ def _verdict(part: Part, found: Comparison, zero_excluded: bool, paper_excluded:
     return NOT_THE_SIZE if paper_excluded and paper is not None and found.estimate < paper else UNDECIDED
 
 
-def _because(verdict: str, found: Comparison, seeds: int | None, level: float, one_sided: bool) -> str:
+def _because(verdict: str, found: Comparison, seeds: int | None, level: float, part: Part) -> str:
+    if verdict == NOT_THE_SIZE and found.estimate < 0 and not part.one_sided:
+        return "our mean has the other sign"
     if verdict != UNDECIDED:
         return ""
-    least = (1 if one_sided else 2) / 2**found.n
+    least = (1 if part.one_sided else 2) / 2**found.n
     said = f"about {seeds} seeds would decide" if seeds else f"{SEEDS_IN_SIGHT} seeds would not decide"
     if found.test == "signs" and least > 1 - level:
         said += f"; with {found.n} the exact test cannot go below p = {least:g}"

@@ -254,6 +254,10 @@ class TestVerdicts:
         assert judged["verdict"] == UNDECIDED
         assert re.fullmatch(said, judged["because"])
 
+    def test_an_effect_on_the_other_side_is_named(self, tmp_path):
+        judged = judge_one(tmp_path, [0.01, -0.02, -0.03, -0.01, 0.0])
+        assert in_words(judged) == "not at the paper's size: our mean has the other sign"
+
     def test_undecided_for_good(self, tmp_path):
         judged = judge_one(tmp_path, [-0.2, -0.1, 0, 0.1, 0.2], paper="by eye")
         assert in_words(judged) == "undecided: 1000 seeds would not decide"

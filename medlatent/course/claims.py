@@ -36,7 +36,7 @@ class Verdicts:
         self.chapter = chapter
 
     def __repr__(self) -> str:
-        lines = [regime_line(self.chapter)]
+        lines = regime(self.chapter)
         for claim in self.chapter["claims"]:
             lines += ["", f"{claim['id']}: {in_words(claim)}", f"“{claim['quote']}” ({claim['place']})"]
             lines += ["  " + "; ".join(f"{k}: {v}" for k, v in row.items() if v) for row in table_rows(claim)]
@@ -45,7 +45,7 @@ class Verdicts:
 
     def _repr_html_(self) -> str:
         said = html.escape
-        lines = [f"<p>{said(regime_line(self.chapter))}</p>"]
+        lines = ["<ul>", *(f"<li>{said(line)}</li>" for line in regime(self.chapter)), "</ul>"]
         for claim in self.chapter["claims"]:
             verdict, because = said(claim["verdict"]), said(claim["because"])
             lines.append(
@@ -189,19 +189,16 @@ def table_html(claim: Judged) -> str:
     return pd.DataFrame(rows).to_html(index=False, border=0, justify="left", classes="table dataframe claims")
 
 
-def regime_line(chapter: Judged) -> str:
-    """Under what regime the runs were made, with which seeds, and when the protocol was written."""
-    regime = [f"{key.replace('_', ' ')}: {_value(value)}" for key, value in chapter["regime"].items()]
+def regime(chapter: Judged) -> list[str]:
+    """Under what regime the runs were made, with which seeds, and when the protocol was written: a line for each."""
     seeds, chosen = chapter["seeds"], chapter["seeds"]["used_for_choosing"]
-    return " · ".join(
-        [
-            *regime,
-            f"seeds: {ranges(seeds['judged'])}",
-            f"tuned: {seeds['tuned']}{f' (on {ranges(chosen)})' if chosen else ''}",
-            f"unit: {chapter['method']['unit']}",
-            f"protocol written {chapter['written']}",
-        ]
-    )
+    return [
+        *(f"{key.replace('_', ' ')}: {_value(value)}" for key, value in chapter["regime"].items()),
+        f"seeds: {ranges(seeds['judged'])}",
+        f"tuned: {seeds['tuned']}{f' (on {ranges(chosen)})' if chosen else ''}",
+        f"unit: {chapter['method']['unit']}",
+        f"protocol written {chapter['written']}",
+    ]
 
 
 def margin_lines(claim: Judged) -> list[str]:

@@ -101,7 +101,7 @@ def levels(image: torch.Tensor) -> np.ndarray:
 
 
 def sheet(state: dict, image: torch.Tensor) -> np.ndarray:
-    """(C, H, W) as an explorer's canvas has it: one picture, or one of each channel, with nothing drawn between them."""
+    """(C, H, W) as an explorer's canvas has it: one picture, or one of each channel with nothing between them."""
     if not state["pictures"]:
         return levels(image)
     return np.concatenate([np.pad(levels(channel[None]), ((0, 0), (0, GAP), (0, 0))) for channel in image], 1)[:, :-GAP]

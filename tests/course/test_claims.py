@@ -52,7 +52,8 @@ def test_a_table_a_claim_and_a_row_a_part():
     "said",
     [
         "“it *works* for <all> | at $0”",
-        "data: made up · images seen: 32 000 · seeds: 0 to 4 · tuned: nothing (on 100)",
+        "images seen: 32 000",
+        "tuned: nothing (on 100)",
         "protocol written before the judged runs",
         "δ of SSIM is 0.05: nobody sees it",
         "one place is all there is",
