@@ -108,7 +108,7 @@ def others(model: LatentDirections) -> dict[str, Tensor]:
 
 
 def factor_effects(
-    model: LatentModel, directions: Tensor, meter: FactorMeter, max_shift: float = 6.0, codes: int = CODES
+    model: LatentModel, directions: Tensor, meter: FactorMeter, max_shift: float = 6.0, codes: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """How the measured factors of decoded pictures follow shifts of their codes, see ``observe``.
 
@@ -117,11 +117,12 @@ def factor_effects(
         directions: ``(d, K)``, one a column.
         meter: of the factors.
         max_shift: the largest shift; five are made, from its negative to it.
-        codes: how many, always the same.
+        codes: how many, always the same; by default 32.
 
     Returns:
         Slopes and rank correlations, ``(codes, K, F)`` each: in standard deviations of a factor for a unit of shift.
     """
+    codes = CODES if codes is None else codes
     start = torch.randn(codes, len(directions), generator=torch.Generator().manual_seed(1))
     shifts = max_shift * torch.tensor(SHIFTS)
     still = meter.measure(decode_all(model, start))

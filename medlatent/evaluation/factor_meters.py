@@ -185,6 +185,7 @@ def train_factor_meter(
     )
     # As the file holds them, in 16 bits: the error is that of what others will use.
     network.load_state_dict({name: value.half().to(value.dtype) for name, value in network.state_dict().items()})
+    network.requires_grad_(False)
     data = {
         "name": images.card.name,
         "images": len(training),

@@ -17,6 +17,7 @@ from ._checks import finite
 LEAST_EFFECT = 0.1  # standard deviations of the factor for a unit of shift: 1.2 from a shift of -6 to one of 6
 LEAST_SHARE = 0.5
 LEAST_MONOTONICITY = 0.8
+ROUNDING = 1e-12  # of the greatest effect: what is smaller is none
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def direction_effects(
     reach = t.ppf((1 + confidence) / 2, n - 1) * slopes.std(0, ddof=1) / np.sqrt(n)
     low, high = effect - reach, effect + reach
     size = np.abs(effect)
+    size[size <= ROUNDING * size.max()] = 0
     total = size.sum(1, keepdims=True)
     share = np.divide(size, total, out=np.zeros_like(size), where=total > 0)
     stands = (size >= least_effect) & (low * high > 0) & (share >= least_share)

@@ -40,6 +40,7 @@ class FactorRegressor(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(WIDTHS[-1] * GRID * GRID, 128), nn.ReLU(inplace=True), nn.Linear(128, outputs)
         )
+        self.to(memory_format=torch.channels_last)  # from the beginning: in another layout sums round otherwise
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``(B, C, H, W)`` in [0, 1] to ``(B, outputs)``."""
@@ -91,7 +92,7 @@ def train_factor_regressor(
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = FactorRegressor(targets.shape[1], images.shape[1]).train().to(memory_format=torch.channels_last)
+        network = FactorRegressor(targets.shape[1], images.shape[1]).train()
         optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
         for _ in range(steps):
