@@ -2,6 +2,14 @@
 
 from .classifier import DomainClassifier, train_domain_classifier
 from .conv import ConvDecoder, ConvEncoder, count_parameters
+from .directions import (
+    BasicBlock,
+    FixedDirections,
+    LeNetReconstructor,
+    OrthonormalDirections,
+    ResNetReconstructor,
+    UnitDirections,
+)
 from .gan import CodeReader, DCGANDiscriminator, DCGANGenerator, Discriminator, InfoGANDiscriminator, InfoGANGenerator
 from .introvae import IntroBlock, IntroVAEDecoder, IntroVAEEncoder
 from .perceptual import (
@@ -13,9 +21,11 @@ from .perceptual import (
     perceptual_backbone,
 )
 from .residual import Bottleneck, ResidualDecoder, ResidualEncoder
+from .residual_vae import ResidualBlock, ResidualVAEDecoder, ResidualVAEEncoder
 from .segmentation import UNet, dice, train_unet
 
 __all__ = [
+    "BasicBlock",
     "Bottleneck",
     "CodeReader",
     "ConvDecoder",
@@ -25,16 +35,24 @@ __all__ = [
     "Discriminator",
     "DomainClassifier",
     "FeatureMaps",
+    "FixedDirections",
     "InfoGANDiscriminator",
     "InfoGANGenerator",
     "IntroBlock",
     "IntroVAEDecoder",
     "IntroVAEEncoder",
+    "LeNetReconstructor",
+    "OrthonormalDirections",
     "PerceptualBackbone",
+    "ResNetReconstructor",
+    "ResidualBlock",
     "ResidualDecoder",
     "ResidualEncoder",
+    "ResidualVAEDecoder",
+    "ResidualVAEEncoder",
     "ShiftTolerantAlexNet",
     "UNet",
+    "UnitDirections",
     "VGGFeatures",
     "count_parameters",
     "dice",
