@@ -329,7 +329,7 @@ def _list(options: argparse.Namespace) -> int:
     for source in all_sources():
         where = ""
         if source.kind == "packed":
-            where = f": {source.folder}" if source.folder else f": not packed, see data_scripts/{source.name}.py"
+            where = f": {source.folder}" if source.folder else f": not packed, see {source.command}"
         print(f"  {source.name:<16} {source.summary} ({source.kind}{where})")
     print("records")
     unreadable = 0

@@ -73,7 +73,7 @@ def test_chest_ct_packs_once_and_then_does_nothing(root, script, capsys, series,
     )
     assert first.returncode == 0, first.stderr
     assert "13/13" in first.stderr  # the progress bar
-    assert "1 series of 1 patients; both ends of the lungs are seen in 0 series" in first.stdout
+    assert "series: 1, of patients: 1; those in which both ends of the lungs are seen: 0" in first.stdout
     assert "left out: 1 × file that is no CT image (notes.txt)" in first.stdout
     images = ImageSet.load(out)
     assert images.images.shape == (12, 1, 32, 32)

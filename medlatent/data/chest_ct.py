@@ -125,9 +125,11 @@ def pack(
     if workers is not None and workers < 1:
         raise DataError(f"workers must be at least 1, not {workers}")
     problems, left_out = Findings(), Findings()
-    files, indexes = _without_indexes(list(find_files(source)))
+    paths = [source] if isinstance(source, str | os.PathLike) else list(source)
+    named = ", ".join(map(str, paths))
+    files, indexes = _without_indexes(list(find_files(paths)))
     if not files:
-        raise DataError(f"{source}: no file")
+        raise DataError(f"{named}: no file")
     about = _read_indexes(indexes, problems)
     if workers is None:
         workers = 1 if len(files) < 500 else min(os.cpu_count() or 1, 16)
@@ -156,7 +158,7 @@ def pack(
         if problems:
             raise DataError(f"the series cannot be packed: {problems}")
         if not found:
-            raise DataError(f"{source}: no axial CT series" + (f"; left out: {left_out}" if left_out else ""))
+            raise DataError(f"{named}: no axial CT series" + (f"; left out: {left_out}" if left_out else ""))
         found.sort(key=lambda series: (series.patient_id, series.uid))
         packed = np.memmap(Path(folder) / "packed", np.int16, "r", shape=(n, 1, size, size))
         order = np.concatenate([series.rows for series in found])
@@ -183,8 +185,8 @@ def summary(images: ImageSet) -> str:
     table, attributes = images.table, images.card.attributes
     known = table[table["height"].notna()]
     lines = [
-        f"{attributes['series']} series of {table['patient_id'].nunique()} patients; both ends of the lungs are seen "
-        f"in {known['series_uid'].nunique()} series of {known['patient_id'].nunique()} patients"
+        f"series: {attributes['series']}, of patients: {table['patient_id'].nunique()}; those in which both ends of "
+        f"the lungs are seen: {known['series_uid'].nunique()}, of patients: {known['patient_id'].nunique()}"
     ]
     for kind, count in attributes["left_out"].items():
         names = attributes["left_out_names"][kind]

@@ -199,7 +199,9 @@ def test_what_is_left_out_is_counted(source, pack):
     assert names["series with fewer than 10 slices"] == ["1.3.1"]
     assert len(names["slice that is not axial"]) == 5
     said = chest_ct.summary(images).splitlines()
-    assert said[0].startswith("3 series of 3 patients; both ends of the lungs are seen in 0 series")
+    assert said[0].startswith(
+        "series: 3, of patients: 3; those in which both ends of the lungs are seen: 0, of patients: 0"
+    )
     assert "left out: 1 × localiser (scout.dcm)" in said
     assert any(line.endswith("and 7 more)") for line in said)
 
