@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ..data import DataError, Factor, ImageSet, open_images
 from ..files import read_tensors, save_tensors
-from ..nets.regressor import FactorRegressor, train_factor_regressor
+from ..nets import FactorRegressor, train_factor_regressor
 from ..records import results_folder
 
 FORMAT, VERSION = "medlatent.meter", 1

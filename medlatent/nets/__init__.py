@@ -20,6 +20,7 @@ from .perceptual import (
     feature_maps,
     perceptual_backbone,
 )
+from .regressor import FactorRegressor, train_factor_regressor
 from .residual import Bottleneck, ResidualDecoder, ResidualEncoder
 from .residual_vae import ResidualBlock, ResidualVAEDecoder, ResidualVAEEncoder
 from .segmentation import UNet, dice, train_unet
@@ -34,6 +35,7 @@ __all__ = [
     "DCGANGenerator",
     "Discriminator",
     "DomainClassifier",
+    "FactorRegressor",
     "FeatureMaps",
     "FixedDirections",
     "InfoGANDiscriminator",
@@ -59,5 +61,6 @@ __all__ = [
     "feature_maps",
     "perceptual_backbone",
     "train_domain_classifier",
+    "train_factor_regressor",
     "train_unet",
 ]

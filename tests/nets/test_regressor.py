@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medlatent.nets.regressor import FactorRegressor, train_factor_regressor
+from medlatent.nets import FactorRegressor, train_factor_regressor
 
 
 def bars(n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
