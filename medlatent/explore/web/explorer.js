@@ -6,12 +6,16 @@ const COLOURS = ["#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b
      label             what its tab says
      build(explorer)   called once, when first selected; returns
        element         what stands in the panel
-       update()        called after each picture while the view is selected: show explorer.code
+       update(spent)   called after each picture while the view is selected: show explorer.code;
+                       the picture has taken `spent` ms of the frame
+       describe()      if there is one: says how the code was made, in place of what moved
    A view moves the code with explorer.move(dimension, value), explorer.load(code),
    explorer.encode(i) or explorer.animate(step). What is not part of its element (observers, timers)
    it gives back in a function handed to explorer.disposals.push. At hand: slider, smallMultiples,
    decodeAtRest and decodeWhenIdle (traverse.js), canvasFor, paint, choice and button (below). */
-const VIEWS = { codes: codesView, traverse: traverseView, map: mapView, walk: walkView };
+const VIEWS = {
+  codes: codesView, directions: directionsView, traverse: traverseView, map: mapView, walk: walkView,
+};
 
 class Explorer {
   constructor(model, el) {
@@ -270,7 +274,7 @@ class Explorer {
       const ms = performance.now() - began;
       this.measurement?.update(pixels, ms);
       this.picture.update(pixels, ms);
-      this.view.update();
+      this.view.update(performance.now() - began);
       const { dataset } = this.root;
       dataset.ms = ms.toFixed(2);
       dataset.frames = Number(dataset.frames) + 1;
@@ -383,7 +387,7 @@ function pictureColumn(explorer) {
   };
 }
 
-function describePicture({ code, home, names, scales, noise, image, count, inOrder }, difference) {
+function describePicture({ code, home, names, scales, noise, image, count, inOrder, view }, difference) {
   const origin = image ? `reconstruction of ${image.name}` : "start";
   const moved = [...code.keys()].filter((i) => Math.abs(code[i] - home[i]) >= 0.005);
   moved.sort((i, j) => noise.includes(i) - noise.includes(j)
@@ -392,6 +396,8 @@ function describePicture({ code, home, names, scales, noise, image, count, inOrd
   const more = moved.length > 5 ? ` and ${moved.length - 5} more dimensions` : "";
   const decoded = count > 1 ? "Decoded pictures" : "Decoded picture";
   const what = (difference ? `Difference to the ${origin}` : decoded) + inOrder;
+  const made = view.describe?.();
+  if (made) return `${what}; ${made}.`;
   return moved.length ? `${what}; moved: ${values}${more}.` : `${what}; at the ${origin}.`;
 }
 
@@ -576,15 +582,19 @@ function psnr(image, other) {
   return -10 * Math.log10(sum / image.length);
 }
 
-/** Draws from N(0, 1), by the transform of Box and Muller; every explorer begins with the same. */
-function normalDraws() {
-  let state = 0x6c61b3f5; // never 0
-  const uniform = () => { // Marsaglia's xorshift, 2003
+/** Draws from [0, 1), by Marsaglia's xorshift, 2003; every explorer begins with the same. */
+function uniformDraws(seed) {
+  let state = seed; // never 0
+  return () => {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
     return (state >>> 0) / 2 ** 32;
   };
+}
+
+/** Draws from N(0, 1), by the transform of Box and Muller. */
+function normalDraws(uniform = uniformDraws(0x6c61b3f5)) {
   return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
