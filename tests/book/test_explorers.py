@@ -223,16 +223,22 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
             box.get_by_role("tab", name="Traverse").click()
         before = picture(box)
         count = frames(box)
-        dimension = state["order"][0]
-        slider = box.locator(f"input[type=range][data-dimension='{dimension}']").first
+        start, dimension = torch.tensor(state["start"], dtype=torch.float32), state["order"][0]
+        shifts = state["views"] == ["directions"]  # alone, it has no slider of a dimension
+        mark = "data-shift" if shifts else f"data-dimension='{dimension}'"
+        slider = box.locator(f"input[type=range][{mark}]").first
         slider.focus()
         for _ in range(3):
             page.keyboard.press("PageUp")
         settle(page, box, count)
         page.wait_for_timeout(100)
-        code = torch.tensor(state["start"], dtype=torch.float32)
-        code[dimension] = position(state, dimension, slider)
-        assert abs(code[dimension] - state["start"][dimension]) > 0.9
+        if shifts:
+            first = np.frombuffer(state["direction_matrices"], "<f4", count=len(start))
+            code = start + float(slider.input_value()) * torch.from_numpy(first.copy())
+        else:
+            code = start.clone()
+            code[dimension] = position(state, dimension, slider)
+        assert (code - start).norm() > 0.9
         found = picture(box).astype(float)
         assert np.abs(found - before).max() > 2
         assert np.abs(found - sheet(state, network(state, "decoder").run(code[None])[0][0])).max() <= 0.51
@@ -264,7 +270,7 @@ def test_an_image_of_the_strip_is_encoded_as_pytorch_does(open_page, site, doc):
         assert f"{decibels:.1f} dB" in box.inner_text()
         if len(state["views"]) > 1:
             box.get_by_role("tab", name="Traverse").click()
-        for dimension in state["order"][:3]:
+        for dimension in [] if state["views"] == ["directions"] else state["order"][:3]:
             shown = position(state, dimension, box.locator(f"input[data-dimension='{dimension}']").first)
             assert abs(shown - float(code[0, dimension])) < 0.06
     assert page.problems == []
@@ -1625,7 +1631,7 @@ def test_measures_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme):
 FACTORS, UNITS = ("width", "breast size", "rotation"), ("mm", "mm", "°")
 A, B = (np.random.default_rng(seed).normal(size=(6, count)).astype("<f4") for seed, count in ((0, 5), (1, 3)))
 A, B = A / np.linalg.norm(A, axis=0), B / np.linalg.norm(B, axis=0)
-FOUND = np.array([[0.5, 0.1, 3], [-2, 0.25, -1], [1.5, -4, 0.25], [0, 0, 10], [-0.25, 1, 2.5]])  # (5, 3)
+FOUND = np.array([[0.5, 0.1, 3], [-2, 0.25, -1], [1.5, -4, 0.2], [0, 0, 10], [-0.25, 1, 2.5]])  # (5, 3)
 CHANCE = np.array([[0.1, 0.3, -0.5], [0.4, 0, 1.5], [-0.2, -0.5, 0]])
 SHIFT = "input[data-shift]"
 
@@ -1654,13 +1660,10 @@ def directed(*pictures: str, **options) -> Explorer:
 def directing(tmp_path_factory):
     """Explorers of one picture and of two, and their pages: as they are, and with time for one code a frame."""
     found = {}
-    for pictures in ((), NAMES):
+    for pictures, budget in (((), None), (NAMES, 0)):
         explorer = directed(*pictures)
-        for budget in (None, 0):
-            found[len(pictures), budget] = (
-                explorer,
-                published(explorer, folder=tmp_path_factory.mktemp("directions"), budget=budget),
-            )
+        url = published(explorer, folder=tmp_path_factory.mktemp("directions"), budget=budget)
+        found[len(pictures), budget] = explorer, url
     yield found
     for explorer, _ in found.values():
         explorer.close()
@@ -1724,8 +1727,7 @@ def effects_shown(box) -> dict[str, str]:
     return {row.locator("th").inner_text(): row.locator(".value").inner_text() for row in rows}
 
 
-@pytest.mark.parametrize("budget", [None, 0])
-@pytest.mark.parametrize("count", [0, 2])
+@pytest.mark.parametrize(("count", "budget"), [(0, None), (2, 0)])
 def test_a_shift_is_what_pytorch_decodes(open_page, directing, count, budget):
     """The picture and those of the eight codes, drawn in the picture's frame or in the frames after it."""
     explorer, url = directing[count, budget]
@@ -1768,8 +1770,8 @@ def test_directions_sorted_by_a_factor(directions):
         "5. a3: 0.00 mm",
     ]
     assert box.get_by_role("combobox", name="Direction", exact=True).input_value() == "0"  # the strongest
-    assert effects_shown(box) == {"width": "+1.50 mm", "breast size": "−4.00 mm", "rotation": "+0.3°"}
-    assert box.locator(".effects .interval").all_text_contents() == ["+1.20 to +2.10", "−4.30 to −3.40", "0.0 to +0.8"]
+    assert effects_shown(box) == {"width": "+1.50 mm", "breast size": "−4.00 mm", "rotation": "+0.2°"}
+    assert box.locator(".effects .interval").all_text_contents() == ["+1.20 to +2.10", "−4.30 to −3.40", "−0.1 to +0.8"]
     assert box.locator(".effects tr.sorting th").all_text_contents() == ["breast size"]
     assert box.locator(".effects tr.unclear th").all_text_contents() == ["rotation"]
     press_button(page, box, "Next direction")
@@ -1936,7 +1938,7 @@ def test_directions_for_those_who_hear_the_page_and_have_no_mouse(directions):
     slider = box.get_by_role("slider", name="Shift α")
     assert slider.get_attribute("aria-valuetext") == "0.00 along a0 of discovered"
     label = box.locator("canvas.picture")
-    assert label.get_attribute("aria-label") == "Decoded picture; at the start."
+    assert label.get_attribute("aria-label") == "Decoded picture; not shifted."
     shift(page, box, "ArrowUp")
     assert slider.get_attribute("aria-valuetext") == "+0.10 along a0 of discovered"
     assert label.get_attribute("aria-label") == "Decoded picture; shifted by +0.10 along a0 of discovered."
@@ -1966,6 +1968,60 @@ def test_directions_for_those_who_hear_the_page_and_have_no_mouse(directions):
     settle(page, box, count)
     assert float(slider.input_value()) == pytest.approx(0.1)
     assert page.problems == []
+
+
+def test_changes_are_counted_from_where_there_is_no_shift(directions):
+    page, box, explorer = directions
+    press_button(page, box, "Take code 2 of 8")
+    box.get_by_role("button", name="Difference to the picture at α = 0", exact=True).click()
+    shift(page, box, "Delete")
+    assert (picture(box) == 255).all()  # nothing has changed
+    z = by_sliders(page, box)
+    shift(page, box, "End")
+    change = (exact(explorer, z + 6 * A[:, 0]) - exact(explorer, z))[0, ..., 0]
+    shown = picture(box).astype(int)
+    brighter, darker = shown[change > 26], shown[change < -26]
+    assert min(len(brighter), len(darker)) > 9
+    assert (brighter[:, 0] > brighter[:, 2]).all()
+    assert (darker[:, 2] > darker[:, 0]).all()
+    label = box.locator("canvas.picture")
+    said = "Difference to the picture at α = 0; shifted by +6.00 along a0 of discovered."
+    assert label.get_attribute("aria-label") == said
+    assert "darker than the picture at α = 0" in box.locator(".difference").inner_text()
+    # In the other views they are counted from the start.
+    box.get_by_role("tab", name="Traverse").click()
+    button = box.get_by_role("button", name="Difference to the start", exact=True)
+    assert button.get_attribute("aria-pressed") == "true"
+    wait(
+        page, box, "root => root.querySelector('canvas.picture').ariaLabel.startsWith('Difference to the start; moved')"
+    )
+    press_button(page, box, "Reset")
+    assert (picture(box) == 255).all()
+    box.locator("button[data-image='1']").click()
+    assert box.get_by_role("button", name="Difference to the reconstruction", exact=True).count() == 1
+    assert page.problems == []
+
+
+def test_what_a_shift_changes_is_measured(open_page, tmp_path):
+    sets = {"discovered": Directions(A)}
+    explorer = explorer_that_measures(*NAMES, directions=sets)
+    page = open_page(published(explorer, folder=tmp_path))
+    box = wake(page)
+    once_measured(page, box)
+    press_button(page, box, "Take code 3 of 8")
+    once_measured(page, box)
+    assert not any("(" in line for lines in quantities_shown(box) for line in lines)
+    z = by_sliders(page, box)
+    assert "since the picture at α = 0" in box.locator(".tools").inner_text()
+    shift(page, box, "PageUp", "PageUp")
+    once_measured(page, box)
+    z = np.array([(value - SCALES[d].offset) / SCALES[d].factor if d in SCALES else value for d, value in enumerate(z)])
+    found, before = pixels_of(explorer, z + A[:, 0]), pixels_of(explorer, z)
+    assert np.abs(found - before).max() > 3
+    for k, line in enumerate(quantities_shown(box)[0]):  # of which one pixel is 1 ml
+        assert abs(number(re.search(r"\((.+)\)", line)[1]) - (found - before)[0, k]) <= 3
+    assert page.problems == []
+    explorer.close()
 
 
 def test_directions_with_a_kernel(open_page, directing):

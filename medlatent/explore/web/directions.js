@@ -12,7 +12,7 @@ const directionsView = {
     const sets = directionSets(explorer.model, code.length);
     const reach = explorer.model.get("max_shift");
     const still = matchMedia("(prefers-reduced-motion: reduce)");
-    const base = code.slice(); // z
+    let base = code.slice(); // z
     const shifted = code.slice(); // the code that this view set last
     let set = sets[0];
     let sortedBy = -1; // a factor; below 0 the order is that of the columns
@@ -28,7 +28,7 @@ const directionsView = {
     /** Whatever else moves the code moves z: from there it is shifted now. */
     function follow() {
       if (code.every((z, i) => z === shifted[i])) return;
-      base.set(code);
+      base = code.slice();
       shifted.set(code);
       alpha = 0;
     }
@@ -112,7 +112,7 @@ const directionsView = {
     const control = shiftSlider(explorer, reach, () => alpha, shiftBy);
     const chart = effectChart(sets);
     const others = shiftedCodes(explorer, (z) => {
-      base.set(z);
+      base = z;
       shift();
       explorer.load(code.slice());
     });
@@ -139,9 +139,16 @@ const directionsView = {
     const view = {
       element: box,
 
+      homeName: "picture at α = 0",
+
+      home() {
+        follow();
+        return base;
+      },
+
       describe() {
         follow();
-        return Math.abs(alpha) >= 0.005 ? `shifted by ${signed(alpha)} along ${named()}` : "";
+        return Math.abs(alpha) >= 0.005 ? `shifted by ${signed(alpha)} along ${named()}` : "not shifted";
       },
 
       update(spent) {

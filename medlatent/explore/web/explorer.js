@@ -9,6 +9,8 @@ const COLOURS = ["#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b
        update(spent)   called after each picture while the view is selected: show explorer.code;
                        the picture has taken `spent` ms of the frame
        describe()      if there is one: says how the code was made, in place of what moved
+       home()          if there is one: the code that changes are counted from while the view is
+                       selected, a new array for each; homeName says what it is
    A view moves the code with explorer.move(dimension, value), explorer.load(code),
    explorer.encode(i) or explorer.animate(step). What is not part of its element (observers, timers)
    it gives back in a function handed to explorer.disposals.push. At hand: slider, smallMultiples,
@@ -52,7 +54,7 @@ class Explorer {
     this.origin = Float64Array.from(model.get("start"));
     this.code = Float64Array.from(model.get("code"));
     this.input = new Float32Array(this.code.length);
-    this.home = this.origin; // what "difference" compares with: the start, or an encoded image
+    this.ground = this.origin; // the start, or an encoded image
     this.images = []; // of the strip: {name, pixels, tile}
     this.image = null; // the one that was encoded
     this.readTheme();
@@ -134,6 +136,7 @@ class Explorer {
   select(name) {
     this.animation = null;
     this.view = this.built[name] ??= VIEWS[name].build(this);
+    this.picture.compare();
     this.panel.replaceChildren(this.view.element);
     for (const tab of this.tabs ?? []) {
       const selected = tab.dataset.view === name;
@@ -194,8 +197,7 @@ class Explorer {
     this.animation = null;
     this.code.set(code);
     this.image = image;
-    this.home = image ? this.code.slice() : this.origin;
-    this.reference = null;
+    this.ground = image ? this.code.slice() : this.origin;
     this.picture.compare();
     this.publish();
   }
@@ -286,8 +288,12 @@ class Explorer {
   }
 
   /** What changes are counted from. */
+  get home() {
+    return this.view?.home?.() ?? this.ground;
+  }
+
   get homeName() {
-    return this.image ? "reconstruction" : "start";
+    return this.view?.homeName ?? (this.image ? "reconstruction" : "start");
   }
 
   say(text) {
@@ -387,8 +393,9 @@ function pictureColumn(explorer) {
   };
 }
 
-function describePicture({ code, home, names, scales, noise, image, count, inOrder, view }, difference) {
-  const origin = image ? `reconstruction of ${image.name}` : "start";
+function describePicture(explorer, difference) {
+  const { code, home, homeName, names, scales, noise, image, count, inOrder, view } = explorer;
+  const origin = image && !view.home ? `reconstruction of ${image.name}` : homeName;
   const moved = [...code.keys()].filter((i) => Math.abs(code[i] - home[i]) >= 0.005);
   moved.sort((i, j) => noise.includes(i) - noise.includes(j)
     || Math.abs(code[j] - home[j]) - Math.abs(code[i] - home[i]));
@@ -515,7 +522,9 @@ function paint(canvas, pixels, explorer) {
 /** Draws the signed difference to home, averaged over colours; returns which has full colour. */
 function paintDifference(canvas, pixels, explorer) {
   const { sheet, shape: [, height, width] } = explorer;
-  const reference = explorer.reference ??= explorer.decode(explorer.home);
+  const { home } = explorer;
+  if (explorer.reference?.of !== home) explorer.reference = { of: home, pixels: explorer.decode(home) };
+  const reference = explorer.reference.pixels;
   const area = height * width;
   const colours = colourChannels(explorer);
   const difference = (i) => {
