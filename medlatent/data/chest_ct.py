@@ -29,7 +29,7 @@ from .errors import DataError
 from .imageset import Card, Factor, ImageSet, split_by_group
 from .lungs import lung_mask, relative_height
 from .packing import File, Files, Findings, find_files, parallel
-from .source import Source
+from .source import Source, StandIn
 from .views import coarser
 
 LOW, HIGH = -1000, 2000  # HU
@@ -515,5 +515,6 @@ CHEST_CT = Source(
         "one patient are much alike, so that a thousand slices of a dozen patients say little about other patients."
     ),
     options="--from YOUR_SERIES",
+    stand_in=StandIn("phantoms.thorax", 1000, 1),
 )
 SOURCES = (CHEST_CT, *coarser(CHEST_CT))

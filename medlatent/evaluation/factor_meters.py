@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ..data import DataError, Factor, ImageSet, open_images
 from ..files import read_tensors, save_tensors
+from ..metrics import thorax
 from ..nets import FactorRegressor, train_factor_regressor
 from ..records import results_folder
 
@@ -106,6 +107,35 @@ class FactorMeter:
     def periods(self) -> np.ndarray:
         """The period of each factor in its standard deviations, ``(F,)``; infinite for one that is no angle."""
         return np.array([s.period / s.deviation if s.period else np.inf for s in self.scales.values()])
+
+
+# What image analysis finds on a slice of the chest; lengths and areas are those of the picture.
+MEASURED = {
+    "body_width": Factor("width of the body, as a share of the image's"),
+    "body_height": Factor("depth of the body from front to back, as a share of the image's height"),
+    "centroid_y": Factor("height of the body's centroid above the centre of the image, as a share of its height"),
+    "lung_area": Factor("area of the lungs, as a share of the image's"),
+    "wall_thickness": Factor("thickness of the chest wall at the sides, as a share of the image's width"),
+    "rotation": Factor("turn of the body, positive counter-clockwise", unit="radians"),
+    "breast": Factor("how far the skin stands out at the sides, as a share of the image's height"),
+}
+
+
+def with_measured(images: ImageSet) -> ImageSet:
+    """Slices of the chest with what can be measured on them as further factors, see ``MEASURED``.
+
+    :func:`medlatent.metrics.thorax.measure` measures, with the image's width as the unit of length. A wall without a
+    lung has no thickness.
+
+    Raises:
+        DataError: the images are no slices in Hounsfield units.
+    """
+    if images.value_range is None or images.images.shape[1] != 1 or images.value_range[0] >= 0:
+        raise DataError(f"{images.card.name}: slices of one channel in Hounsfield units can be measured")
+    found = thorax.measure(images.images, 1 / images.images.shape[-1])
+    columns = {name: found[:, thorax.MEASURED.index(name)] for name in MEASURED}
+    table = images.table.assign(**columns)
+    return ImageSet(images.images, table, {**images.factors, **MEASURED}, images.card, images.group, images.value_range)
 
 
 def _outputs(values: np.ndarray, scales: dict[str, Scale]) -> np.ndarray:
@@ -309,6 +339,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--data-seed", type=int, default=77, help="of phantoms: none that a model is trained or judged on"
     )
     parser.add_argument("--factors", nargs="+", help="which (default: all that are continuous, or angles)")
+    parser.add_argument("--measured", action="store_true", help="of CT: also what image analysis finds on each slice")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=0, help="of the network")
     parser.add_argument("--out", type=Path, required=True, help="the file to write, meter_NAME.safetensors")
@@ -317,6 +348,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--out: a meter is found by its name, meter_NAME.safetensors, not {options.out.name}")
     try:
         images = open_images(options.source, options.images, options.data_seed)
+        if options.measured:
+            images = with_measured(images)
         meter = train_factor_meter(images, options.factors, options.steps, options.seed)
     except (DataError, ValueError) as error:
         parser.error(str(error))
