@@ -58,7 +58,9 @@ class Header:
         position: the centre of the first pixel (x, y, z).
         orientation: the direction along a row (x, y, z), then that down a column.
         inverted: whether low values are to be shown bright (MONOCHROME1).
-        manufacturer, model, kernel: of the scanner, and of the reconstruction (ConvolutionKernel).
+        manufacturer: of the scanner.
+        model: of the scanner (ManufacturerModelName).
+        kernel: of the reconstruction (ConvolutionKernel), several values with a stroke between them.
     """
 
     name: str

@@ -22,8 +22,8 @@ import shutil
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
 from xml.etree import ElementTree
 
@@ -54,12 +54,15 @@ MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 CONNECTIONS = 8
 
 
-class Series(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Series:
     """A series of the index.
 
     Attributes:
-        patient_id, uid: PatientID and SeriesInstanceUID.
-        bucket, prefix: where its files lie in the object store.
+        patient_id: PatientID.
+        uid: SeriesInstanceUID.
+        bucket: of the object store.
+        prefix: the folder of its files in the bucket.
         files: how many there are.
         size: of all of them in bytes, to within a few.
     """

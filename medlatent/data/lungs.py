@@ -35,7 +35,11 @@ def lung_mask(hu: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray
     3. What remains is grown by one pixel into what is below -400 HU, since a pixel at the border of the lung is part
        wall, and loses in each slice what is smaller than 6 cm²: the trachea, and bubbles that touch a lung.
 
-    Lung without air (an effusion, a consolidation, a tumour) is not found, and bronchi inside of the lungs are counted.
+    Lung without air (an effusion, a consolidation, a tumour) is not found, nor is a smaller piece that such a thing
+    cuts off from the rest. Bronchi inside of the lungs are counted. The tips of the lungs, less than 6 cm² and some
+    10 mm high, are lost, too: looked at by eye in ten patients whose lungs are whole, the lowest and the highest slice
+    with lung are right but for them. With 4 or 9 cm² in the place of 6, these slices move by 4 % of the lungs' height
+    at most; with 4 cm², in one of the ten, lung reaches the first slice of the series.
 
     Args:
         hu: ``(S, H, W)``, Hounsfield units, slices in the order of their position.
