@@ -36,7 +36,7 @@ from . import chest_ct
 from .download import fetch, get
 from .errors import DataError
 from .imageset import ImageSet
-from .source import Source
+from .source import Source, StandIn
 from .views import coarser
 
 NAME = "LIDC-IDRI"
@@ -305,5 +305,6 @@ LIDC_CT = Source(
     licence=LICENCE,
     options="--index lidc.csv",
     script="lidc",
+    stand_in=StandIn("phantoms.thorax", 1000, 1),
 )
 SOURCES = (LIDC_CT, *coarser(LIDC_CT))
