@@ -27,10 +27,9 @@ from .factor_meters import FactorMeter, meter_of
 __all__ = ["TOLERANCES", "effects_of", "factor_effects", "numbers", "observe", "others"]
 
 BATCHES, BATCH = 100, 128  # of fresh pairs
-CODES = 32  # that are shifted along every direction
+CODES = 16  # that are shifted along every direction
 SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the largest shift
 ACTIVATIONS = 5000  # codes that principal directions rest on
-OTHERS = ("random", "principal", "sefa")
 
 # A pair on the border of two directions is 1/12 800 of an accuracy. A factor may be found or not, and be matched with
 # another direction, when an effect passes a limit.
@@ -55,10 +54,9 @@ def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
         ``accuracy``, ``(100,)``, of each batch; ``confusion``, ``(K, K)``, counts, the direction taken by the one
         recognised; ``shift_error``, ``(K,)``, the mean absolute error of each direction's shifts; ``gamma``, ``(1,)``,
         the weight of the shift in the objective; ``directions``, A, ``(d, K)``. Where there is a meter of the factors
-        of such images, see :mod:`medlatent.evaluation.factor_meters`, also ``slopes`` and ``correlations``, ``(32, K,
-        F)``, of 32 codes, as :func:`~medlatent.metrics.direction_effects.code_effects` gives them, in standard
-        deviations of each factor; and the same of as many random directions, of principal ones and of SeFa's, with
-        ``.random``, ``.principal``, ``.sefa`` behind the name. Nothing of a model that has no directions.
+        of such images, see :mod:`medlatent.evaluation.factor_meters`, also ``slopes`` and ``correlations``, ``(16, K,
+        F)``, of 16 codes, as :func:`~medlatent.metrics.direction_effects.code_effects` gives them, in standard
+        deviations of each factor. Nothing of a model that has no directions.
     """
     if not isinstance(model, LatentDirections):
         return {}
@@ -84,17 +82,15 @@ def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
     }
     meter = meter_of(images)
     if meter is not None and meter.shape == model.image_shape:
-        for name, directions in {"": matrix, **others(model)}.items():
-            end = f".{name}" if name else ""
-            effects = factor_effects(model, directions, meter, law["max_shift"])
-            found[f"slopes{end}"], found[f"correlations{end}"] = effects
+        found["slopes"], found["correlations"] = factor_effects(model, matrix, meter, law["max_shift"])
     return found
 
 
 def others(model: LatentDirections) -> dict[str, Tensor]:
     """Directions to compare with, ``(d, K')`` each, by name: as many random ones; principal ones and SeFa's, d at most.
 
-    The last two rest on the generator's first layers, and are left out where it has none that can be seen.
+    A model that is built with ``directions="random"``, ``"principal"`` or ``"sefa"`` trains a reconstructor for them,
+    and is measured like any other. The last two rest on the generator's first layers, and are left out where it has none that can be seen.
     """
     d, k = model.latent_dim, model.config["K"]
     found = {"random": random_directions(d, k, seed=0)}
@@ -137,15 +133,11 @@ def factor_effects(
     return code_effects(standard, shifts.numpy())
 
 
-def effects_of(observed: Mapping[str, np.ndarray], kind: str = "") -> DirectionEffects | None:
-    """The matrix directions × factors of what was observed; of A, or of the ``kind`` of :func:`others`.
-
-    None where no factor was measured.
-    """
-    end = f".{kind}" if kind else ""
-    if f"slopes{end}" not in observed:
+def effects_of(observed: Mapping[str, np.ndarray]) -> DirectionEffects | None:
+    """The matrix directions × factors of what was observed; None where no factor was measured."""
+    if "slopes" not in observed:
         return None
-    return direction_effects(observed[f"slopes{end}"], np.clip(observed[f"correlations{end}"], -1, 1))
+    return direction_effects(observed["slopes"], np.clip(observed["correlations"], -1, 1))
 
 
 def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, float]:
@@ -160,8 +152,7 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         of the matched directions' effects; ``selectivity``, the mean over directions of the greatest share; of each
         factor, with its name behind the dot, ``effect``, the size of its change by its matched direction for a unit of
         shift, in standard deviations; ``effect_low`` and ``effect_high``, the interval over codes; ``monotonicity``,
-        the size of its rank correlation. The same with ``.random``, ``.principal`` and ``.sefa`` behind the name,
-        without the intervals. See :func:`medlatent.metrics.direction_effects.direction_effects`.
+        the size of its rank correlation. See :func:`medlatent.metrics.direction_effects.direction_effects`.
     """
     if "confusion" not in observed:
         return {}
@@ -175,26 +166,20 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         "shift_loss_weighted": float(observed["gamma"][0]) * loss,
         **_overlaps(observed["directions"].astype(np.float64)),
     }
-    meter = meter_of(images) if "slopes" in observed else None
-    if meter is None:
+    meter, effects = meter_of(images), effects_of(observed)
+    if meter is None or effects is None:
         return values
-    for kind in ("", *OTHERS):
-        effects = effects_of(observed, kind)
-        if effects is None:
+    values["found"] = float(effects.found)
+    values["matched"] = effects.score
+    values["selectivity"] = float(effects.selectivity.mean())
+    for f, name in enumerate(meter.scales):
+        if (k := effects.matched[f]) < 0:
             continue
-        end = f".{kind}" if kind else ""
-        values[f"found{end}"] = float(effects.found)
-        values[f"matched{end}"] = effects.score
-        values[f"selectivity{end}"] = float(effects.selectivity.mean())
-        for f, name in enumerate(meter.scales):
-            if (k := effects.matched[f]) < 0:
-                continue
-            sign = 1 if effects.effect[k, f] >= 0 else -1
-            values[f"effect.{name}{end}"] = float(sign * effects.effect[k, f])
-            if not kind:
-                ends = sorted((sign * effects.low[k, f], sign * effects.high[k, f]))
-                values[f"effect_low.{name}"], values[f"effect_high.{name}"] = map(float, ends)
-            values[f"monotonicity.{name}{end}"] = float(sign * effects.monotonicity[k, f])
+        sign = 1 if effects.effect[k, f] >= 0 else -1
+        low, high = sorted((sign * effects.low[k, f], sign * effects.high[k, f]))
+        values[f"effect.{name}"] = float(sign * effects.effect[k, f])
+        values[f"effect_low.{name}"], values[f"effect_high.{name}"] = float(low), float(high)
+        values[f"monotonicity.{name}"] = float(sign * effects.monotonicity[k, f])
     return values
 
 
