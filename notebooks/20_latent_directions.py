@@ -151,7 +151,10 @@ typical = {
     for name, values in PEOPLE.items()
     if name in thorax.FACTORS
 }
-typical |= {"breast_size": torch.tensor([35.0]), "z_position": torch.tensor([0.45])}
+typical |= {
+    "breast_size": torch.tensor([35.0]),
+    "z_position": torch.tensor([0.45]),
+}
 typical |= {name: torch.tensor([0.0]) for name in ("noise", "arms", "contrast")}
 
 
@@ -213,9 +216,7 @@ loss = plain.discrimination(real, fake).mean()
 print(f"without handicaps: V = {value:.4f}, minus the loss {-loss:.4f}")
 assert torch.isclose(value, -loss, rtol=1e-4)
 
-drawing = GAN(
-    latent_dim=32, channels=1, size=64, width=4, smoothing=(0.0, 0.1)
-)
+drawing = GAN(latent_dim=32, channels=1, size=64, width=4, smoothing=(0.0, 0.1))
 drawn = drawing.discrimination(real, fake).mean()
 fixed = losses.discriminator_loss(real, fake, 0.05).mean()
 print(f"targets drawn from [0.9, 1]: {drawn:.4f}, all 0.95: {fixed:.4f}")
@@ -265,8 +266,8 @@ variances = torch.linspace(0.2, 5, 100_001, dtype=torch.float64) * mse
 nats = P / 2 * (torch.log(2 * math.pi * variances) + mse / variances)
 best = nats.argmin()
 print(f"best σ² / MSE by search {variances[best] / mse:.4f}")
-by_package = P / 2 * (
-    losses.log_mse(decoded, images) + math.log(2 * math.pi) + 1
+by_package = (
+    P / 2 * (losses.log_mse(decoded, images) + math.log(2 * math.pi) + 1)
 )
 print(f"nats an image by search {nats[best]:.3f}, by log MSE {by_package:.3f}")
 assert abs(variances[best] / mse - 1) < 1e-3
@@ -277,7 +278,9 @@ in_nats = nats[best] + 0.01 * P / 2 * kl.sum(1).mean()
 constant = P / 2 * (math.log(2 * math.pi) + 1)
 assert torch.isclose(P / 2 * ours, in_nats - constant, rtol=1e-6)
 for side in (32, 64, 128):
-    print(f"{side}×{side}: β = 0.01 is {0.01 * side**2 / 2:.0f} in nats an image")
+    print(
+        f"{side}×{side}: β = 0.01 is {0.01 * side**2 / 2:.0f} in nats an image"
+    )
 
 # %% [markdown]
 # The logarithm has a price: $-\log \mathrm{MSE}$ has no upper end, so a decoder that gets all of a batch right gets ever
@@ -385,8 +388,13 @@ with torch.no_grad():
 error = (A.T @ A - torch.eye(32)).abs().max()
 print(f"orthonormal: largest entry of AᵀA - I {error:.0e}")
 cosines = (B.T @ B - torch.eye(100)).abs()
-print(f"unit length, 100 random columns in 32 dimensions: length off by at ", end="")
-print(f"most {(B.norm(dim=0) - 1).abs().max():.0e}, largest |cos| {cosines.max():.2f}")
+print(
+    f"unit length, 100 random columns in 32 dimensions: length off by at ",
+    end="",
+)
+print(
+    f"most {(B.norm(dim=0) - 1).abs().max():.0e}, largest |cos| {cosines.max():.2f}"
+)
 assert error < 1e-4
 
 # %% [markdown]

@@ -376,7 +376,7 @@ class TestTrain:
             (command("--set", "variance=null"), "VAE cannot be built with {.*None"),
             (
                 command("--data", "ham10001"),
-                "unknown source 'ham10001': use phantoms.heart, phantoms.heart.independent, phantoms.lesion, phantoms.thorax, ",
+                "unknown source 'ham10001': use phantoms.heart, phantoms.heart.independent, phantoms.lesion, ",
             ),
             (command("--data", "ham10000"), "ham10000 is not packed: run `python data_scripts/ham10000.py"),
             (command("--images", "0"), "n: at least one image is needed, got 0"),

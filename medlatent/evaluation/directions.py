@@ -90,7 +90,8 @@ def others(model: LatentDirections) -> dict[str, Tensor]:
     """Directions to compare with, ``(d, K')`` each, by name: as many random ones; principal ones and SeFa's, d at most.
 
     A model that is built with ``directions="random"``, ``"principal"`` or ``"sefa"`` trains a reconstructor for them,
-    and is measured like any other. The last two rest on the generator's first layers, and are left out where it has none that can be seen.
+    and is measured like any other. The last two rest on the generator's first layers, and are left out where it has
+    none that can be seen.
     """
     d, k = model.latent_dim, model.config["K"]
     found = {"random": random_directions(d, k, seed=0)}
