@@ -52,10 +52,6 @@ seed = 0
 # %%
 from medlatent.course import (
     choose,
-    claim_points,
-    publish_metrics,
-    recorded_runs,
-    show_claims,
     show_source,
     show_table,
 )
@@ -96,7 +92,6 @@ settings
 
 # %% tags=["hide-input"]
 import math
-import re
 
 import numpy as np
 import pandas as pd
@@ -111,8 +106,6 @@ from medlatent.models import (
     GAN,
     LatentDirections,
     ResidualVAE,
-    decode_all,
-    encode_all,
     random_directions,
     sefa_directions,
 )
@@ -389,7 +382,7 @@ error = (A.T @ A - torch.eye(32)).abs().max()
 print(f"orthonormal: largest entry of AᵀA - I {error:.0e}")
 cosines = (B.T @ B - torch.eye(100)).abs()
 print(
-    f"unit length, 100 random columns in 32 dimensions: length off by at ",
+    "unit length, 100 random columns in 32 dimensions: length off by at ",
     end="",
 )
 print(
