@@ -520,7 +520,7 @@ def test_a_failed_writing_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     for arguments, message in (
-        ({"patients": 0}, "at least one image"),
+        ({"patients": 0}, "patients: at least one is needed"),
         ({"distance": 0}, "distance: expected at most 20 mm"),
         ({"distance": 21}, "distance: expected at most 20 mm"),
         ({"size": 100}, "size: a multiple of 16"),

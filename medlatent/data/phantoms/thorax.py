@@ -23,7 +23,7 @@ three determine the nuisance detail: the waves of the outlines, the course of th
 the look of the table, the noise. Image i is the same however many images are drawn beside it.
 
 The eight factors that come first are the directions that Schön, Selvan and Petersen (2022) found. Distributions and
-looks were fitted by eye to the series of twelve patients from eleven collections of The Cancer Imaging Archive.
+looks were fitted by eye to the series of twelve patients from eight collections of The Cancer Imaging Archive.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ BODIES = {
     "noise": ((9.0, 9.0), 0.8),
     "kernel": ((0.0, 0.0), 1.0),
 }
-LYING = {"x_position": 8.0, "y_position": 14.0, "rotation": 0.05}  # standard deviations
+LYING = {"x_position": (0.0, 8.0), "y_position": (-8.0, 14.0), "rotation": (0.0, 0.05)}  # mean, standard deviation
 ARMS_BESIDE, ENHANCED, FLAT_TABLE, WHOLE_TABLE = 0.12, 0.5, 0.25, 0.2  # shares of patients
 
 INDEPENDENT_RANGES = {
@@ -195,9 +195,8 @@ def _bodies(patients: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray
         low, high = RANGES[name]
         middle = logit((np.array(medians)[sex] - low) / (high - low))
         drawn[name] = low + (high - low) * expit(middle + spread * columns[name])
-    for name, deviation in LYING.items():
-        drawn[name] = (deviation * columns[name]).clip(-3 * deviation, 3 * deviation)
-    drawn["y_position"] -= 8
+    for name, (mean, deviation) in LYING.items():
+        drawn[name] = mean + deviation * columns[name].clip(-3, 3)
     drawn["z_position"] = shares["z_position"]
     drawn["arms"] = (shares["arms"] < ARMS_BESIDE).astype(float)
     drawn["table"] = ((shares["table"] - FLAT_TABLE) / (1 - FLAT_TABLE)).clip(0)
@@ -228,16 +227,16 @@ PROFILES = {
     "body_front": (88, 94, 102, 106, 106, 101, 91, 74, 62, 54, 48),
     "body_back": (94, 98, 102, 104, 104, 104, 101, 95, 90, 86, 80),
     # Muscles outside the ribs: at the back beside the spine, at the sides, in front.
-    "muscle_back": (26, 24, 22, 20, 20, 20, 22, 26, 28, 30, 30),
-    "muscle_side": (9, 8, 8, 10, 14, 18, 20, 16, 12, 12, 10),
-    "muscle_front": (9, 8, 7, 7, 10, 15, 24, 36, 44, 46, 46),
+    "muscle_back": (18, 17, 15, 14, 14, 14, 15, 18, 20, 21, 21),
+    "muscle_side": (6, 6, 6, 7, 10, 13, 14, 11, 8, 8, 7),
+    "muscle_front": (6, 6, 5, 5, 7, 10, 17, 25, 31, 32, 32),
     # Heart: half axes, and its centre.
     "heart_a": (2, 2, 36, 57, 53, 39, 2, 2, 2, 2, 2),
     "heart_b": (2, 2, 25, 43, 41, 31, 2, 2, 2, 2, 2),
     "heart_x": (22, 22, 24, 24, 20, 8, 0, 0, 0, 0, 0),
     "heart_y": (34, 34, 32, 24, 20, 20, 20, 20, 20, 20, 20),
     # Half the width of the mediastinum, the fat and vessels between the lungs.
-    "middle": (14, 14, 13, 11, 11, 14, 19, 18, 16, 15, 15),
+    "middle": (21, 21, 20, 17, 17, 21, 28, 27, 24, 23, 23),
     "spine_y": (-52, -54, -56, -58, -60, -60, -58, -52, -48, -46, -40),
     "spine_a": (23, 21, 19, 18, 17, 16, 15, 15, 15, 15, 13),
     "spine_b": (17, 16, 15, 14, 14, 13, 12, 11, 10, 10, 9),
@@ -327,8 +326,6 @@ AIRWAYS = {
     "right bronchus": ((0.50, -34, -24, -36, -25, 4.5), (0.57, -22, -20, -34, -22, 6.5), (0.61, -8, -17, -14, -18, 7)),
     "left bronchus": ((0.50, 32, -26, 36, -27, 4.5), (0.56, 20, -23, 36, -25, 6), (0.61, 8, -18, 14, -19, 6.5)),
 }
-
-
 # Half the width of the breastbone in mm at a height; where it is negative, there is none.
 STERNUM = ((0.14, -9), (0.2, 1), (0.34, 9), (0.6, 13), (0.7, 15), (0.76, 25), (0.86, 22), (0.89, -9))
 # Of the heart: the centre along and beside its axis, the half axes, all as shares of its own; how much contrast
@@ -454,8 +451,8 @@ def _textures(image: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) 
 ANGLES = 360
 STEP = 2 * math.pi / ANGLES
 SKIN_WAVES = 4  # of orders 2 to 5
-SCENE = 25  # numbers of a patient, such as
-CIRCLE = 22  # whether the scanner shows a circle
+SCENE = 25  # numbers of a patient, each behind one detail
+CIRCLE = 22  # that which says whether the scanner shows a circle
 RIB_SPACING = 0.092  # in z_position
 BEHIND = 0.45  # the wall in front and behind is that share of the one at the sides
 BOXY = 2.5  # exponent of the chest's outline, a superellipse: 2 is an ellipse
@@ -494,7 +491,7 @@ def _around(factors: Mapping[str, torch.Tensor], waves: torch.Tensor, scene: tor
     strong = (0.2 * scene[:, :1]).exp()
     side, ahead, behind = (_at(f"muscle_{name}", z)[:, None] for name in ("side", "front", "back"))
     muscle = side + (ahead - side) * sin.clamp(0, 1) ** 2 + (behind - side) * (-sin).clamp(0, 1) ** 6
-    muscle = muscle - 5 * (-((cos / 0.10) ** 2)).exp()
+    muscle = muscle - 3.5 * (-((cos / 0.10) ** 2)).exp()
 
     # Ribs descend from the spine forwards, so a slice cuts several; in front they are cartilage.
     backwards = torch.atan2(cos, -sin) / math.pi  # 0 at the spine, 1 in front
@@ -518,6 +515,7 @@ def _prepared(factors: dict[str, torch.Tensor], waves: torch.Tensor, scene: torc
     prepared |= {name: _at(name, z) for name in PROFILES}
     prepared["tubes"] = torch.stack([_tube(rows, z) for rows in TUBES.values()], dim=1)
     prepared["airways"] = torch.stack([_tube(rows, z) for rows in AIRWAYS.values()], dim=1)
+    # Which of the fixed textures, by a number in [997, 1994).
     prepared["pick"] = (997 * (1 + torch.special.ndtr(scene[:, 3].double()))).long()
     prepared["cos"], prepared["sin"] = factors["rotation"].cos(), factors["rotation"].sin()
     prepared["across"] = factors["size"] * factors["width"]
@@ -538,6 +536,7 @@ def _prepared(factors: dict[str, torch.Tensor], waves: torch.Tensor, scene: torc
 
 AIR, FAT, MUSCLE, FLUID, BONE, MARROW = -1000.0, -105.0, 50.0, 15.0, 620.0, 220.0  # HU
 Columns = dict[str, torch.Tensor]
+Number = float | torch.Tensor  # one, or one an image or a pixel
 
 
 def _cover(depth: torch.Tensor, soft: torch.Tensor | float) -> torch.Tensor:
@@ -545,19 +544,21 @@ def _cover(depth: torch.Tensor, soft: torch.Tensor | float) -> torch.Tensor:
     return (depth / soft).add_(0.5).clamp_(0, 1)
 
 
-def _ellipse(x: torch.Tensor, y: torch.Tensor, a, b) -> torch.Tensor:
+def _ellipse(x: torch.Tensor, y: torch.Tensor, a: Number, b: Number) -> torch.Tensor:
     """The depth in mm inside an ellipse around 0 with half axes a and b, to first order."""
     u, v = x * (1 / a), y * (1 / b)
     slope = (u * (1 / a)).square_().addcmul_(v * (1 / b), v * (1 / b)).sqrt_().mul_(2).add_(1e-4)
     return u.square_().addcmul_(v, v).neg_().add_(1).div_(slope)
 
 
-def _disc(x: torch.Tensor, y: torch.Tensor, radius) -> torch.Tensor:
+def _disc(x: torch.Tensor, y: torch.Tensor, radius: Number) -> torch.Tensor:
     """The depth in mm inside a disc around 0."""
     return x.square().addcmul_(y, y).sqrt_().neg_().add_(radius)
 
 
-def _capsule(x: torch.Tensor, y: torch.Tensor, x0, y0, x1, y1, radius) -> torch.Tensor:
+def _capsule(
+    x: torch.Tensor, y: torch.Tensor, x0: Number, y0: Number, x1: Number, y1: Number, radius: Number
+) -> torch.Tensor:
     """The depth in mm inside all points within a radius of the segment from (x0, y0) to (x1, y1)."""
     x, y, dx, dy = x - x0, y - y0, x1 - x0, y1 - y0
     square = torch.as_tensor(dx * dx + dy * dy)
@@ -583,11 +584,9 @@ class _Layer:
     def __init__(self, hu: torch.Tensor, soft: torch.Tensor) -> None:
         self.hu, self.soft = hu, soft
 
-    def lay(self, value, depth: torch.Tensor, share: torch.Tensor | None = None, blur: float = 0) -> None:
-        """Lays a value on the pixels that lie inside a shape, whose border is as soft as a pixel is large."""
-        cover = _cover(depth, self.soft + blur)
-        if share is not None:
-            cover.mul_(share)
+    def lay(self, value: Number, depth: torch.Tensor, share: Number = 1.0, blur: float = 0.0) -> None:
+        """Lays a value, or a share of it, on the pixels inside a shape; its border is as soft as a pixel is large."""
+        cover = _cover(depth, self.soft + blur).mul_(share)
         self.hu.lerp_(torch.as_tensor(value, dtype=torch.float32), cover)
 
 
@@ -611,8 +610,9 @@ def _paint(image: dict[str, torch.Tensor], size: int) -> tuple[torch.Tensor, tor
     _mediastinum(c, image)
     body = _Layer(_wall(c), c["soft"])
     _inside(c, body)
-    _bones(c, image, body)
+    _bones(c, body)
     picture = _Layer(_table_top(c, right, up, pixel), c["soft"])
+    # A gown or a blanket: a thin line outside of the skin.
     cloth = (c["skin"] + (9 + 5 * c["coarse"])).abs_().neg_().add_(1.5).masked_fill_(y < -60, NOWHERE)
     picture.lay(AIR + 130 * (c["scene"][24] + 0.3).clamp_min(0), cloth)
     picture.lay(body.hu, c["skin"])
@@ -665,7 +665,7 @@ def _mediastinum(c: Columns, image: dict[str, torch.Tensor]) -> None:
     heart_x, heart_y = turn.cos() * heart_x + turn.sin() * heart_y, turn.cos() * heart_y - turn.sin() * heart_x
     a, b = c["heart_a"] * c["heart_size"], c["heart_b"] * c["heart_size"]
     c["heart"] = _ellipse(heart_x, heart_y, a, b).add_(coarse, alpha=1.5)
-    c["along"], c["beside"], c["a"], c["b"] = heart_x, heart_y, a, b
+    c |= {"along": heart_x / a, "beside": heart_y / b, "heart_a": a, "heart_b": b}
     c["spine"] = _ellipse(x, y - c["spine_y"], c["spine_a"], c["spine_b"])
     for name, tubes in (("blood", image["tubes"]), ("airway", image["airways"])):
         depth = torch.full_like(x, NOWHERE)
@@ -673,7 +673,7 @@ def _mediastinum(c: Columns, image: dict[str, torch.Tensor]) -> None:
             if bool((ends[:, 4] > 0).any()):
                 depth = torch.maximum(depth, _capsule(x, y, *ends.unbind(1)))
         c[name] = depth
-    between = _ellipse(x, y - c["lung_y"] + 4, 1.5 * c["middle"] + 2 * scene[11], c["lung_b"])
+    between = _ellipse(x, y - c["lung_y"] + 4, c["middle"] + 2 * scene[11], c["lung_b"])
     between = torch.maximum(between, 7 - c["side"])
     between = torch.maximum(between, c["heart"] + 4).add_(coarse, alpha=2.5)
     for name, rim in (("spine", 5), ("blood", 2.5), ("airway", 3)):
@@ -687,7 +687,7 @@ def _wall(c: Columns) -> torch.Tensor:
     coarse, fine, outside = c["coarse"], c["fine"], -c["pleura"]
     fat = FAT + 7 * coarse + 6 * fine
     layer = _Layer(fat, c["soft"])
-    thick = (0.7 * c["muscle"] + 11).add_(coarse, alpha=2)
+    thick = (c["muscle"] + 11).add_(coarse, alpha=2)
     deep = torch.minimum(thick - outside, c["skin"] - (3 + 0.15 * c["wall"]))
     deep = torch.maximum(deep, c["limbs"] - (6 + 0.25 * c["wall"]) - 2 * fine)
     # Planes of fat lie between the muscles.
@@ -697,7 +697,7 @@ def _wall(c: Columns) -> torch.Tensor:
         deep = torch.minimum(c["breast"] - 9, outside - thick + 2).minimum(c["gland"] - 6)
         amount = (fine + 0.7 * coarse).add_(0.2 + 0.5 * c["scene"][12]).clamp_(0, 1)
         layer.lay(FLUID, deep, amount, blur=10)
-    layer.lay(FLUID, 2.2 - c["skin"], torch.tensor(0.75))
+    layer.lay(FLUID, 2.2 - c["skin"], 0.75)
     return layer.hu
 
 
@@ -717,7 +717,8 @@ def _inside(c: Columns, body: _Layer) -> None:
     if bool((c["heart"] > 0).any()):
         body.lay(45 + 0.3 * contrast + 4 * fine, c["heart"])
         for along, beside, a, b, filled in CHAMBERS:
-            chamber = _ellipse(c["along"] - along * c["a"], c["beside"] - beside * c["b"], a * c["a"], b * c["b"])
+            x, y = (c["along"] - along) * c["heart_a"], (c["beside"] - beside) * c["heart_b"]
+            chamber = _ellipse(x, y, a * c["heart_a"], b * c["heart_b"])
             body.lay(42 + filled * contrast, torch.minimum(chamber, c["heart"] - 4), blur=2)
     body.lay(42 + contrast, c["blood"])
     body.lay(FLUID, c["airway"] + 2)
@@ -751,7 +752,7 @@ def _belly(c: Columns) -> torch.Tensor:
     return belly.hu
 
 
-def _bones(c: Columns, image: dict[str, torch.Tensor], body: _Layer) -> None:
+def _bones(c: Columns, body: _Layer) -> None:
     """Lays the bones: ribs, spine, breastbone, shoulder blades, collar bones, upper arms."""
     x, y, side, z, scene = (c[name] for name in ("x", "y", "side", "z", "scene"))
     hard = 1 + 0.12 * scene[23]
@@ -981,7 +982,8 @@ def write_dicom(
     Raises:
         DataError: the folder exists, or a number is not as described.
     """
-    checked_count(patients)
+    if patients < 1:
+        raise DataError(f"patients: at least one is needed, got {patients}")
     if not 0 < distance <= 20:
         raise DataError(f"distance: expected at most 20 mm between slices, and more than 0, got {distance}")
     every = sample_factors(patients * SLICES_PER_PATIENT, seed)
