@@ -585,7 +585,7 @@ class _Layer:
         self.hu, self.soft = hu, soft
 
     def lay(self, value: Number, depth: torch.Tensor, share: Number = 1.0, blur: float = 0.0) -> None:
-        """Lays a value, or that share of it, on the pixels inside a shape; its border is as soft as a pixel."""
+        """Lays a value, or a share of it, on the pixels inside a shape; its border is as soft as a pixel."""
         cover = _cover(depth, self.soft + blur).mul_(share)
         self.hu.lerp_(torch.as_tensor(value, dtype=torch.float32), cover)
 
