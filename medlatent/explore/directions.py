@@ -24,7 +24,8 @@ class Directions:
             has measured it.
         factors: what the F factors are called.
         units: of the factors: one for all of them, or F; by default none.
-        low, high: the ends of an interval of each effect, ``(K, F)``; both or none.
+        low: where an interval of each effect begins, ``(K, F)``; given together with ``high``.
+        high: where it ends.
         interval: what that interval is, such as ``"95 % interval over codes"``.
         names: of the K directions; by default a0, a1, …, as the columns of A are counted in code.
 

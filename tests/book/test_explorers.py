@@ -1791,7 +1791,9 @@ def test_directions_sorted_by_a_factor(directions):
     assert options(box, "Direction") == ["a0"]
     assert not box.get_by_role("combobox", name="Sort by", exact=True).is_visible()
     assert "was not measured" in box.locator(".effects").inner_text()
+    assert not box.get_by_role("button", name="Next direction").is_visible()
     press_button(page, box, "discovered")
+    assert options(box, "Direction")[0] == "1. a2: −4.00 mm"  # sorted as it was
     pick(page, box, "Sort by", "rotation")
     assert [text.split()[1] for text in options(box, "Direction")] == ["a3:", "a0:", "a4:", "a1:", "a2:"]
     pick(page, box, "Sort by", "columns of A")

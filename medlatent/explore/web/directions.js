@@ -10,18 +10,20 @@ const directionsView = {
   build(explorer) {
     const { code } = explorer;
     const sets = directionSets(explorer.model, code.length);
+    const full = fullEffects(sets);
     const reach = explorer.model.get("max_shift");
     const still = matchMedia("(prefers-reduced-motion: reduce)");
     let base = code.slice(); // z
     const shifted = code.slice(); // the code that this view set last
     let set = sets[0];
-    let sortedBy = -1; // a factor; below 0 the order is that of the columns
-    let order = inOrder(set, sortedBy);
+    let factor = -1; // by which a set is sorted that has effects; below 0 the order is that of the columns
+    let order = [];
     let rank = 0; // of the chosen direction in that order
     let alpha = 0;
     let place = 0; // of the play, see wave
     let before = null; // when the last picture of the play was drawn
 
+    const sortedBy = () => (set.effects ? factor : -1);
     const chosen = () => order[rank];
     const named = () => set.names[chosen()] + (sets.length > 1 ? ` of ${set.name}` : "");
 
@@ -82,35 +84,36 @@ const directionsView = {
 
     const comparing = sets.map((each) => button(each.name, () => {
       set = each;
-      sortedBy = set.effects ? sortedBy : -1;
-      fill();
-      const best = sortedBy < 0 ? "" : `, ${rank + 1} of ${order.length} by ${set.factors[sortedBy]}`;
-      choose(Math.min(rank, order.length - 1), `Directions: ${set.name}. ${set.names[chosen()]}${best}.`);
+      sort();
+      const by = sortedBy() < 0 ? "" : ` by ${set.factors[factor]}`;
+      choose(rank, `Directions: ${set.name}. ${set.names[chosen()]}, ${rank + 1} of ${order.length}${by}.`);
     }));
     const picker = choice("Direction", [], 0, (value) => choose(Number(value)));
     const select = picker.querySelector("select");
     const factors = sets.find((each) => each.effects)?.factors ?? [];
     const sorter = choice("Sort by", [[-1, "columns of A"], ...factors.map((name, f) => [f, name])], -1, (value) => {
-      sortedBy = Number(value);
-      fill();
-      choose(0, sortedBy < 0 ? "Sorted by the columns of A." : `Sorted by ${factors[sortedBy]}, the strongest effect `
-        + `first: ${named()}.`);
+      factor = Number(value);
+      rank = 0;
+      sort();
+      choose(0, factor < 0 ? "In the order of the columns of A."
+        : `Sorted by ${factors[factor]}, the strongest effect first: ${named()}.`);
     });
-    const step = (by, words, sign) => button(sign, () => choose(rank + by), { "aria-label": words, title: words });
+    const steps = [[-1, "Previous direction", "‹"], [1, "Next direction", "›"]].map(([by, words, sign]) =>
+      button(sign, () => choose(rank + by), { "aria-label": words, title: words }));
 
-    /** The choices of this set in this order. */
-    function fill() {
-      order = inOrder(set, sortedBy);
+    /** The choices of this set in its order. */
+    function sort() {
+      order = inOrder(set, sortedBy());
       rank = Math.min(rank, order.length - 1);
-      select.replaceChildren(...order.map((k, i) => new Option(sortedBy < 0 ? set.names[k]
-        : `${i + 1}. ${set.names[k]}: ${effectSaid(sets, set, k, sortedBy)}`, i)));
-      sorter.querySelector("select").value = sortedBy;
+      select.replaceChildren(...order.map((k, i) => new Option(sortedBy() < 0 ? set.names[k]
+        : `${i + 1}. ${set.names[k]}: ${effectSaid(set, k, factor, full)}`, i)));
       sorter.hidden = !set.effects;
+      for (const each of steps) each.hidden = order.length === 1;
     }
-    fill();
+    sort();
 
     const control = shiftSlider(explorer, reach, () => alpha, shiftBy);
-    const chart = effectChart(sets);
+    const chart = effectChart(sets, full);
     const others = shiftedCodes(explorer, (z) => {
       base = z;
       shift();
@@ -123,14 +126,13 @@ const directionsView = {
       explorer.animation = null;
       explorer.queue();
     });
-    const steps = [step(-1, "Previous direction", "‹"), step(1, "Next direction", "›")];
     const group = element("div", { class: "sets", role: "group", "aria-label": "Set of directions" }, ...comparing);
     group.hidden = sets.length === 1;
     const box = element("div", { class: "directions" }, group,
       element("div", { class: "choices" },
-        element("div", { class: "picked" }, picker, ...(set.names.length > 1 ? steps : [])), sorter),
+        element("div", { class: "picked" }, picker, ...steps), sorter),
       element("div", { class: "shift" }, control.element, play, element("p", { class: "note" },
-        "The picture shows z + α a: the present code z, moved α units along the direction a. "
+        "The picture shows z + α a: the present code z, moved by α times the direction a. "
         + "Arrow keys: 0.1; Page keys: 0.5; double-click or Delete: back to z.")),
       element("div", { class: "seen" }, others.element, chart.element));
     seen.observe(box);
@@ -157,7 +159,7 @@ const directionsView = {
         comparing.forEach((each, i) => each.setAttribute("aria-pressed", sets[i] === set));
         select.value = rank;
         control.update(named());
-        chart.update(set, chosen(), sortedBy, named());
+        chart.update(set, chosen(), sortedBy(), named());
         others.update({ direction: set.direction(chosen()), name: named(), alpha }, spent);
       },
     };
@@ -353,15 +355,14 @@ function effectDigits(full) {
   return full ? clamp(2 - Math.floor(Math.log10(full)), 0, 6) : 0;
 }
 
-function effectSaid(sets, { effects, units }, k, f) {
-  const digits = effectDigits(fullEffects(sets).get(units[f]));
+function effectSaid({ effects, units }, k, f, full) {
+  const digits = effectDigits(full.get(units[f]));
   return withUnit(signed(effects(k, f), digits), units[f]);
 }
 
 /** A table of the effects of a direction, with a bar for each factor. */
-function effectChart(sets) {
+function effectChart(sets, full) {
   const measured = sets.find((each) => each.effects);
-  const full = fullEffects(sets);
   const caption = element("caption", { class: "words" });
   const empty = element("p", { class: "words" }, "What these directions do was not measured.");
   const { factors, units } = measured ?? { factors: [], units: [] };
@@ -379,10 +380,14 @@ function effectChart(sets) {
   const note = element("p", { class: "note" });
   const box = element("div", { class: "effects" }, table, empty, note);
   box.hidden = !measured;
+  let shown = [];
 
   return {
     element: box,
-    update(set, k, sortedBy, name) {
+    update(...what) {
+      if (what.every((each, i) => each === shown[i])) return;
+      shown = what;
+      const [set, k, sortedBy, name] = what;
       table.hidden = !set.effects;
       note.hidden = !set.effects;
       empty.hidden = Boolean(set.effects);
