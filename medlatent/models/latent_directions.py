@@ -166,7 +166,6 @@ class LatentDirections(LatentModel):
     """
 
     frozen = ("generator",)
-    capturable = True
     suites: tuple[str, ...] = ("directions",)
 
     def __init__(
@@ -216,6 +215,7 @@ class LatentDirections(LatentModel):
         self.reconstructor = RECONSTRUCTORS[reconstructor](K, self.image_shape[0], min(self.image_shape[1:]), **options)
         learnt = [*self.matrix.parameters(), *self.reconstructor.parameters()]
         self.optimiser = torch.optim.Adam(learnt, lr=learning_rate, fused=True)
+        self.capturable = directions != "orthonormal"  # its exponential waits for a norm on the CPU
 
     def _take(self, generator: Any, latent_dim: int | None, channels: int | None, size: Any) -> None:
         """The generator, and what is to be known of it."""
