@@ -22,7 +22,7 @@ def direction_loss(logits: Tensor, k: Tensor) -> Tensor:
 
 
 def shift_loss(predicted: Tensor, alpha: Tensor) -> Tensor:
-    """L_s(α, α̂) = |α - α̂| of each pair: the absolute error of the reconstructor's guess at the shift.
+    """L_s(α, α̂) = abs(α - α̂) of each pair: the absolute error of the reconstructor's guess at the shift.
 
     Equation 3 of Schön et al. (2022), where its mean over pairs is L_s; here without the weight γ.
 

@@ -152,8 +152,8 @@ class LatentDirections(LatentModel):
             ``medlatent.nets.directions.RECONSTRUCTORS``.
         width: of the reconstructor; None is its own, the paper's.
         gamma: γ, the weight of the shift.
-        max_shift: the largest \\|α\\|. α is drawn uniformly from [-max_shift, max_shift].
-        min_shift: the smallest \\|α\\|: smaller shifts are raised to it, keeping their sign.
+        max_shift: the largest size of a shift α, which is drawn uniformly from [-max_shift, max_shift].
+        min_shift: the least size: smaller shifts are raised to it, keeping their sign.
         learning_rate: of Adam, for A and R.
         latent_dim: d, of a generator of your own; a model knows it.
         channels, size: of the images, the height and width where they differ; by default the generator is asked.
@@ -166,7 +166,6 @@ class LatentDirections(LatentModel):
     """
 
     frozen = ("generator",)
-    capturable = True
     suites: tuple[str, ...] = ("directions",)
 
     def __init__(
@@ -216,6 +215,7 @@ class LatentDirections(LatentModel):
         self.reconstructor = RECONSTRUCTORS[reconstructor](K, self.image_shape[0], min(self.image_shape[1:]), **options)
         learnt = [*self.matrix.parameters(), *self.reconstructor.parameters()]
         self.optimiser = torch.optim.Adam(learnt, lr=learning_rate, fused=True)
+        self.capturable = directions != "orthonormal"  # its exponential waits for a norm on the CPU
 
     def _take(self, generator: Any, latent_dim: int | None, channels: int | None, size: Any) -> None:
         """The generator, and what is to be known of it."""
