@@ -213,7 +213,8 @@ def _train(options: argparse.Namespace) -> int:
     command = shlex.join(["python", "-m", "medlatent", *_without_folders(options.arguments)])
     check_writable(target)
     with alone([job], options.checkpoints):
-        made = perform(job, checkpoints=options.checkpoints, device=options.device, progress=True, command=command)
+        where = {"checkpoints": options.checkpoints, "folder": options.out, "device": options.device}
+        made = perform(job, **where, progress=True, command=command)
         print(write(job, made, options.out, options.checkpoints, options.overwrite))
     return 0
 
@@ -328,7 +329,7 @@ def _list(options: argparse.Namespace) -> int:
     for source in all_sources():
         where = ""
         if source.kind == "packed":
-            where = f": {source.folder}" if source.folder else f": not packed, see data_scripts/{source.name}.py"
+            where = f": {source.folder}" if source.folder else f": not packed, see {source.command}"
         print(f"  {source.name:<16} {source.summary} ({source.kind}{where})")
     print("records")
     unreadable = 0

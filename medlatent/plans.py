@@ -138,7 +138,8 @@ class Plan:
                       images (``"train"``)
         judged_on     ``"test"``, or ``"validation+test"`` where there are few images and nothing is chosen
                       on the validation images (``"test"``)
-        set           a table: arguments of the model but channels and size
+        set           a table: arguments of the model but channels and size; one that ends in ``_record``
+                      names a record, ``"slug/name"``, whose model it brings, and which is made before
         precision     ``"float32"``, ``"bfloat16"`` or ``"auto"``, which is bfloat16 where the device is
                       fast at it (``"float32"``)
         threads       of the CPU (1: another number rounds otherwise)

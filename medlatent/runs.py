@@ -23,28 +23,75 @@ from .models import LatentModel, load
 from .nets import count_parameters
 from .plans import Job, Plan
 from .provenance import code_digest, surroundings, thin_history
-from .records import Record, read_observed, save_observed, save_weights, state_entry
+from .records import Record, read_observed, results_folder, save_observed, save_weights, state_entry
 from .training import choose_device, train
 
 MEASURED_ON = 500  # images of the validation split, or of the test split where there is none, along the way
 
 
-def build(system: str, settings: Mapping[str, Any], seed: int) -> LatentModel:
+RECORD = "_record"  # how an argument ends whose value names a record, ``slug/name``, for the argument before the ending
+
+
+def build(system: str, settings: Mapping[str, Any], seed: int, folder: str | Path | None = None) -> LatentModel:
     """A model by name, its weights drawn from a seed.
+
+    Args:
+        system: the name of its class.
+        settings: its arguments. Where one is called ``generator_record`` and is ``slug/name``, the model of that record
+            is passed as ``generator``, too; and so with any other name in the place of the generator's.
+        seed: of its weights.
+        folder: the results folder that records are looked up in; by default the project's.
 
     Raises:
         ValueError: there is no such model, or it has no such argument; the message lists those there are.
+        FileNotFoundError: there is no such record, or it was recorded without its weights; the message says which
+            command makes it.
     """
     if system not in LatentModel.registry:
         raise ValueError(f"unknown model {system!r}: choose one of {', '.join(LatentModel.registry)}")
     known = _arguments(LatentModel.registry[system])
     if unknown := [name for name in settings if name not in known]:
         raise ValueError(f"{system} has no argument {unknown[0]!r}; it has {', '.join(known)}")
+    models = {name.removesuffix(RECORD): _recorded(name, value, folder) for name, value in _records(settings)}
     torch.manual_seed(seed)
     try:
-        return LatentModel.registry[system](**settings)
+        return LatentModel.registry[system](**{**settings, **models})
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"{system} cannot be built with {dict(settings)}: {error}") from None
+
+
+def _records(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The arguments that name records, and the records."""
+    return [(name, value) for name, value in settings.items() if name.endswith(RECORD) and value]
+
+
+def _recorded(argument: str, named: str, folder: str | Path | None) -> LatentModel:
+    slug, _, name = str(named).partition("/")
+    for part in (slug, name):
+        check_name(part, f"{argument}: a record is named slug/name")
+    folder = results_folder() if folder is None else Path(folder)
+    path = folder / slug / f"{name}.json"
+    if not path.is_file():
+        command = f"python -m medlatent run results/{slug}/plan.toml --only {name}"
+        raise FileNotFoundError(f"{argument}: there is no record {named} in {folder}; `{command}` makes it")
+    return Record.read(path).load_model(folder)
+
+
+def in_order(jobs: Iterable[Job]) -> list[list[Job]]:
+    """The jobs in groups: each after those whose records it needs; in a group in their own order.
+
+    Raises:
+        ValueError: some need each other.
+    """
+    left, groups = list(jobs), []
+    while left:
+        waiting = {f"{job.slug}/{job.name}" for job in left}
+        group = [job for job in left if not any(value in waiting for _, value in _records(job.settings))]
+        if not group:
+            raise ValueError(f"{left[0].name}: the records that it needs need it in turn")
+        groups.append(group)
+        left = [job for job in left if job not in group]
+    return groups
 
 
 def perform(
@@ -52,6 +99,7 @@ def perform(
     report: Callable[[int], None] | None = None,
     *,
     checkpoints: str | Path = "_build/checkpoints",
+    folder: str | Path | None = None,
     device: str = "auto",
     progress: bool = False,
     command: str | None = None,
@@ -64,6 +112,7 @@ def perform(
         job: of a plan.
         report: called with the number of steps done.
         checkpoints: the folder of unfinished runs.
+        folder: the results folder that holds the records of models that this one needs; by default the project's.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, …
         progress: show the number of parameters, and the bar of the training.
         command: what the record says made it; by default the job's own.
@@ -74,6 +123,7 @@ def perform(
     Raises:
         ValueError: the job cannot be run as it is described; found before the first step, but for a loss that becomes
             infinite (``FloatingPointError``).
+        FileNotFoundError: a record that it needs is not there.
     """
     check_name(job.name, "the name of the record")
     check_name(job.slug, "the name of the chapter")
@@ -87,7 +137,7 @@ def perform(
         sets[f"{other.source}/test"] = state_entry(other.source, "test", other.n, other.seed)
     _, channels, size, _ = images.images.shape
     torch.set_num_threads(job.threads)
-    model = build(job.system, {"channels": channels, "size": size} | job.settings, job.seed)
+    model = build(job.system, {"channels": channels, "size": size} | job.settings, job.seed, folder)
     suites_of(model)
     if progress:
         print(f"{job.system}: {count_parameters(model):,} parameters", file=sys.stderr)
@@ -271,7 +321,8 @@ def run_plan(
     """Makes the records of a plan that are missing; prints where each job stands.
 
     Records are written here, one by one, as runs end; runs elsewhere send theirs back. Interrupted, it says what is
-    done; started again, it goes on.
+    done; started again, it goes on. A run that needs the record of another begins after it; where it runs elsewhere,
+    the results folder must be there, too.
 
     Args:
         path: of the plan.
@@ -320,14 +371,19 @@ def run_plan(
     todo = [job for job in jobs if stand[job.name][0] != "recorded"]
     for job in todo:
         check_writable(folder / job.slug / f"{job.name}.json")
-    function = partial(perform, checkpoints=Path(checkpoints), device=device)
+    groups = in_order(todo)
+    function = partial(perform, checkpoints=Path(checkpoints), folder=folder, device=device)
     with alone(todo, Path(checkpoints)):
-        return run_all(
-            todo,
-            function,
-            engine=engine,
-            workers=workers,
-            done=lambda job, made: write(job, made, folder, Path(checkpoints), job.name in different),
-            cost=lambda job: job.steps * job.batch_size,
-            progress=progress,
-        )
+        outcomes = [
+            run_all(
+                group,
+                function,
+                engine=engine,
+                workers=workers,
+                done=lambda job, made: write(job, made, folder, Path(checkpoints), job.name in different),
+                cost=lambda job: job.steps * job.batch_size,
+                progress=progress,
+            )
+            for group in groups
+        ]
+    return [outcome for group in outcomes for outcome in group]

@@ -551,7 +551,7 @@ assert two_sided > 50 * one_sided
 # $$ (eq-gan-8)
 #
 # where $*$ is the convolution. It still is 0 exactly where $p = q$. The noise has to reach the real images too, and it falls to 0 in the
-# course of the training. The package calls it `blur`.
+# course of the training. The package calls it `noise`.
 
 # %% tags=["remove-input"]
 show_source(GAN.add_noise)

@@ -22,6 +22,7 @@ from medlatent.__main__ import main
 from medlatent.cards import model_card
 from medlatent.data import Card, Factor, ImageSet, open_images
 from medlatent.evaluation import classifiers, generated
+from medlatent.evaluation import suite, suite_names
 from medlatent.files import write_json
 from medlatent.models import VAE, load
 from medlatent.nets import train_domain_classifier
@@ -39,6 +40,7 @@ def where(tmp_path, monkeypatch):
     card = Card("small set", "computed here", "CC0-1.0", "nobody", "none")
     ImageSet(images, table, {}, card).save(tmp_path / "small")
     monkeypatch.chdir(tmp_path)
+    list(map(suite, suite_names()))  # imported later they would take the patched function, and keep it
     for module in (medlatent.__main__, medlatent.records):
         monkeypatch.setattr(module, "results_folder", lambda: tmp_path / "results")
     monkeypatch.delenv("MEDLATENT_DATA", raising=False)

@@ -66,22 +66,28 @@ def test_chest_ct_packs_once_and_then_does_nothing(root, script, capsys, series,
     out = tmp_path / "sets" / "chest_ct"
     command = [sys.executable, root / "data_scripts" / "chest_ct.py", "--from", series, "--out", out, "--size", "32"]
     first = subprocess.run(
-        [*command, "--licence", "CC BY 3.0"], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        [*command, "--licence", "CC BY 3.0", "--collection", "SET"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert first.returncode == 0, first.stderr
     assert "13/13" in first.stderr  # the progress bar
-    assert "left out: 1 × file that is no CT image" in first.stdout
+    assert "series: 1, of patients: 1; those in which both ends of the lungs are seen: 0" in first.stdout
+    assert "left out: 1 × file that is no CT image (notes.txt)" in first.stdout
     images = ImageSet.load(out)
     assert images.images.shape == (12, 1, 32, 32)
     assert set(images.table["patient_id"]) == {"1CT1"}
-    assert images.card.licence == "CC BY 3.0"
+    assert (images.card.name, images.card.licence) == ("SET", "CC BY 3.0")
 
     before = stamps(out)
     shutil.rmtree(series)
     chest_ct = script("chest_ct")
     assert chest_ct("--from", series, "--out", out, "--size", 32) == 0
     assert "is packed already" in capsys.readouterr().out
-    assert "not of chest_ct with size 128" in fails(chest_ct, capsys, "--from", series, "--out", out)
+    assert "an image set of SET with size 32, not of CT series with size 128" in fails(
+        chest_ct, capsys, "--from", series, "--out", out
+    )
     assert stamps(out) == before
     assert "no such file" in fails(chest_ct, capsys, "--from", series, "--out", tmp_path / "other")
 
@@ -92,6 +98,10 @@ def test_a_bad_series_is_one_line_and_leaves_nothing(script, capsys, series, tmp
     assert "1 × series that is no volume" in message
     assert "missing slices: 1 between" in message
     assert [p.name for p in tmp_path.iterdir()] == ["series"]
+    message = fails(script("chest_ct"), capsys, "--from", series, "--out", tmp_path / "set", "--lenient")
+    assert (
+        "no axial CT series; left out: 1 × file that is no CT image (notes.txt); 1 × series that is no vol" in message
+    )
 
 
 # --------------------------------------------------------------------------------------------------------------- MNIST

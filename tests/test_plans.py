@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from medlatent import plans
-from medlatent.models import LatentModel
 from medlatent.plans import OPTIONAL, REQUIRED, Job, Plan
+from medlatent.runs import build
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 ENTRY = {
@@ -251,7 +251,7 @@ def test_every_record_is_a_job_of_its_chapters_plan(path):
     assert (job.precision, job.threads) == (run["precision"], run["threads"])
     # The model of the job is that of the record, the arguments that the plan leaves to their defaults included.
     config = record["config"]
-    model = LatentModel.registry[job.system](channels=config["channels"], size=config["size"], **job.settings)
+    model = build(job.system, {"channels": config["channels"], "size": config["size"]} | job.settings, job.seed)
     filled_in = {"dataset_size": data["images"]} if "dataset_size" in config else {}
     assert model.config | filled_in == config
 

@@ -6,7 +6,7 @@ import pytest
 
 from medlatent.cards import model_card
 from medlatent.data import at_hand, find_source
-from medlatent.evaluation import agrees, hearts
+from medlatent.evaluation import agrees, factor_meters, hearts
 from medlatent.plans import FILE, Plan
 from medlatent.records import Record, record_paths, results_folder
 from medlatent.runs import differences
@@ -19,9 +19,18 @@ def test_there_are_records_and_each_file_of_tensors_belongs_to_one():
     assert PATHS
     records = [(path, Record.read(path)) for path in PATHS]
     files = {p.parent / part["file"] for p, record in records for part in (record.weights, record.observed) if part}
-    measuring = {results_folder() / hearts.FILE}  # the network that hearts are measured by
+    # The networks that decoded images are measured by.
+    measuring = {results_folder() / hearts.FILE, *results_folder().glob(factor_meters.FILES)}
     assert files | measuring == set(results_folder().glob("*/*.safetensors"))
     assert {p.with_suffix(".json") for p in results_folder().glob("*/*.md")} == set(PATHS)
+
+
+def test_each_meter_of_factors_can_be_read_and_says_how_far_it_errs():
+    for path in results_folder().glob(factor_meters.FILES):
+        meter = factor_meters.load_meter(path)
+        assert list(meter.error) == list(meter.scales)
+        assert meter.data["licence"]
+        assert meter.data["citation"]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)

@@ -23,7 +23,7 @@ from medlatent.files import claim
 from medlatent.models import VAE
 from medlatent.plans import Plan
 from medlatent.records import Record, results_folder
-from medlatent.runs import differences, perform, run_plan, standing
+from medlatent.runs import build, differences, in_order, perform, run_plan, standing
 
 ENTRY = {
     "profile": "ci",
@@ -82,6 +82,73 @@ class Chapter:
 @pytest.fixture
 def chapter(tmp_path) -> Chapter:
     return Chapter(tmp_path)
+
+
+TWO = """
+[defaults]
+profile = "ci"
+data = "DATA"
+batch_size = 4
+measures = 1
+seeds = [0]
+
+[[runs]]
+name = "directions_{directions}"
+systems = ["LatentDirections"]
+steps = 30
+set = { generator_record = "scratch/vae", K = 3, directions = "unit", reconstructor = "resnet18", width = 2 }
+
+[[runs]]
+name = "vae"
+systems = ["VAE"]
+steps = 3
+set = { latent_dim = 4 }
+"""
+
+
+class TestRunsThatNeedOthers:
+    @pytest.fixture
+    def two(self, chapter, monkeypatch) -> Chapter:
+        chapter.plan.write_text(TWO.replace("DATA", str(chapter.root / "small")))
+        monkeypatch.setattr("medlatent.evaluation.directions.BATCHES", 2)
+        return chapter
+
+    def test_come_after_them(self, two, capsys):
+        """Though it is the longer run, and the first of the plan."""
+        assert two.run() == 0
+        assert two.names() == ["directions_unit", "vae"]
+        record, generator = two.record("directions_unit"), two.record("vae")
+        assert record.config["generator_record"] == "scratch/vae"
+        assert record.config["generator"] == {"model": "VAE", "config": generator.config}
+        model, vae = record.load_model(two.results), generator.load_model(two.results)
+        for name, value in vae.state_dict().items():
+            assert (model.state_dict()[f"generator.{name}"] == value).all(), name
+        assert 0 <= record.metrics[record.own_set]["values"]["rca"] <= 1
+        assert two.stands()["directions_unit"] == ("recorded", "")
+        for pairs in record.reevaluate(two.results).values():
+            assert all(agrees(*pair, name) for name, pair in pairs.items())
+        assert two.run() == 0  # all is there
+
+    def test_alone_say_which_command_makes_them(self, two, capsys):
+        assert two.run("--only", "directions_unit") != 0
+        said = capsys.readouterr().err
+        assert "generator_record: there is no record scratch/vae in" in said
+        assert "`python -m medlatent run results/scratch/plan.toml --only vae` makes it" in said
+        assert two.names() == []
+
+    def test_that_need_each_other_are_refused(self, two):
+        jobs = Plan.read(two.plan).jobs()
+        circle = [
+            replace(job, settings={"x_record": f"scratch/{other.name}"})
+            for job, other in zip(jobs, jobs[::-1], strict=True)
+        ]
+        with pytest.raises(ValueError, match="directions_unit: the records that it needs need it in turn"):
+            in_order(circle)
+        assert [[job.name for job in group] for group in in_order(jobs)] == [["vae"], ["directions_unit"]]
+
+    def test_a_record_is_no_path(self, two):
+        with pytest.raises(ValueError, match="generator_record: a record is named slug/name"):
+            build("LatentDirections", {"generator_record": "../../etc/x"}, 0, two.results)
 
 
 class TestRunPlan:

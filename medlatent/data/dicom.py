@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import numpy as np
 import pydicom
+from pydicom.multival import MultiValue
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
@@ -57,6 +58,9 @@ class Header:
         position: the centre of the first pixel (x, y, z).
         orientation: the direction along a row (x, y, z), then that down a column.
         inverted: whether low values are to be shown bright (MONOCHROME1).
+        manufacturer: of the scanner.
+        model: of the scanner (ManufacturerModelName).
+        kernel: of the reconstruction (ConvolutionKernel), several values with a stroke between them.
     """
 
     name: str
@@ -70,6 +74,9 @@ class Header:
     position: tuple[float, float, float] | None
     orientation: tuple[float, ...] | None
     inverted: bool
+    manufacturer: str = ""
+    model: str = ""
+    kernel: str = ""
 
     @property
     def normal(self) -> np.ndarray:
@@ -179,12 +186,15 @@ def _header(dataset: pydicom.Dataset, name: str) -> Header:
     return Header(
         name=name,
         **{
-            field: str(_value(dataset, keyword, name) or "").strip()
+            field: _text(dataset, keyword, name)
             for field, keyword in (
                 ("patient_id", "PatientID"),
                 ("study_uid", "StudyInstanceUID"),
                 ("series_uid", "SeriesInstanceUID"),
                 ("instance_uid", "SOPInstanceUID"),
+                ("manufacturer", "Manufacturer"),
+                ("model", "ManufacturerModelName"),
+                ("kernel", "ConvolutionKernel"),
             )
         },
         image_type=(image_type,) if isinstance(image_type, str) else tuple(map(str, image_type)),
@@ -201,6 +211,12 @@ def _value(dataset: pydicom.Dataset, keyword: str, name: str) -> object:
         return dataset.get(keyword)
     except Exception as error:  # values are parsed when they are asked for
         raise DataError(f"{name}: {keyword} cannot be read ({_reason(error)})") from None
+
+
+def _text(dataset: pydicom.Dataset, keyword: str, name: str) -> str:
+    """The text of a tag, several values with a stroke between them; empty where the tag is absent."""
+    value = _value(dataset, keyword, name) or ""
+    return "/".join(map(str, value)) if isinstance(value, MultiValue) else str(value).strip()
 
 
 def _numbers(dataset: pydicom.Dataset, keyword: str, count: int, name: str) -> tuple[float, ...] | None:

@@ -1,6 +1,7 @@
 """Fetching published files and opening archives that come from elsewhere.
 
-``fetch`` downloads one file: it resumes, retries, and checks what was published about it. ``open_zip`` and ``extract``
+``fetch`` downloads one file: it resumes, retries, and checks what was published about it. ``get`` reads a small answer.
+``open_zip`` and ``extract``
 refuse an archive whose members would leave the folder or fill the disk.
 """
 
@@ -24,6 +25,7 @@ from tqdm import tqdm
 from .errors import DataError
 
 TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
+NO_ADDRESS = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
 CHUNK = 1 << 16  # of a dropped connection, the last incomplete chunk is lost
 
 
@@ -41,6 +43,7 @@ def fetch(
     progress: bool = True,
     retries: int = 5,
     backoff: float = 1.0,
+    session: requests.Session | None = None,
 ) -> Path:
     """Downloads a file, whole and verified or not at all.
 
@@ -57,6 +60,7 @@ def fetch(
         progress: show a progress bar.
         retries: how many attempts may fail one after the other without a new byte.
         backoff: seconds before the first retry; doubled at each further one, up to a minute.
+        session: keeps connections open from one file to the next, which many small files need; of one thread.
 
     Returns:
         ``path``.
@@ -73,7 +77,7 @@ def fetch(
     furthest, failures = _length(part), 0
     while size is None or _length(part) != size:
         try:
-            _attempt(url, part, tag, size, progress)
+            _attempt(url, part, tag, size, progress, session)
             break
         except _Retry as error:
             reached = _length(part)
@@ -91,23 +95,56 @@ def fetch(
     return path
 
 
-def _attempt(url: str, part: Path, tag: Path, size: int | None, progress: bool) -> None:
+def get(url: str, *, retries: int = 5, backoff: float = 1.0, session: requests.Session | None = None) -> bytes:
+    """The content of an address that is small enough to be kept in memory, such as a list of files.
+
+    Args:
+        url: an ``http`` or ``https`` address.
+        retries, backoff, session: as of :func:`fetch`.
+
+    Raises:
+        DataError: the server refuses (4xx), or keeps failing.
+    """
+    for failures in range(retries + 1):
+        try:
+            with (session or requests).get(url, timeout=TIMEOUT) as response:
+                _check_status(url, response)
+                return response.content
+        except NO_ADDRESS as error:
+            raise DataError(f"{url} is no address that can be fetched: {error}") from None
+        except requests.RequestException as error:
+            problem = f"the connection failed ({error})"
+        except _Retry as error:
+            problem = str(error)
+        if failures < retries:
+            time.sleep(min(backoff * 2**failures, 60))
+    raise DataError(f"{url}: {problem}; given up after {retries + 1} attempts, try again later")
+
+
+def _check_status(url: str, response: requests.Response) -> None:
+    code = response.status_code
+    if code in (408, 429) or code >= 500:
+        raise _Retry(f"the server answers {code} {response.reason}")
+    if code not in (200, 206):
+        raise DataError(f"{url}: the server answers {code} {response.reason}")
+
+
+def _attempt(
+    url: str, part: Path, tag: Path, size: int | None, progress: bool, session: requests.Session | None
+) -> None:
     """One request: appends to ``part`` what the server sends, and returns when the file is complete."""
     offset = _length(part)
     headers = {"Accept-Encoding": "identity"}  # compressed on the way, neither lengths nor ranges would be the file's
     if offset and tag.exists():
         headers |= {"Range": f"bytes={offset}-", "If-Range": tag.read_text(encoding="latin-1")}
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        with (session or requests).get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             code = response.status_code
             content_range = response.headers.get("Content-Range", "")
             if code == 416:
                 part.unlink(missing_ok=True)
                 raise _Retry("the server has no bytes beyond those of the interrupted download")
-            if code in (408, 429) or code >= 500:
-                raise _Retry(f"the server answers {code} {response.reason}")
-            if code not in (200, 206):
-                raise DataError(f"{url}: the server answers {code} {response.reason}")
+            _check_status(url, response)
             if code == 206 and not content_range.startswith(f"bytes {offset}-"):
                 part.unlink(missing_ok=True)
                 raise _Retry(f"the server sends the range {content_range!r}, not the one asked for")
@@ -133,8 +170,8 @@ def _attempt(url: str, part: Path, tag: Path, size: int | None, progress: bool) 
                 for chunk in response.iter_content(CHUNK):
                     file.write(chunk)
                     bar.update(len(chunk))
-    except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema) as e:
-        raise DataError(f"{url} is no address that can be fetched: {e}") from None
+    except NO_ADDRESS as error:
+        raise DataError(f"{url} is no address that can be fetched: {error}") from None
     except requests.RequestException as error:
         raise _Retry(f"the connection failed ({error})") from None
     if total is not None and _length(part) != total:

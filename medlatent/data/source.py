@@ -64,6 +64,7 @@ class Source:
         stand_in: see :class:`StandIn`.
         classifier: see :class:`ClassifierSpec`.
         options: what the packing script must be told beside ``--out``.
+        script: the name of the packing script in ``data_scripts/``, where that is not the source's own.
         of: the source that a view shows.
     """
 
@@ -77,6 +78,7 @@ class Source:
     stand_in: StandIn | None = None
     classifier: ClassifierSpec | None = None
     options: str = ""
+    script: str = ""
     of: Source | None = None
 
     def __post_init__(self) -> None:
@@ -94,6 +96,11 @@ class Source:
         """
         name = f"{self.name}.{part}"
         return replace(self, name=name, kind="view", summary=summary, open=view, stand_in=stand_in, of=self)
+
+    @property
+    def command(self) -> str:
+        """The script that packs it, from the folder of the repository."""
+        return f"data_scripts/{self.script or self.name}.py"
 
     @property
     def folder(self) -> Path | None:
@@ -124,7 +131,7 @@ class Source:
         if self.kind == "carried":
             images = self.open()
         elif self.folder is None:
-            command = " ".join(filter(None, [f"python data_scripts/{self.name}.py", self.options]))
+            command = " ".join(filter(None, [f"python {self.command}", self.options]))
             raise DataError(
                 f"{self.name} is not packed: run `{command} --out FOLDER/{self.name}` and set the environment variable "
                 "MEDLATENT_DATA to FOLDER"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import torch
@@ -13,10 +14,12 @@ from torch import Tensor
 from ..data import ImageSet
 from ..metrics import generation
 from ..models import LatentModel, batches_of, draw_images
+from ..nets import ShiftTolerantAlexNet
 from .classifiers import classifier_of
 
 TOLERANCES: dict[str, float] = {}
 GENERATED = 2000  # images that a generator is measured by
+LEAST_SIDE = 32  # of images that an AlexNet looks at
 
 
 def draw(model: LatentModel) -> tuple[Tensor, Tensor]:
@@ -29,10 +32,12 @@ def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
 
     Returns:
         ``pixels``, ``(2000, C · 64)``: averaged to 8×8. Where the set has a domain classifier also its ``features``,
-        ``(2000, F)``, and ``probabilities``, ``(2000, K)``.
+        ``(2000, F)``, and ``probabilities``, ``(2000, K)``. Of CT, ``alexnet``, ``(2000, 256)``, see ``numbers``.
     """
     _, drawn = draw(model)
     found = {"pixels": _averaged(drawn).numpy()}
+    if _is_ct(images):
+        found["alexnet"] = _alexnet_features(drawn)
     if classifier := classifier_of(images):
         found |= {"features": classifier.features(drawn), "probabilities": classifier.probabilities(drawn)}
     return found
@@ -45,10 +50,16 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         ``frechet_pixels``: the squared Fréchet distance to the images of the set, of their pixels averaged to 8×8.
         Where the set has a domain classifier: ``frechet``, the same distance of its features; ``inception_score``, one
         split; ``classes``, the exponential of the entropy, in nats, of the mean probabilities: the number of classes
-        that are drawn, as if equally often; a mode that collapsed is missing from it.
+        that are drawn, as if equally often; a mode that collapsed is missing from it. Of CT in Hounsfield units, 32
+        pixels a side or more, ``frechet_alexnet``: the distance of the 256 features of the AlexNet of shift-tolerant
+        LPIPS (Ghildyal and Liu 2022), trained on ImageNet and on judgements of people: its last maps, averaged over
+        positions, the window of the set as grey values. It is no FID, whose network is Inception's.
     """
     real = torch.cat([_averaged(part) for part in batches_of(images)])
     values = {"frechet_pixels": generation.frechet_distance(real, observed["pixels"]).score}
+    if "alexnet" in observed:
+        real_features = np.concatenate([_alexnet_features(part) for part in batches_of(images)])
+        values["frechet_alexnet"] = generation.frechet_distance(real_features, observed["alexnet"]).score
     if "features" not in observed or (classifier := classifier_of(images)) is None:
         return values
     probabilities = observed["probabilities"].astype(np.float64)
@@ -58,6 +69,22 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     values["inception_score"] = inception.score
     values["classes"] = float(np.exp(entropy(inception.marginal)))
     return values
+
+
+def _is_ct(images: ImageSet) -> bool:
+    return images.images.dtype == np.int16 and min(images.images.shape[2:]) >= LEAST_SIDE
+
+
+@torch.no_grad()
+def _alexnet_features(images: Tensor) -> np.ndarray:
+    """The last maps of the AlexNet, averaged over positions, ``(N, 256)``."""
+    network = _alexnet()
+    return torch.cat([network(part)[-1].mean((2, 3)) for part in images.split(64)]).numpy()
+
+
+@cache
+def _alexnet() -> ShiftTolerantAlexNet:
+    return ShiftTolerantAlexNet.packaged()
 
 
 def _averaged(images: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Looking into a latent space: figures for page and paper, and an explorer that lives on both sides of a kernel."""
 
+from .directions import Directions
 from .explorer import Explorer
 from .figures import (
     describe_curves,
@@ -20,6 +21,7 @@ from .measuring import Scale, Segmentation
 from .network import Network, trace
 
 __all__ = [
+    "Directions",
     "Explorer",
     "Network",
     "Scale",

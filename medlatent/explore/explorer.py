@@ -11,6 +11,7 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,19 +24,31 @@ from torch import Tensor, nn
 
 from ..metrics import information
 from ..models import Categorical, CodePart, Conditional, Normal, Uniform, measured
+from .directions import Directions, as_state, direction_sets, strongest
 from .figures import image_table, picture_bundle, side_by_side, traversal
 from .measuring import Scale, Segmentation, calibration_of, changed_pixels, device_of, trace_segmentation
 from .network import Network, trace
 
 WEB = Path(__file__).parent / "web"
-SCRIPTS = ("network.js", "scale.js", "measure.js", "traverse.js", "map.js", "walk.js", "codes.js", "explorer.js")
-VIEWS = ("codes", "traverse", "map", "walk")
-NEEDS = {"codes": "a category or a pad", "map": "posteriors and two dimensions"}
+SCRIPTS = (
+    "network.js",
+    "scale.js",
+    "measure.js",
+    "traverse.js",
+    "map.js",
+    "walk.js",
+    "codes.js",
+    "directions.js",
+    "explorer.js",
+)
+VIEWS = ("codes", "directions", "traverse", "map", "walk")
+NEEDS = {"codes": "a category or a pad", "directions": "directions", "map": "posteriors and two dimensions"}
 POINTS = 400  # of the map
 ROUNDING = 1e-3  # by which intensities may lie outside [0, 1]
 MOST_PICTURES = 6  # side by side; more would be too small to see
 PROBES = 64  # codes on which the rounded weights are compared with the model
 MEASURED_PROBES = 16  # and so many of what they decode to, on which those of a segmentation are
+STILL_ROWS, STILL_STEPS = 8, 7  # of the picture of directions that stands where no widget lives
 
 
 def _module() -> str:
@@ -49,8 +62,9 @@ class Explorer(anywidget.AnyWidget):
 
     The views: *traverse*, a slider for each dimension; *map*, the codes of many images over two of the dimensions;
     *walk*, several dimensions in turn; *codes*, for a code with a structure such as InfoGAN's, the category as a choice
-    of pictures and two continuous codes as a point in a square. ``explorer.code`` is the present code: the views follow
-    it, and it follows them.
+    of pictures and two continuous codes as a point in a square; *directions*, a shift along a direction of the latent
+    space, seen on this code and on eight others, beside what the direction was measured to do. ``explorer.code`` is the
+    present code: the views follow it, and it follows them.
 
     Args:
         model: a :class:`~medlatent.models.LatentModel`, or any ``torch.nn.Module`` that makes images ``(B, C, H, W)``
@@ -74,7 +88,8 @@ class Explorer(anywidget.AnyWidget):
         walk: pairs (dimension, value): from ``code`` on, one dimension after the other goes to a value and stays there.
             By default the first four dimensions, each up to 2, down to -2 and back; those that are no noise go to
             their limits.
-        views: which of the views, in this order; by default all that the arguments allow, *codes* first.
+        views: which of the views, in this order; by default all that the arguments allow, *codes* and *directions*
+            first.
         title: above the picture.
         category: the dimensions of a one-hot category, two or more: exactly one of them is 1, the others are 0. By
             default the first category of the model's ``code_layout``, where it has one.
@@ -91,6 +106,12 @@ class Explorer(anywidget.AnyWidget):
         segmentation: a :class:`Segmentation`, with which the page measures each picture that it decodes: beneath it
             stands the quantity of each class, and by how much it has changed since the sliders were at their start, or
             where an image was encoded. The outlines of the classes can be drawn into the picture.
+        directions: :class:`Directions` of the latent space, or several sets to be compared, by name:
+            ``{"discovered": Directions(A, ...), "random": Directions(B, ...)}``. The present code is shifted, to
+            z + α a; whatever else changes the code makes that one z, with α = 0. Sorted by a factor, another set
+            shows the direction of the same rank: the best of one beside the best of the other.
+        max_shift: the largest \\|α\\| of the view *directions*, in units of the code; by default that of the search
+            for directions.
 
     Raises:
         ValueError: an argument does not fit the model; or the model or the network of the segmentation computes
@@ -130,6 +151,10 @@ class Explorer(anywidget.AnyWidget):
     )  # the channels' names; none where they are one picture
     scales = traitlets.Dict().tag(sync=True)  # offset, factor and unit, by the number of the dimension as JSON has it
     segmentation = traitlets.Dict().tag(sync=True)  # what its network does not say
+    directions = traitlets.List(traitlets.Dict()).tag(sync=True)  # of each set what numbers do not say
+    direction_matrices = traitlets.Bytes().tag(sync=True)  # (K, d) of each set
+    direction_effects = traitlets.Bytes().tag(sync=True)  # (K, F) of each set that has them, low and high behind
+    max_shift = traitlets.Float().tag(sync=True)
 
     def __init__(
         self,
@@ -153,6 +178,8 @@ class Explorer(anywidget.AnyWidget):
         pictures: Sequence[str] | None = None,
         scales: Mapping[int, Scale] | None = None,
         segmentation: Segmentation | None = None,
+        directions: Directions | Mapping[str, Directions] | None = None,
+        max_shift: float = 6.0,
     ) -> None:
         width = getattr(model, "latent_dim", None) if latent_dim is None else latent_dim
         if not isinstance(width, int) or isinstance(width, bool) or width < 1:
@@ -177,6 +204,9 @@ class Explorer(anywidget.AnyWidget):
         if len(names) != width:
             raise ValueError(f"names: {len(names)} for {width} dimensions")
         scales = _scales(scales or {}, width, category)
+        sets = direction_sets(directions, width)
+        if isinstance(max_shift, bool) or not isinstance(max_shift, Real) or not 0 < max_shift < math.inf:
+            raise ValueError(f"max_shift: expected a positive number, got {max_shift!r}")
 
         nats, points = [], np.zeros((0, width), np.float32)
         given = [] if posteriors is None else posteriors if isinstance(posteriors, tuple | list) else [posteriors]
@@ -208,7 +238,7 @@ class Explorer(anywidget.AnyWidget):
             walk = [step for d, (low, high) in turns.items() for step in ((d, high), (d, low), (d, start[d]))]
         if not walk:
             raise ValueError("walk: name at least one (dimension, value); for no walk, pass views")
-        allowed = {"codes": category or pad, "map": len(points) and width > 1}
+        allowed = {"codes": category or pad, "directions": sets, "map": len(points) and width > 1}
         possible = [view for view in VIEWS if allowed.get(view, True)]
         views = possible if views is None else list(views)
         if wrong := [view for view in views if view not in possible]:
@@ -238,6 +268,8 @@ class Explorer(anywidget.AnyWidget):
                 )
             strip, encoder = self._strip(model, images, shape, width)
             probes = torch.from_numpy(points[:PROBES]) if len(points) else _draws(structure)
+            if "directions" in views:
+                probes = torch.cat([probes, _shifted(probes, sets, max_shift)])
             error = _rounding_error(decode, decoder, probes.float())
             measuring = _measuring(segmentation, decode, shape, pictures, probes.float())
         image_names = [f"image {i + 1}" for i in range(len(strip))] if image_names is None else list(image_names)
@@ -246,7 +278,7 @@ class Explorer(anywidget.AnyWidget):
 
         networks = {"decoder": decoder, "encoder": encoder, "segmentation": measuring and measuring.network}
         networks = {name: network for name, network in networks.items() if network}
-        self._model, self._posteriors = model, given if nats else None
+        self._model, self._posteriors, self._sets = model, given if nats else None, sets
         super().__init__(
             networks={name: network.spec for name, network in networks.items()},
             decoder_weights=decoder.data,
@@ -276,6 +308,8 @@ class Explorer(anywidget.AnyWidget):
             pictures=pictures,
             scales=scales,
             segmentation=measuring.said if measuring else {},
+            max_shift=float(max_shift),
+            **as_state(sets if "directions" in views else {}),
         )
 
     @staticmethod
@@ -323,6 +357,8 @@ class Explorer(anywidget.AnyWidget):
         """A traversal; of a code with a structure, a table: the category over the first other dimension, or two."""
         model = _Decoder(_decoding(self._model), len(self.names), self.pictures)
         start = torch.tensor(self.start)
+        if "directions" in self.views:
+            return self._still_of_directions(model, start)
         if len(self.noise) == len(self.names) and all(limits == self.limits[0] for limits in self.limits):
             order, limits = self.order[:6], tuple(self.limits[0])
             return traversal(model, start, self._posteriors, order, limits, names=self.names)
@@ -349,6 +385,26 @@ class Explorer(anywidget.AnyWidget):
         labels["columns"] = ["\n".join(label.rsplit(" ", 1)) for label in labels["columns"]]  # or they would overlap
         images, alt = side_by_side(model, images), f"A traversal: {said}."
         return image_table(images, *labels.values(), alt=alt, beside=self.pictures)
+
+    def _still_of_directions(self, model: _Decoder, start: Tensor) -> Figure:
+        """A row for each of up to eight directions of the first set: the strongest of each factor, or the first."""
+        name, found = next(iter(self._sets.items()))
+        rows = [(strongest(found, factor), f"{factor}: ") for factor in found.factors[:STILL_ROWS]]
+        rows = rows or [(k, "") for k in range(min(len(found.names), STILL_ROWS))]
+        shifts = torch.linspace(-self.max_shift, self.max_shift, STILL_STEPS)
+        columns = torch.from_numpy(found.matrix.T[[k for k, _ in rows]])
+        codes = start + shifts[:, None] * columns[:, None]
+        with torch.inference_mode():
+            images = model.decode(codes.flatten(0, 1).to(model.device)).cpu().unflatten(0, codes.shape[:2])
+        labels = [f"{factor}{found.names[k]}" for k, factor in rows]
+        which = "the direction with the strongest effect on each factor" if found.factors else "the first directions"
+        which += f" of the set {name}" if name else ""
+        alt = (
+            f"A traversal: {len(rows)} rows, {which} ({', '.join(labels)}); along a row the code is shifted by "
+            f"{-self.max_shift:g} to {self.max_shift:g} along its direction, in the middle by 0."
+        )
+        heads = [f"{shift:+.3g}" if abs(shift) > 1e-6 else "0" for shift in shifts.tolist()]
+        return image_table(side_by_side(model, images), labels, heads, alt, beside=self.pictures)
 
 
 # traitlets gives its classes a constructor of anything; help and the reference shall show this one.
@@ -517,6 +573,14 @@ def _draws(structure: _Structure) -> Tensor:
     for d in structure.pad:
         codes[:, d].uniform_(*structure.limits[d], generator=generator)
     return codes
+
+
+def _shifted(codes: Tensor, sets: Mapping[str, Directions], max_shift: float) -> Tensor:
+    """Codes as far out as a shift leads: one direction after another, in turn to both ends."""
+    columns = torch.cat([torch.from_numpy(each.matrix.T) for each in sets.values()])
+    turns = torch.arange(len(codes))
+    ends = torch.where(turns % 2 == 0, max_shift, -max_shift)
+    return codes + ends[:, None] * columns[turns * len(columns) // len(turns) % len(columns)]
 
 
 def _rounding_error(decode: nn.Module, network: Network, codes: Tensor) -> float:

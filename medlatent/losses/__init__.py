@@ -8,6 +8,7 @@ from .adversarial import (
     saturating_deception_loss,
 )
 from .attribute import attri_vae_objective, attribute_distances, attribute_loss
+from .directions import direction_loss, directions_objective, shift_loss
 from .elbo import (
     bernoulli_nll,
     beta_vae_objective,
@@ -34,6 +35,7 @@ from .introspective import (
     soft_introspective_decoder_loss,
     soft_introspective_encoder_loss,
 )
+from .log_mse import log_mse, log_mse_objective
 from .perceptual import feature_error
 from .total_correlation import KLDecomposition, gaussian_log_density, kl_decomposition, log_importance_weights
 
@@ -50,6 +52,8 @@ __all__ = [
     "categorical_nll",
     "centre",
     "deception_loss",
+    "direction_loss",
+    "directions_objective",
     "discriminator_loss",
     "feature_error",
     "gaussian_code_nll",
@@ -64,9 +68,12 @@ __all__ = [
     "least_squares_deception_loss",
     "least_squares_discriminator_loss",
     "log_importance_weights",
+    "log_mse",
+    "log_mse_objective",
     "median_squared_distance",
     "reparametrise",
     "saturating_deception_loss",
+    "shift_loss",
     "sivae_decoder_loss",
     "sivae_encoder_loss",
     "soft_exponential",

@@ -67,7 +67,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, smoothing: float | Tensor = 0
     return (1 - smoothing) * is_real + smoothing * is_fake + F.softplus(fake)
 
 
-def least_squares_discriminator_loss(real: Tensor, fake: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+def least_squares_discriminator_loss(real: Tensor, fake: Tensor, a: float = 0.0, b: float | Tensor = 1.0) -> Tensor:
     """½ (D(x) - b)² + ½ (D(x̂) - a)², the discriminator's loss of a least-squares GAN (Mao et al. 2017, equation 2).
 
     Implements :eq:`eq-gan-5`. Here D is the output itself: no activation stands before the square. Where p is the
@@ -77,7 +77,8 @@ def least_squares_discriminator_loss(real: Tensor, fake: Tensor, a: float = 0.0,
         real: its outputs for real images, ``(B,)`` or ``(B, 1)``.
         fake: its outputs for generated images, the same shape.
         a: the target of generated images.
-        b: the target of real ones; below 1 is the one-sided label smoothing of this loss.
+        b: the target of real ones, a number or one for each image; below 1 is the one-sided label smoothing of this
+            loss.
 
     Returns:
         The shape of the outputs.

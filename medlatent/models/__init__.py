@@ -7,6 +7,14 @@ from .batches import batches_of, decode_all, draw_images, encode_all
 from .gan import GAN
 from .hsic_infogan import HSICInfoGAN, InfoGAN
 from .inversion import Inversion, invert
+from .known_directions import (
+    first_activations,
+    first_layer,
+    principal_directions,
+    random_directions,
+    sefa_directions,
+)
+from .latent_directions import LatentDirections, ResidualVAE
 from .priors import Categorical, CodePart, Conditional, Normal, Prior, Uniform, code_parts
 from .tc_vae import BetaTCVAE
 from .vae import VAE, BetaVAE
@@ -26,17 +34,24 @@ __all__ = [
     "HSICInfoGAN",
     "InfoGAN",
     "Inversion",
+    "LatentDirections",
     "LatentModel",
     "Normal",
     "Prior",
     "ResidualTCVAE",
+    "ResidualVAE",
     "Uniform",
     "batches_of",
     "code_parts",
     "decode_all",
     "draw_images",
     "encode_all",
+    "first_activations",
+    "first_layer",
     "invert",
     "load",
     "measured",
+    "principal_directions",
+    "random_directions",
+    "sefa_directions",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -37,11 +39,12 @@ class GAN(LatentModel):
     Args:
         latent_dim: the dimension D of the code, standard normal.
         channels: image channels.
-        size: the side of the image in pixels: 28, 32, 64, or another that halving leads to 4, 5, 6 or 7.
+        size: the side of the image in pixels: 28, 32, 64, 128, or another that halving leads to 4, 5, 6 or 7.
         width: of the networks, see :class:`medlatent.nets.DCGANGenerator`.
         loss: ``"non_saturating"``; ``"minimax"``, whose generator minimises log(1 - D(x̂)) as the game is written down;
             or ``"least_squares"`` with the targets 0 and 1.
-        smoothing: one-sided label smoothing: the target of real images is 1 - ``smoothing``.
+        smoothing: one-sided label smoothing: the target of real images is 1 - ``smoothing``. Of two numbers, low and
+            high, it is drawn uniformly between them for each image: (0, 0.1) draws targets in [0.9, 1].
         noise: the standard deviation of Gaussian noise added to all images that the discriminator sees, drawn anew each
             time, intensities in [0, 1].
         noise_steps: in how many updates the noise falls linearly to 0, where it stays.
@@ -65,7 +68,7 @@ class GAN(LatentModel):
         size: int = 64,
         width: int = 32,
         loss: str = "non_saturating",
-        smoothing: float = 0.0,
+        smoothing: float | Sequence[float] = 0.0,
         noise: float = 0.0,
         noise_steps: int = 0,
         generator_rate: float = 2e-4,
@@ -88,8 +91,10 @@ class GAN(LatentModel):
             raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
         if loss not in DECEPTION:
             raise ValueError(f"loss {loss!r} is unknown: use one of {', '.join(DECEPTION)}")
-        if not 0 <= smoothing < 1:
-            raise ValueError(f"smoothing must be in [0, 1), got {smoothing}")
+        ends = tuple(smoothing) if isinstance(smoothing, Sequence) else (smoothing, smoothing)
+        if len(ends) != 2 or not 0 <= ends[0] <= ends[1] < 1:
+            raise ValueError(f"smoothing must be in [0, 1), or two such numbers that do not fall, got {smoothing}")
+        self.smoothing = ends
         if not noise >= 0:
             raise ValueError(f"noise must not be negative, got {noise}")
         if noise and noise_steps < 1:
@@ -134,7 +139,8 @@ class GAN(LatentModel):
 
     def discrimination(self, real: Tensor, fake: Tensor) -> Tensor:
         """The discriminator's loss of each pair of outputs, ``(B,)``."""
-        smoothing = self.config["smoothing"]
+        low, high = self.smoothing
+        smoothing = low if low == high else low + (high - low) * torch.rand_like(real)
         if self.config["loss"] == "least_squares":
             return least_squares_discriminator_loss(real, fake, b=1 - smoothing)
         return discriminator_loss(real, fake, smoothing)

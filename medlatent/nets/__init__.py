@@ -2,6 +2,14 @@
 
 from .classifier import DomainClassifier, train_domain_classifier
 from .conv import ConvDecoder, ConvEncoder, count_parameters
+from .directions import (
+    BasicBlock,
+    FixedDirections,
+    LeNetReconstructor,
+    OrthonormalDirections,
+    ResNetReconstructor,
+    UnitDirections,
+)
 from .gan import CodeReader, DCGANDiscriminator, DCGANGenerator, Discriminator, InfoGANDiscriminator, InfoGANGenerator
 from .introvae import IntroBlock, IntroVAEDecoder, IntroVAEEncoder
 from .perceptual import (
@@ -12,10 +20,13 @@ from .perceptual import (
     feature_maps,
     perceptual_backbone,
 )
+from .regressor import FactorRegressor, train_factor_regressor
 from .residual import Bottleneck, ResidualDecoder, ResidualEncoder
+from .residual_vae import ResidualBlock, ResidualVAEDecoder, ResidualVAEEncoder
 from .segmentation import UNet, dice, train_unet
 
 __all__ = [
+    "BasicBlock",
     "Bottleneck",
     "CodeReader",
     "ConvDecoder",
@@ -24,22 +35,32 @@ __all__ = [
     "DCGANGenerator",
     "Discriminator",
     "DomainClassifier",
+    "FactorRegressor",
     "FeatureMaps",
+    "FixedDirections",
     "InfoGANDiscriminator",
     "InfoGANGenerator",
     "IntroBlock",
     "IntroVAEDecoder",
     "IntroVAEEncoder",
+    "LeNetReconstructor",
+    "OrthonormalDirections",
     "PerceptualBackbone",
+    "ResNetReconstructor",
+    "ResidualBlock",
     "ResidualDecoder",
     "ResidualEncoder",
+    "ResidualVAEDecoder",
+    "ResidualVAEEncoder",
     "ShiftTolerantAlexNet",
     "UNet",
+    "UnitDirections",
     "VGGFeatures",
     "count_parameters",
     "dice",
     "feature_maps",
     "perceptual_backbone",
     "train_domain_classifier",
+    "train_factor_regressor",
     "train_unet",
 ]

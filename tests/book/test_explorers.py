@@ -21,7 +21,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from torch import nn
 from widgets import without_assets
 
-from medlatent.explore import Explorer, Network, Scale, Segmentation, trace
+from medlatent.explore import Directions, Explorer, Network, Scale, Segmentation, trace
 from medlatent.explore.explorer import _Function
 from medlatent.models import Conditional, code_parts
 from medlatent.records import Record, record_paths
@@ -223,16 +223,22 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
             box.get_by_role("tab", name="Traverse").click()
         before = picture(box)
         count = frames(box)
-        dimension = state["order"][0]
-        slider = box.locator(f"input[type=range][data-dimension='{dimension}']").first
+        start, dimension = torch.tensor(state["start"], dtype=torch.float32), state["order"][0]
+        shifts = state["views"] == ["directions"]  # alone, it has no slider of a dimension
+        mark = "data-shift" if shifts else f"data-dimension='{dimension}'"
+        slider = box.locator(f"input[type=range][{mark}]").first
         slider.focus()
         for _ in range(3):
             page.keyboard.press("PageUp")
         settle(page, box, count)
         page.wait_for_timeout(100)
-        code = torch.tensor(state["start"], dtype=torch.float32)
-        code[dimension] = position(state, dimension, slider)
-        assert abs(code[dimension] - state["start"][dimension]) > 0.9
+        if shifts:
+            first = np.frombuffer(state["direction_matrices"], "<f4", count=len(start))
+            code = start + float(slider.input_value()) * torch.from_numpy(first.copy())
+        else:
+            code = start.clone()
+            code[dimension] = position(state, dimension, slider)
+        assert (code - start).norm() > 0.9
         found = picture(box).astype(float)
         assert np.abs(found - before).max() > 2
         assert np.abs(found - sheet(state, network(state, "decoder").run(code[None])[0][0])).max() <= 0.51
@@ -264,7 +270,7 @@ def test_an_image_of_the_strip_is_encoded_as_pytorch_does(open_page, site, doc):
         assert f"{decibels:.1f} dB" in box.inner_text()
         if len(state["views"]) > 1:
             box.get_by_role("tab", name="Traverse").click()
-        for dimension in state["order"][:3]:
+        for dimension in [] if state["views"] == ["directions"] else state["order"][:3]:
             shown = position(state, dimension, box.locator(f"input[data-dimension='{dimension}']").first)
             assert abs(shown - float(code[0, dimension])) < 0.06
     assert page.problems == []
@@ -1618,3 +1624,518 @@ def test_measures_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme):
     assert box.locator(".check").bounding_box()["height"] >= 31.5
     assert page.problems == []
     explorer.close()
+
+
+# --------------------------------------------------------------- directions of the latent space, and what they change
+
+FACTORS, UNITS = ("width", "breast size", "rotation"), ("mm", "mm", "°")
+A, B = (np.random.default_rng(seed).normal(size=(6, count)).astype("<f4") for seed, count in ((0, 5), (1, 3)))
+A, B = A / np.linalg.norm(A, axis=0), B / np.linalg.norm(B, axis=0)
+FOUND = np.array([[0.5, 0.1, 3], [-2, 0.25, -1], [1.5, -4, 0.2], [0, 0, 10], [-0.25, 1, 2.5]])  # (5, 3)
+CHANCE = np.array([[0.1, 0.3, -0.5], [0.4, 0, 1.5], [-0.2, -0.5, 0]])
+SHIFT = "input[data-shift]"
+
+
+class OnePicture(Phases):
+    """In grey, and it has no name."""
+
+    def __init__(self) -> None:
+        super().__init__("only")
+        self.pictures = ()
+
+
+def directed(*pictures: str, **options) -> Explorer:
+    """A VAE's explorer with three sets of directions; the last was not measured."""
+    sets = {
+        "discovered": Directions(A, FOUND, FACTORS, UNITS, FOUND - 0.3, FOUND + 0.6, "95 % interval over codes"),
+        "random": Directions(B, CHANCE, FACTORS, UNITS, names=["r0", "r1", "r2"]),
+        "PCA": Directions(A[:, :1]),
+    }
+    images = torch.rand(2, max(len(pictures), 1), HIGH, WIDE, generator=torch.Generator().manual_seed(1))
+    model = Phases(*pictures) if pictures else OnePicture()
+    return Explorer(model, directions=sets, images=images, dimensions=range(6), title="Directions", **options)
+
+
+@pytest.fixture(scope="module")
+def directing(tmp_path_factory):
+    """Explorers of one picture and of two, and their pages: as they are, and with time for one code a frame."""
+    found = {}
+    for pictures, budget in (((), None), (NAMES, 0)):
+        explorer = directed(*pictures)
+        url = published(explorer, folder=tmp_path_factory.mktemp("directions"), budget=budget)
+        found[len(pictures), budget] = explorer, url
+    yield found
+    for explorer, _ in found.values():
+        explorer.close()
+
+
+@pytest.fixture
+def directions(open_page, directing):
+    explorer, url = directing[0, None]
+    page = open_page(url, viewport={"width": 1000, "height": 1100})
+    box = wake(page)
+    rested(page, box)
+    return page, box, explorer
+
+
+def rested(page, box):
+    """Waits until all eight codes are shifted as the picture is."""
+    wait(page, box, "root => !root.querySelector('.stale, .empty')")
+
+
+def shift(page, box, *keys: str) -> float:
+    """Shifts by keys; returns α."""
+    count = frames(box)
+    box.locator(SHIFT).focus()
+    for key in keys:
+        page.keyboard.press(key)
+    settle(page, box, count)
+    rested(page, box)
+    return float(box.locator(SHIFT).input_value())
+
+
+def pick(page, box, label: str, choice: str):
+    count = frames(box)
+    box.get_by_role("combobox", name=label, exact=True).select_option(label=choice)
+    settle(page, box, count)
+    rested(page, box)
+
+
+def press_button(page, box, name: str):
+    count = frames(box)
+    box.get_by_role("button", name=name, exact=True).click()
+    settle(page, box, count)
+    rested(page, box)
+
+
+def by_sliders(page, box) -> np.ndarray:
+    """The present code, as the view with the sliders has it."""
+    box.get_by_role("tab", name="Traverse").click()
+    rested(page, box)
+    code = code_shown(box, None)
+    box.get_by_role("tab", name="Directions").click()
+    rested(page, box)
+    return code
+
+
+def options(box, label: str) -> list[str]:
+    return box.get_by_role("combobox", name=label, exact=True).locator("option").all_text_contents()
+
+
+def effects_shown(box) -> dict[str, str]:
+    rows = box.locator(".effects tr").all()
+    return {row.locator("th").inner_text(): row.locator(".value").inner_text() for row in rows}
+
+
+@pytest.mark.parametrize(("count", "budget"), [(0, None), (2, 0)])
+def test_a_shift_is_what_pytorch_decodes(open_page, directing, count, budget):
+    """The picture and those of the eight codes, drawn in the picture's frame or in the frames after it."""
+    explorer, url = directing[count, budget]
+    page = open_page(url, viewport={"width": 1000, "height": 1100})
+    box = wake(page)
+    rested(page, box)
+    codes = []
+    for tile in box.locator("button[data-code]").all():
+        before = frames(box)
+        tile.click()
+        settle(page, box, before)
+        codes.append(by_sliders(page, box))
+    assert len(codes) == 8
+    assert np.abs(np.diff(codes, axis=0)).max(1).min() > 0.3  # no two are the same
+    z = codes[7]
+    for name, keys, alpha in (("a3", ["PageUp"] * 5, 2.5), ("a3", ["End"], 6), ("a1", ["ArrowLeft"], 5.9)):
+        pick(page, box, "Direction", name)
+        assert shift(page, box, *keys) == pytest.approx(alpha)
+        by = alpha * A[:, int(name[1])]
+        picture = side_by_side(box.locator("canvas.picture"), max(count, 1))
+        assert np.abs(picture - exact(explorer, z + by)).max() <= 1
+        for canvas, code in zip(box.locator(".others canvas").all(), codes, strict=True):
+            assert np.abs(side_by_side(canvas, max(count, 1)) - exact(explorer, code + by)).max() <= 1
+        said = box.locator(".others .words").inner_text()
+        assert said.startswith(f"8 codes drawn from the prior, each shifted by +{alpha:.2f} along {name} of discovered")
+        assert said.endswith(", ".join(NAMES) if count else "discovered")
+    assert page.problems == []
+
+
+def test_directions_sorted_by_a_factor(directions):
+    page, box, _ = directions
+    assert options(box, "Direction") == ["a0", "a1", "a2", "a3", "a4"]
+    assert options(box, "Sort by") == ["columns of A", *FACTORS]
+    pick(page, box, "Sort by", "breast size")
+    assert options(box, "Direction") == [
+        "1. a2: −4.00 mm",
+        "2. a4: +1.00 mm",
+        "3. a1: +0.25 mm",
+        "4. a0: +0.10 mm",
+        "5. a3: 0.00 mm",
+    ]
+    assert box.get_by_role("combobox", name="Direction", exact=True).input_value() == "0"  # the strongest
+    assert effects_shown(box) == {"width": "+1.50 mm", "breast size": "−4.00 mm", "rotation": "+0.2°"}
+    assert box.locator(".effects .interval").all_text_contents() == ["+1.20 to +2.10", "−4.30 to −3.40", "−0.1 to +0.8"]
+    assert box.locator(".effects tr.sorting th").all_text_contents() == ["breast size"]
+    assert box.locator(".effects tr.unclear th").all_text_contents() == ["rotation"]
+    press_button(page, box, "Next direction")
+    assert "a4 of discovered, 2 of 5" in box.locator("[role=status]").inner_text()
+    shift(page, box, "PageUp")
+    # The second best by chance, by the same shift.
+    press_button(page, box, "random")
+    assert options(box, "Direction") == ["1. r2: −0.50 mm", "2. r0: +0.30 mm", "3. r1: 0.00 mm"]
+    assert box.get_by_role("combobox", name="Direction", exact=True).input_value() == "1"
+    assert "random. r0, 2 of 3 by breast size" in box.locator("[role=status]").inner_text()
+    assert np.abs(picture(box) - exact(directions[2], 0.5 * B[:, 0])).max() <= 1
+    assert box.locator(".effects .interval").all_text_contents() == [""] * 3  # it has no intervals
+    press_button(page, box, "Previous direction")
+    press_button(page, box, "Previous direction")
+    assert box.get_by_role("combobox", name="Direction", exact=True).input_value() == "2"  # round and round
+    press_button(page, box, "PCA")
+    assert options(box, "Direction") == ["a0"]
+    assert not box.get_by_role("combobox", name="Sort by", exact=True).is_visible()
+    assert "was not measured" in box.locator(".effects").inner_text()
+    assert not box.get_by_role("button", name="Next direction").is_visible()
+    press_button(page, box, "discovered")
+    assert options(box, "Direction")[0] == "1. a2: −4.00 mm"  # sorted as it was
+    pick(page, box, "Sort by", "rotation")
+    assert [text.split()[1] for text in options(box, "Direction")] == ["a3:", "a0:", "a4:", "a1:", "a2:"]
+    pick(page, box, "Sort by", "columns of A")
+    assert options(box, "Direction") == ["a0", "a1", "a2", "a3", "a4"]
+    assert page.problems == []
+
+
+def test_bars_in_one_unit_have_one_scale(directions):
+    """Across directions and sets: that of the largest effect, intervals included."""
+    page, box, _ = directions
+    full = {"mm": 4.3, "°": 10.6}
+    for set_name, table, names in (("discovered", FOUND, "a0 a1 a2 a3 a4"), ("random", CHANCE, "r0 r1 r2")):
+        press_button(page, box, set_name)
+        for k, name in enumerate(names.split()):
+            pick(page, box, "Direction", name)
+            for f, row in enumerate(box.locator(".effects tr").all()):
+                track, bar = (row.locator(part).bounding_box() for part in (".effect", ".effect .fill"))
+                middle, half = track["x"] + track["width"] / 2, track["width"] / 2
+                place = half * table[k, f] / full[UNITS[f]]
+                ends = sorted([middle, middle + place])
+                assert [bar["x"], bar["x"] + bar["width"]] == pytest.approx(ends, abs=0.6)
+                whisker = row.locator(".whisker")
+                assert whisker.is_visible() == (set_name == "discovered")
+                if set_name == "discovered":
+                    low = whisker.bounding_box()["x"]
+                    assert low == pytest.approx(middle + half * (table[k, f] - 0.3) / full[UNITS[f]], abs=0.6)
+    assert page.problems == []
+
+
+def test_play_goes_to_both_ends_and_stops(directions):
+    page, box, _ = directions
+    slider = box.locator(SHIFT)
+    box.get_by_role("button", name="Play", exact=True).click()
+    wait(page, box, "root => Number(root.querySelector('[data-shift]').value) > 5.5")
+    # Another direction is watched on.
+    box.get_by_role("button", name="Next direction").click()
+    assert box.get_by_role("button", name="Pause", exact=True).count() == 1
+    wait(page, box, "root => Number(root.querySelector('[data-shift]').value) < -5.5")
+    wait(page, box, "root => Number(root.querySelector('[data-shift]').value) > -1")
+    box.get_by_role("button", name="Pause", exact=True).click()
+    rested(page, box)
+    alpha, count = float(slider.input_value()), frames(box)
+    page.wait_for_timeout(400)
+    assert (float(slider.input_value()), frames(box)) == (alpha, count)
+    assert -1 <= alpha <= 6
+    # On from there, and no further in another view.
+    box.get_by_role("button", name="Play", exact=True).click()
+    wait(page, box, "(root, alpha) => Number(root.querySelector('[data-shift]').value) !== alpha", alpha)
+    box.get_by_role("tab", name="Traverse").click()
+    rested(page, box)
+    page.wait_for_timeout(100)
+    count = frames(box)
+    page.wait_for_timeout(400)
+    assert frames(box) == count
+    box.get_by_role("tab", name="Directions").click()
+    assert box.get_by_role("button", name="Play", exact=True).count() == 1
+    # A hand on the slider stops it.
+    box.get_by_role("button", name="Play", exact=True).click()
+    shift(page, box, "Home")
+    page.wait_for_timeout(200)
+    assert float(slider.input_value()) == -6
+    assert page.problems == []
+
+
+def test_play_without_motion_goes_from_station_to_station(open_page, directing):
+    page = open_page(directing[0, None][1], reduced_motion="reduce")
+    box = wake(page)
+    slider = box.locator(SHIFT)
+    box.get_by_role("button", name="Play", exact=True).click()
+    seen = [0.0]
+    for _ in range(200):
+        value = float(slider.input_value())
+        if value != seen[-1]:
+            seen.append(value)
+        if len(seen) == 4:
+            break
+        page.wait_for_timeout(50)
+    assert seen[:3] == pytest.approx([0, 3, 6])
+    assert set(seen) <= {0, 3, 6, -3, -6}
+    assert page.problems == []
+
+
+def test_whatever_else_moves_the_code_is_shifted_from_there(directions):
+    page, box, explorer = directions
+    pick(page, box, "Direction", "a2")
+    shift(page, box, "PageUp", "PageUp", "ArrowRight")
+    shifted = 1.1 * A[:, 2]
+    assert by_sliders(page, box) == pytest.approx(shifted, abs=1e-6)
+    # A look at another view changes nothing.
+    assert float(box.locator(SHIFT).input_value()) == 1.1
+    assert box.get_by_role("combobox", name="Direction", exact=True).input_value() == "2"
+    box.get_by_role("tab", name="Traverse").click()
+    count = frames(box)
+    box.locator("input[data-dimension='0']").focus()
+    page.keyboard.press("PageUp")
+    settle(page, box, count)
+    box.get_by_role("tab", name="Directions").click()
+    rested(page, box)
+    assert float(box.locator(SHIFT).input_value()) == 0
+    z = by_sliders(page, box)
+    assert z[0] == pytest.approx(round(shifted[0] + 0.5, 2), abs=0.006)
+    shift(page, box, "PageDown")
+    assert np.abs(picture(box) - exact(explorer, z - 0.5 * A[:, 2])).max() <= 1
+    shift(page, box, "Delete")
+    assert np.abs(picture(box) - exact(explorer, z)).max() <= 1
+    shift(page, box, "PageDown")
+    for name in ("Random", "Encode this image: image 2", "Reset"):
+        press_button(page, box, name)
+        assert float(box.locator(SHIFT).input_value()) == 0
+        z = by_sliders(page, box)
+        assert np.abs(picture(box) - exact(explorer, z)).max() <= 1
+        shift(page, box, "PageUp", "PageUp")
+        assert np.abs(picture(box) - exact(explorer, z + A[:, 2])).max() <= 1
+    assert z == pytest.approx(np.zeros(6))
+    assert page.problems == []
+
+
+def test_other_codes_are_drawn_and_taken(directions):
+    page, box, _ = directions
+
+    def tiles() -> list[bytes]:
+        return [tile.evaluate("canvas => canvas.toDataURL()") for tile in box.locator(".others canvas").all()]
+
+    shift(page, box, "PageUp", "PageUp")
+    first = tiles()
+    press_button(page, box, "New codes")
+    second = tiles()
+    assert not set(first) & set(second)
+    assert float(box.locator(SHIFT).input_value()) == 1  # the shift stays
+    press_button(page, box, "Take code 4 of 8")
+    assert box.locator("canvas.picture").evaluate("canvas => canvas.toDataURL()") == second[3]
+    assert tiles() == second
+    assert float(box.locator(SHIFT).input_value()) == 1
+    count = frames(box)
+    box.get_by_role("button", name="Random", exact=True).click()
+    settle(page, box, count)
+    rested(page, box)
+    assert len({*tiles(), *second}) == 16  # without a shift now
+    assert page.problems == []
+
+
+def test_directions_for_those_who_hear_the_page_and_have_no_mouse(directions):
+    page, box, _ = directions
+    slider = box.get_by_role("slider", name="Shift α")
+    assert slider.get_attribute("aria-valuetext") == "0.00 along a0 of discovered"
+    label = box.locator("canvas.picture")
+    assert label.get_attribute("aria-label") == "Decoded picture; not shifted."
+    shift(page, box, "ArrowUp")
+    assert slider.get_attribute("aria-valuetext") == "+0.10 along a0 of discovered"
+    assert label.get_attribute("aria-label") == "Decoded picture; shifted by +0.10 along a0 of discovered."
+    assert box.get_by_role("group", name="Set of directions").get_by_role("button").count() == 3
+    assert box.get_by_role("button", name="discovered").get_attribute("aria-pressed") == "true"
+    assert box.get_by_role("table", name="Measured effect of one unit of shift along a0 of discovered").count() == 1
+    assert box.get_by_role("rowheader").all_text_contents() == list(FACTORS)
+    unnamed = box.evaluate(
+        """root => [...root.querySelectorAll("input, select, button, canvas[tabindex], [role=img]")]
+          .filter(e => e.checkVisibility({ visibilityProperty: true }))
+          .filter(e => !(e.ariaLabel || e.labels?.length || e.getAttribute("aria-labelledby") || e.textContent.trim()))
+          .map(e => e.outerHTML.slice(0, 100))"""
+    )
+    assert unnamed == []
+    # By keyboard alone: from the sets to the pictures.
+    box.get_by_role("button", name="discovered").focus()
+    met = []
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        met.append(page.evaluate("() => document.activeElement.title || document.activeElement.textContent.trim()"))
+        assert page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert met[:2] == ["random", "PCA"]
+    assert met[3:5] == ["Previous direction", "Next direction"]
+    assert met[7:] == ["Play", "New codes", "Take this code"]
+    count = frames(box)
+    page.keyboard.press("Enter")
+    settle(page, box, count)
+    assert float(slider.input_value()) == pytest.approx(0.1)
+    assert page.problems == []
+
+
+def test_changes_are_counted_from_where_there_is_no_shift(directions):
+    page, box, explorer = directions
+    press_button(page, box, "Take code 2 of 8")
+    box.get_by_role("button", name="Difference to the picture at α = 0", exact=True).click()
+    shift(page, box, "Delete")
+    assert (picture(box) == 255).all()  # nothing has changed
+    z = by_sliders(page, box)
+    shift(page, box, "End")
+    change = (exact(explorer, z + 6 * A[:, 0]) - exact(explorer, z))[0, ..., 0]
+    shown = picture(box).astype(int)
+    brighter, darker = shown[change > 26], shown[change < -26]
+    assert min(len(brighter), len(darker)) > 9
+    assert (brighter[:, 0] > brighter[:, 2]).all()
+    assert (darker[:, 2] > darker[:, 0]).all()
+    label = box.locator("canvas.picture")
+    said = "Difference to the picture at α = 0; shifted by +6.00 along a0 of discovered."
+    assert label.get_attribute("aria-label") == said
+    assert "darker than the picture at α = 0" in box.locator(".difference").inner_text()
+    # In the other views they are counted from the start.
+    box.get_by_role("tab", name="Traverse").click()
+    button = box.get_by_role("button", name="Difference to the start", exact=True)
+    assert button.get_attribute("aria-pressed") == "true"
+    wait(
+        page, box, "root => root.querySelector('canvas.picture').ariaLabel.startsWith('Difference to the start; moved')"
+    )
+    press_button(page, box, "Reset")
+    assert (picture(box) == 255).all()
+    box.locator("button[data-image='1']").click()
+    assert box.get_by_role("button", name="Difference to the reconstruction", exact=True).count() == 1
+    assert page.problems == []
+
+
+def test_what_a_shift_changes_is_measured(open_page, tmp_path):
+    sets = {"discovered": Directions(A)}
+    explorer = explorer_that_measures(*NAMES, directions=sets)
+    page = open_page(published(explorer, folder=tmp_path))
+    box = wake(page)
+    once_measured(page, box)
+    press_button(page, box, "Take code 3 of 8")
+    once_measured(page, box)
+    assert not any("(" in line for lines in quantities_shown(box) for line in lines)
+    z = by_sliders(page, box)
+    assert "since the picture at α = 0" in box.locator(".tools").inner_text()
+    shift(page, box, "PageUp", "PageUp")
+    once_measured(page, box)
+    z = np.array([(value - SCALES[d].offset) / SCALES[d].factor if d in SCALES else value for d, value in enumerate(z)])
+    found, before = pixels_of(explorer, z + A[:, 0]), pixels_of(explorer, z)
+    assert np.abs(found - before).max() > 3
+    for k, line in enumerate(quantities_shown(box)[0]):  # of which one pixel is 1 ml
+        assert abs(number(re.search(r"\((.+)\)", line)[1]) - (found - before)[0, k]) <= 3
+    assert page.problems == []
+    explorer.close()
+
+
+def test_directions_with_a_kernel(open_page, directing):
+    explorer, _ = directing[0, None]
+    page = open_page("about:blank")
+    state = explorer.get_state()
+    buffers = {name: base64.b64encode(state.pop(name)).decode() for name, v in [*state.items()] if type(v) is bytes}
+    page.evaluate(KERNEL, [state, buffers])
+    box = page.locator(".medlatent-explorer")
+    wait(page, box, "root => root.dataset.ready === 'true'")
+    shift(page, box, "PageUp", "PageUp")
+    wait(page, box, "() => window.kernel.sent.length > 0")
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.kernel.sent.at(-1)") == pytest.approx(A[:, 0].tolist(), abs=1e-6)
+    z = np.linspace(-1, 1, 6)  # and now Python sets it
+    count = frames(box)
+    page.evaluate("code => window.kernel.set('code', code)", z.tolist())
+    settle(page, box, count)
+    assert float(box.locator(SHIFT).input_value()) == 0
+    shift(page, box, "PageUp", "PageUp")
+    assert np.abs(picture(box) - exact(explorer, z + A[:, 0])).max() <= 1
+    assert page.problems == []
+
+
+def test_one_direction_that_nobody_measured(open_page, tmp_path):
+    explorer = Explorer(OnePicture(), directions=Directions(A[:, :1]), max_shift=2, category=(4, 5))
+    page = open_page(published(explorer, folder=tmp_path))
+    box = wake(page)
+    box.get_by_role("tab", name="Directions").click()
+    rested(page, box)
+    for gone in (".sets", ".effects", "button[title='Next direction']"):
+        assert not box.locator(f"{gone}:visible").count()
+    assert not box.get_by_role("combobox", name="Sort by", exact=True).is_visible()
+    assert shift(page, box, "End") == 2
+    code = np.array(explorer.start) + 2 * A[:, 0]
+    assert np.abs(picture(box) - exact(explorer, code)).max() <= 1
+    assert "along a0" in box.locator(".others .words").inner_text()
+    # Of a code with a category the others have one, too.
+    shift(page, box, "Delete")
+    for tile in box.locator("button[data-code]").all():
+        count = frames(box)
+        tile.click()
+        settle(page, box, count)
+        box.get_by_role("tab", name="Codes").click()
+        wait(page, box, "root => root.querySelector('input[type=radio]:checked')")
+        box.get_by_role("tab", name="Directions").click()
+    assert page.problems == []
+    explorer.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("count", [0, 2, 6])
+def test_directions_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme):
+    names = ("T1", "T1 with contrast", "T2", "FLAIR", "diffusion-weighted", "ADC")[:count]
+    explorer = directed(*names)
+    page = open_page(
+        published(explorer, folder=tmp_path),
+        viewport={"width": 360, "height": 740},
+        color_scheme=scheme,
+        has_touch=True,
+    )
+    box = wake(page)
+    height = box.bounding_box()["height"]
+    rested(page, box)
+    assert box.bounding_box()["height"] == pytest.approx(height, abs=60)  # but for the words above the codes
+    pick(page, box, "Sort by", "breast size")
+    shift(page, box, "End")
+    for width in (360, 700, 1000, 1280):
+        page.set_viewport_size({"width": width, "height": 740})
+        for set_name in ("random", "PCA", "discovered"):
+            press_button(page, box, set_name)
+            assert page.evaluate(TOO_WIDE), width
+            outside = box.evaluate(
+                """root => [...root.querySelectorAll("*")].filter(e => e.checkVisibility())
+                  .filter(e => e.getBoundingClientRect().right > root.getBoundingClientRect().right + 0.5)
+                  .map(e => e.outerHTML.slice(0, 100))"""
+            )
+            assert outside == [], (width, set_name)
+        low = box.evaluate(
+            """root => [...root.querySelectorAll(".views :is(button, input, select)")]
+              .filter(e => e.checkVisibility({ visibilityProperty: true }))
+              .filter(e => e.getBoundingClientRect().height < 31.5).map(e => e.outerHTML.slice(0, 100))"""
+        )
+        assert low == [] or count, (width, low)  # of several pictures a tile may be lower
+    page.set_viewport_size({"width": 360, "height": 740})
+    button = box.get_by_role("button", name="Take code 8 of 8", exact=True)
+    button.scroll_into_view_if_needed()
+    before = frames(box)
+    button.tap()
+    settle(page, box, before)
+    assert "shifted by +6.00" in box.locator("canvas.picture").get_attribute("aria-label")
+    assert page.problems == []
+    explorer.close()
+
+
+def test_shifts_leave_no_memory_behind(directions):
+    page, box, _ = directions
+    session = page.context.new_cdp_session(page)
+
+    def used() -> float:
+        session.send("HeapProfiler.collectGarbage")
+        return session.send("Runtime.getHeapUsage")["usedSize"]
+
+    box.locator(SHIFT).focus()
+
+    def move(times):
+        for i in range(times):
+            page.keyboard.press("ArrowRight" if i % 40 < 20 else "ArrowLeft")
+        rested(page, box)
+
+    move(40)
+    before, count = used(), frames(box)
+    move(200)
+    assert frames(box) > count
+    assert used() - before < 500_000

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 from PIL import Image
@@ -70,6 +72,30 @@ def write_series(folder, n=12, patient="P1", uid="1.2.1", orientation=SUPINE, **
     return folder
 
 
+def thorax(n=14, low=3, high=10, side=32):
+    """Slices of a body, and lungs from one slice to another; a pixel is 10 mm."""
+    hu = np.full((n, side, side), -1000, np.int16)
+    hu[:, 6:26, 3:29] = 40
+    for k in range(max(low, 0), min(high + 1, n)):
+        hu[k, 9:23, 5:13] = hu[k, 9:23, 19:27] = -850
+    return hu
+
+
+def write_array(folder, name="A", patient="P1", listed=True, **arrays):
+    """A series as an array, and its line in the index beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    hu = arrays.get("hu", thorax())
+    arrays = {"hu": hu, "z_mm": np.float32(-200 + 5.0 * np.arange(len(hu))), "pixel_spacing": (10.0, 10.0)} | arrays
+    np.savez_compressed(folder / f"{name}.npz", **{k: v for k, v in arrays.items() if v is not None})
+    index = folder / "index.csv"
+    about = pd.read_csv(index, dtype=str, keep_default_na=False) if index.exists() else pd.DataFrame()
+    line = {"file": f"{name}.npz", "patient_id": patient, "collection": "SET", "licence_of_collection": "CC BY 3.0"}
+    line |= {"source_doi": "10.1/x", "manufacturer": "MAKER", "model": "M1", "kernel": "SOFT", "note": "whole"}
+    if listed:
+        pd.concat([about, pd.DataFrame([line])]).to_csv(index, index=False)
+    return folder
+
+
 @pytest.fixture
 def source(tmp_path):
     for k in range(3):
@@ -113,8 +139,11 @@ def test_slices_from_feet_to_head(source, pack, tmp_path):
     np.testing.assert_allclose(images.images[:, 0, 1, 1], np.tile(20 * np.arange(12), 3), atol=15)
     assert images.group == "patient_id"
     assert list(table["split"]) == list(split_by_group(table["patient_id"]))
-    assert list(images.factors) == ["z"]
-    assert images.card.attributes == {"size": 16, "series": 3, "left_out": {}}
+    assert table["height"].isna().all(), "nothing in these slices is a lung"
+    assert list(images.factors) == ["z", "height"]
+    np.testing.assert_allclose(table[["extent_down", "extent_across"]], [[32 * 0.7, 32 * 0.8]] * 36)
+    assert set(table["licence"]) == {"that of the series"}
+    assert images.card.attributes == {"size": 16, "series": 3, "left_out": {}, "left_out_names": {}}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["packed", "source"]
 
 
@@ -165,6 +194,16 @@ def test_what_is_left_out_is_counted(source, pack):
         "slice that is not axial": 12,
         "series with fewer than 10 slices": 1,
     }
+    names = images.card.attributes["left_out_names"]
+    assert names["localiser"] == ["scout.dcm"]
+    assert names["series with fewer than 10 slices"] == ["1.3.1"]
+    assert len(names["slice that is not axial"]) == 5
+    said = chest_ct.summary(images).splitlines()
+    assert said[0].startswith(
+        "series: 3, of patients: 3; those in which both ends of the lungs are seen: 0, of patients: 0"
+    )
+    assert "left out: 1 × localiser (scout.dcm)" in said
+    assert any(line.endswith("and 7 more)") for line in said)
 
 
 def test_everything_wrong_is_in_one_message(source, refused):
@@ -187,6 +226,187 @@ def test_everything_wrong_is_in_one_message(source, refused):
         "missing slices: 1 between",
         "duplicate slices:",
     )
+
+
+def test_what_is_wrong_is_left_out_where_that_is_asked_for(source, pack, tmp_path):
+    files = {k: sorted((source / f"{k}").iterdir()) for k in range(3)}
+    files[0][4].unlink()
+    files[2][0].write_bytes(b"")  # the lowest slice: what remains is whole
+    images = pack(source, lenient=True)
+    assert list(images.table["patient_id"]) == ["P1"] * 12 + ["P2"] * 11
+    assert images.card.attributes["left_out"] == {"file that cannot be read": 1, "series that is no volume": 1}
+    assert images.card.attributes["left_out_names"] == {
+        "file that cannot be read": ["000.dcm"],
+        "series that is no volume": ["1.2.0"],
+    }
+
+
+def test_the_scanner_and_the_kernel(pack, tmp_path):
+    tags = {"Manufacturer": "MAKER ", "ManufacturerModelName": "M1", "ConvolutionKernel": ["B30f", "2"]}
+    table = pack(write_series(tmp_path / "source", **tags), collection="SET", licence="CC BY 3.0").table
+    columns = ["manufacturer", "model", "kernel", "collection", "licence"]
+    assert set(table[columns].itertuples(index=False, name=None)) == {("MAKER", "M1", "B30f/2", "SET", "CC BY 3.0")}
+
+
+# -------------------------------------------------------------------------------------------------- arrays, and heights
+
+
+def test_an_array_and_its_height(pack, tmp_path):
+    images = pack(write_array(tmp_path / "source"), size=32)
+    table = images.table
+    np.testing.assert_array_equal(images.images[:, 0], thorax())
+    assert set(table["patient_id"]) == {"P1"}
+    assert set(table["series_uid"]) == {"A"}
+    np.testing.assert_allclose(table["position"], -200 + 5 * np.arange(14))
+    np.testing.assert_allclose(table["height"], (np.arange(14) - 3) / 7)
+    np.testing.assert_allclose(table["lung_area"], [224.0 * (3 <= k <= 10) for k in range(14)])
+    np.testing.assert_allclose(table[["slice_distance", "row_spacing", "extent_down"]], [[5, 10, 320]] * 14)
+    columns = ["manufacturer", "model", "kernel", "collection", "licence"]
+    assert set(table[columns].itertuples(index=False, name=None)) == {("MAKER", "M1", "SOFT", "SET", "CC BY 3.0")}
+    card = images.card
+    assert (card.name, card.source, card.licence, card.citation) == ("SET", "SET", "CC BY 3.0", "doi:10.1/x")
+    assert images.factors["height"].kind == "continuous"
+    known = ImageSet.load(tmp_path / "packed").subset(table["height"].notna())
+    assert len(known) == 14
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 10), (3, 13), (0, 13), (3, 2)])
+def test_where_an_end_of_the_lungs_is_not_seen_there_is_no_height(pack, tmp_path, low, high):
+    table = pack(write_array(tmp_path / "source", hu=thorax(low=low, high=high)), size=32).table
+    assert table["height"].isna().all()
+    assert (table["lung_area"] > 0).sum() == max(high - low + 1, 0)
+    assert ImageSet.load(tmp_path / "packed").table["height"].isna().all()
+
+
+@pytest.mark.parametrize("size", [32, 64, 160])
+def test_the_height_at_other_sizes(pack, tmp_path, size):
+    table = pack(write_array(tmp_path / "source"), size=size).table
+    np.testing.assert_allclose(table["height"], (np.arange(14) - 3) / 7)
+
+
+def test_arrays_and_dicom_together(pack, tmp_path):
+    source = tmp_path / "source"
+    write_series(source / "dicom", patient="P2")
+    write_array(source / "arrays", "A", patient="P3")
+    write_array(source / "arrays", "B", patient="P2")
+    images = pack(source, licence="CC0", citation="Who Took Them")
+    assert list(images.table["patient_id"]) == ["P2"] * (12 + 14) + ["P3"] * 14
+    assert list(images.table["series_uid"]) == ["1.2.1"] * 12 + ["B"] * 14 + ["A"] * 14
+    assert images.table.groupby("patient_id")["split"].nunique().eq(1).all()
+    card = images.card
+    assert card.name == "chest_ct"
+    assert card.source == "CT series of the packer's own choice; SET"
+    assert (card.licence, card.citation) == ("CC BY 3.0; CC0", "Who Took Them; doi:10.1/x")
+    again = tmp_path / "again"
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in sorted(p for p in source.rglob("*") if p.is_file()):
+            archive.write(path, path.relative_to(source))
+    two = chest_ct.pack(tmp_path / "all.zip", again, 16, 1, progress=False, licence="CC0", citation="Who Took Them")
+    assert two.fingerprint == images.fingerprint
+    assert two.table.equals(images.table)
+
+
+def test_two_series_of_one_patient_are_kept_in_one_split(pack, tmp_path):
+    write_array(tmp_path / "source", "soft")
+    write_array(tmp_path / "source", "sharp")
+    table = pack(tmp_path / "source").table
+    assert list(table["series_uid"]) == ["sharp"] * 14 + ["soft"] * 14
+    assert table["split"].nunique() == 1
+
+
+def test_arrays_that_are_no_series_are_left_out(pack, tmp_path):
+    source = write_array(tmp_path / "source")
+    np.savez(source / "pictures.npz", images=np.zeros((3, 8, 8), np.uint8))
+    write_array(source, "short", hu=thorax(9))
+    (source / "elsewhere").mkdir()
+    (source / "elsewhere" / "index.csv").write_text("of something else")
+    attributes = pack(source).card.attributes
+    assert attributes["series"] == 1
+    assert attributes["left_out"] == {
+        "file that is no CT image": 1,
+        "array file without hu and z_mm": 1,
+        "series with fewer than 10 slices": 1,
+    }
+    assert attributes["left_out_names"]["array file without hu and z_mm"] == ["pictures.npz"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"hu": thorax().astype(np.float32)}, "hu is float32 (14, 32, 32), expected Hounsfield units in int16"),
+        ({"hu": thorax()[0]}, "hu is int16 (32, 32), expected"),
+        ({"pixel_spacing": None}, "there is no array pixel_spacing"),
+        ({"pixel_spacing": (1.0,)}, "pixel_spacing is float64 (1,), expected (2,) finite numbers"),
+        ({"pixel_spacing": (1.0, 0.0)}, "pixel_spacing is [1.0, 0.0], expected two positive distances"),
+        ({"z_mm": np.arange(13.0)}, "z_mm is float64 (13,), expected (14,) finite numbers"),
+        ({"z_mm": np.full(14, np.nan)}, "z_mm is float64 (14,), expected (14,) finite numbers"),
+        ({"z_mm": -np.arange(14.0)}, "z_mm must rise from feet to head, and does not after slice 0"),
+        ({"z_mm": np.arange(14.0) + (np.arange(14) > 6)}, "slices 6 and 7 are 2 mm apart, the others 1 mm"),
+        ({"z_mm": np.array([{}] * 14)}, "damaged, or no .npz file (Object arrays cannot be loaded"),
+    ],
+)
+def test_arrays_that_are_wrong(tmp_path, refused, arrays, words):
+    source = write_array(tmp_path / "source", **arrays)
+    refused(source, "1 × file that cannot be read", f"{source / 'A.npz'}: {words}")
+
+
+def test_an_array_that_is_cut_off(tmp_path, refused):
+    source = write_array(tmp_path / "source")
+    path = source / "A.npz"
+    for kept in (0, 100, 500):
+        path.write_bytes(path.read_bytes()[:kept])
+        refused(source, "1 × file that cannot be read", f"{path}: damaged, or no .npz file")
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        (None, "1 × array file without an index.csv beside it, which names its patient ("),
+        ("file,patient_id\nB.npz,P1\n", "1 × array file whose patient index.csv does not name ("),
+        ("file,patient_id\nA.npz,\n", "1 × array file whose patient index.csv does not name ("),
+        ("file,patient\nA.npz,P1\n", "1 × index without a column that it needs ("),
+        ("file,patient_id\nA.npz,P1\nA.npz,P2\n", "1 × index that names a file twice ("),
+        ("", "1 × index that cannot be read ("),
+        ('"', "1 × index that cannot be read ("),
+    ],
+)
+def test_indexes_that_are_wrong(tmp_path, refused, index, words):
+    source = write_array(tmp_path / "source", listed=False)
+    if index is not None:
+        (source / "index.csv").write_text(index)
+    refused(source, words, str(source / ("index.csv" if "× index" in words else "A.npz")))
+
+
+class TestSplits:
+    """A table of patients, one slice each, is enough."""
+
+    def split(self, heights, extents=None, seed=""):
+        """The split of each patient."""
+        n = len(heights)
+        table = pd.DataFrame({"patient_id": [f"{seed}{k}" for k in range(n)], "height": heights})
+        return list(chest_ct._splits(table.assign(extent_across=extents if extents is not None else 300.0)))
+
+    def test_a_large_set_by_chance(self):
+        splits = self.split([0.5] * 40)
+        assert splits == list(split_by_group([str(k) for k in range(40)]))
+
+    @pytest.mark.parametrize(("n", "tested"), [(3, 1), (5, 1), (6, 2), (8, 2), (9, 3), (10, 3), (29, 3)])
+    def test_a_small_set_has_patients_for_testing(self, n, tested):
+        splits = self.split([0.5] * n + [np.nan] * 5)
+        assert [splits.count(s) for s in ("train", "validation", "test")] == [n + 4 - tested, 1, tested]
+        assert set(splits[n:]) == {"train"}
+
+    def test_they_are_spread_over_the_extents(self):
+        extents = [500, 310, 490, 320, 480, 330, 470, 340, 460]
+        splits = self.split([0.5] * 9, extents)
+        assert sorted(e for e, s in zip(extents, splits, strict=True) if s == "test") == [320, 460, 490]
+        assert splits[extents.index(470)] == "validation"
+
+    def test_with_fewer_than_three_heights_by_chance(self):
+        assert self.split([0.5, 0.5] + [np.nan] * 20) == list(split_by_group([str(k) for k in range(22)]))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_sources_that_hold_nothing(source, refused, tmp_path):
@@ -216,6 +436,17 @@ def test_the_source_by_its_name(source, pack, tmp_path, monkeypatch):
         open_images("chest_ct")
     pack(source).save(tmp_path / "chest_ct")
     assert len(open_images("chest_ct", 5)) == 5
+    with pytest.raises(DataError, match=r"chest_ct\.64 shows images of 128×128, and these have 16×16"):
+        open_images("chest_ct.64")
+
+
+def test_the_view_of_64_pixels(pack, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
+    pack(write_array(tmp_path / "source"), size=128).save(tmp_path / "chest_ct")
+    whole, half = open_images("chest_ct"), open_images("chest_ct.64")
+    assert half.images.shape == (14, 1, 64, 64)
+    assert half.table.equals(whole.table)
+    assert half.value_range == (-1000, 2000)
 
 
 @pytest.mark.real_data
@@ -232,3 +463,55 @@ def test_the_real_thoracic_series(tmp_path):
     # supine: the table, a thin bright line with air below it, is in the lower half of the image
     body = (images.images[:, 0] > -300).mean(axis=(0, 2))
     assert body[:16].mean() < body[64:96].mean()
+
+
+# The lowest and the highest slice with lung, by eye on the slices beside them; None where the series stops before.
+ENDS = {
+    "4DLung-113_HM10395": (34, 92),
+    "ACRIN-FLT-Breast_013": None,
+    "LIDC-IDRI-0001": (26, 124),
+    "LIDC-IDRI-0314": (12, 123),
+    "LUNG1-001": (27, 108),
+    "LUNG1-002": (17, 95),
+    "LUNG1-003": (7, 74),
+    "LungDx-A0001_B": (5, 55),
+    "LungDx-A0002_B40f": (1, 27),
+    "NSCLCRG-R01-001": (21, 143),
+    "RICORD-1A-001012": (22, 105),
+    "RIDERPilot-0117": None,
+    "1.3.6.1.4.1.14519.5.2.1.5826.1402.983508919695337135620677418685": None,
+}
+
+
+@pytest.mark.real_data
+def test_the_real_series_and_their_heights(tmp_path):
+    raw = Path(os.environ.get("MEDLATENT_RAW", "")) / "chest_ct"
+    if "MEDLATENT_RAW" not in os.environ or not (raw / "series" / "index.csv").is_file():
+        pytest.skip("$MEDLATENT_RAW holds no chest_ct/series")
+    images = chest_ct.pack(raw, tmp_path / "set", workers=1, progress=False)
+    table = images.table
+    assert len(images) == 1334
+    for uid, rows in table.groupby("series_uid"):
+        if ENDS[uid] is None:
+            assert rows["height"].isna().all()
+        else:
+            marks = [int(np.argmin(abs(rows["height"] - value))) for value in (0, 1)]
+            np.testing.assert_allclose(rows["height"].iloc[marks], (0, 1))
+            assert abs(np.subtract(marks, ENDS[uid])).max() <= 1
+    # of air in the body, as whoever made the arrays measured it: gas of the bowel included (RICORD), and without a lung
+    # whose wall the field of view has cut (RIDER)
+    for uid, rows in table.groupby("series_uid"):
+        if (raw / "series" / f"{uid}.npz").is_file():
+            with np.load(raw / "series" / f"{uid}.npz") as arrays:
+                alike = np.corrcoef(arrays["lung_fraction"], rows["lung_area"])[0, 1]
+            assert alike > (0.85 if uid in ("RICORD-1A-001012", "RIDERPilot-0117") else 0.99)
+    tested = table[table["split"] == "test"]
+    assert tested["patient_id"].nunique() == 3
+    assert tested["height"].notna().all()
+    left_out = images.card.attributes["left_out"]
+    assert left_out == {
+        "array file without hu and z_mm": 1,
+        "slice that is not axial": 12,
+        "file that is no CT image": 1,
+        "localiser": 1,
+    }

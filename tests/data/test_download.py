@@ -9,10 +9,12 @@ import zipfile
 from contextlib import contextmanager
 
 import pytest
+import requests
 
 from medlatent.data import DataError
 from medlatent.data import download as download_module
 from medlatent.data.download import extract, fetch, open_zip, read_member
+from medlatent.data.download import get as get_content
 
 BODY = hashlib.shake_256(b"a file worth resuming").digest(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -246,6 +248,33 @@ def test_a_full_disk_keeps_what_came_in(server, get, tmp_path, monkeypatch):
 def test_an_address_that_is_none_is_refused(tmp_path, url):
     with pytest.raises(DataError, match="no address that can be fetched"):
         fetch(url, tmp_path / "x", progress=False)
+    with pytest.raises(DataError, match="no address that can be fetched"):
+        get_content(url)
+
+
+def test_a_small_answer(server):
+    server.faults = [503, "drop", 429]
+    assert get_content(server.url, backoff=0.001) == BODY
+    server.faults = [500] * 3
+    with pytest.raises(DataError, match=r"file\.zip: the server answers 500 .*; given up after 3 attempts"):
+        get_content(server.url, backoff=0.001, retries=2)
+    server.faults = [404]
+    with pytest.raises(DataError, match="the server answers 404"):
+        get_content(server.url)
+
+
+def test_one_session_for_many_files(server, tmp_path):
+    class Counting(requests.Session):
+        asked = 0
+
+        def get(self, *args, **options):
+            self.asked += 1
+            return super().get(*args, **options)
+
+    with Counting() as session:
+        fetch(server.url, tmp_path / "a", progress=False, session=session, md5=MD5)
+        assert get_content(server.url, session=session) == BODY
+    assert session.asked == 2
 
 
 # --------------------------------------------------------------------------------------------------------- archives

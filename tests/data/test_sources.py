@@ -92,7 +92,7 @@ class TestEachDescribesItself:
         assert "\n" not in source.summary
         assert re.fullmatch(r"[A-Z].*\.", source.limits, re.DOTALL), "what its models cannot say, in sentences"
         if source.kind == "packed":
-            assert (root / f"data_scripts/{source.name}.py").is_file()
+            assert (root / source.command).is_file()
         elif source.kind == "view":
             assert source.name.startswith(f"{source.of.name}.")
             assert (source.at_hand, source.folder) == (source.of.at_hand, source.of.folder)

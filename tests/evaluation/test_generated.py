@@ -3,15 +3,17 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 from evaluation_cases import image_set, small_generator
 
-from medlatent.data import open_images
+from medlatent.data import Card, ImageSet, open_images
 from medlatent.evaluation import domain_classifier, evaluate
 from medlatent.metrics import generation, strokes
 from medlatent.models import GAN, HSICInfoGAN, InfoGAN
+from medlatent.nets import ShiftTolerantAlexNet
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -29,6 +31,32 @@ def test_without_a_classifier_there_are_pixels():
         drawn = model.decode(torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))
     pair = [x.reshape(-1, 3, 8, 2, 8, 2).mean((3, 5)).flatten(1) for x in (images.batch(slice(None)), drawn)]
     assert found["frechet_pixels"] == pytest.approx(generation.frechet_distance(*pair).score, rel=1e-4)
+
+
+def ct(n: int = 30, size: int = 64) -> ImageSet:
+    """Grey slices in Hounsfield units."""
+    hu = np.random.default_rng(0).normal(-300, 300, (n, 1, size, size)).clip(-1000, 2000).astype(np.int16)
+    return ImageSet(hu, pd.DataFrame({"split": ["test"] * n}), {}, Card("slices", "here", "CC0-1.0", "nobody", "none"))
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_of_ct_an_alexnet_looks_at_the_slices(size):
+    torch.manual_seed(0)
+    model, images = GAN(latent_dim=4, channels=1, size=size, width=2).eval(), ct(size=size)
+    found = evaluate(model, images)
+    assert list(found) == ["frechet_pixels", "frechet_alexnet"]
+    trunk = ShiftTolerantAlexNet.packaged()
+    with torch.inference_mode():
+        drawn = model.decode(torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))
+        real = (torch.from_numpy(images.images).float() + 1000) / 3000
+        pair = [trunk.colour_maps(x.expand(-1, 3, -1, -1))[-1].mean((2, 3)) for x in (real, drawn)]
+    assert pair[0].shape == (30, 256)
+    assert found["frechet_alexnet"] == pytest.approx(generation.frechet_distance(*pair).score, rel=1e-3)
+
+
+def test_slices_that_are_too_small_for_it():
+    model = GAN(latent_dim=4, channels=1, size=16, width=2).eval()
+    assert list(evaluate(model, ct(size=16))) == ["frechet_pixels"]
 
 
 def test_equals_a_plain_computation():

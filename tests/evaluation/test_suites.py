@@ -11,7 +11,9 @@ from evaluation_cases import NUMBERS, factor_set, image_set, small_generator, sm
 from medlatent import evaluation
 from medlatent.data import ImageSet, open_images
 from medlatent.evaluation import agrees, evaluate, numbers_of, observe, suite, suite_names
-from medlatent.models import GAN, AttriVAE, HSICInfoGAN, InfoGAN, LatentModel
+from medlatent.evaluation.factor_meters import FactorMeter, Scale
+from medlatent.models import GAN, AttriVAE, HSICInfoGAN, InfoGAN, LatentDirections, LatentModel
+from medlatent.nets import FactorRegressor
 from medlatent.records import read_observed, save_observed
 
 SUITE = '''
@@ -197,10 +199,15 @@ def test_what_has_no_range_or_no_levels_is_kept_as_it_is(values, tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_numbers_that_rounding_makes_jump_have_a_tolerance_of_their_own():
+def test_numbers_that_rounding_makes_jump_have_a_tolerance_of_their_own(monkeypatch):
     known = {*evaluate(small_vae(), factor_set(100)), *evaluate(small_generator(), open_images("mnist.digits", 30))}
     hearts = AttriVAE(latent_dim=6, channels=2, size=64, width=4)
     known |= set(evaluate(hearts, open_images("phantoms.heart.64", 40, 4), ["attributes"]))
+    meter = FactorMeter(FactorRegressor(1, 3), {"size": Scale(0.0, 1.0)}, (3, 16, 16), {}, {})
+    monkeypatch.setattr(suite("directions"), "meter_of", lambda images: meter)
+    monkeypatch.setattr(suite("directions"), "BATCHES", 1)
+    directions = LatentDirections(small_vae(), K=3, directions="random", reconstructor="resnet18", width=1)
+    known |= set(evaluate(directions, image_set()))
     tolerances = {name: t for module in map(suite, suite_names()) for name, t in module.TOLERANCES.items()}
     assert set(tolerances) < {name.partition(".")[0] for name in known}
     for name, tolerance in tolerances.items():

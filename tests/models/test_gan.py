@@ -59,7 +59,7 @@ def by_hand(model, images) -> dict[str, float]:
     code = torch.cat([*parts, torch.randn(B, 3)], 1)
     fake = torch.sigmoid(model.generator(code))
     left = 1 - model.updates.item() / c["noise_steps"] if c["noise"] else 0
-    target = 1 - c["smoothing"]
+    target = 1 - (0 if isinstance(c["smoothing"], list | tuple) else c["smoothing"])
 
     def seen(x):
         return x + c["noise"] * left * torch.randn_like(x) if c["noise"] else x
@@ -70,6 +70,9 @@ def by_hand(model, images) -> dict[str, float]:
         return F.cross_entropy(category, code[:, :3].argmax(1)), -density.log_prob(code[:, 3:5]).sum(1).mean()
 
     real, features = head(trunk(seen(images))), trunk(seen(fake.detach()))
+    if isinstance(c["smoothing"], list | tuple):
+        low, high = c["smoothing"]
+        target = 1 - (low + (high - low) * torch.rand(B, 1))
     if c["loss"] == "least_squares":
         discriminator = 0.5 * ((real - target) ** 2 + head(features) ** 2).mean()
     else:
@@ -109,6 +112,8 @@ def by_hand(model, images) -> dict[str, float]:
         (GAN, {"loss": "minimax", "smoothing": 0.1}),
         (GAN, {"loss": "least_squares", "smoothing": 0.2}),
         (GAN, NOISY),
+        (GAN, {"smoothing": (0.0, 0.3), **NOISY}),
+        (GAN, {"smoothing": (0.1, 0.3), "loss": "least_squares"}),
         (InfoGAN, {"code_range": (-1, 1)}),
         (InfoGAN, {"category_weight": 3.0, "continuous_weight": 2.0, "loss": "least_squares", **NOISY}),
         (HSICInfoGAN, {"hsic_weight": 50.0, "sigma": 2.0}),
@@ -209,6 +214,19 @@ def test_instance_noise_falls_to_nothing(images):
     assert build().add_noise(images) is images
 
 
+def test_smoothed_targets_are_drawn_for_each_image():
+    """In [0.9, 1] at (0, 0.1): the loss at the logit 50 is 50 times what is missing to 1."""
+    model, real = build(smoothing=(0.0, 0.1)), torch.full((10_000,), 50.0)
+    loss = model.discrimination(real, torch.full_like(real, -50.0))
+    targets = 1 - loss / 50
+    assert 0.9 <= targets.min() < 0.901
+    assert 0.999 < targets.max() <= 1
+    assert targets.mean().item() == pytest.approx(0.95, abs=0.002)
+    assert len(targets.unique()) > 5_000
+    constant = build(smoothing=0.1).discrimination(real, torch.full_like(real, -50.0))
+    assert (1 - constant / 50).tolist() == pytest.approx([0.9] * 10_000)
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_saved_and_loaded_it_is_the_same(system, images, tmp_path):
     model = build(system).train()
@@ -270,7 +288,9 @@ def test_in_bfloat16_weights_and_terms_stay_in_float32(system, images):
     [
         ({"latent_dim": 0}, "latent_dim must be at least 1, got 0"),
         ({"loss": "hinge"}, "loss 'hinge' is unknown: use one of non_saturating, minimax, least_squares"),
-        ({"smoothing": 1.0}, r"smoothing must be in \[0, 1\), got 1"),
+        ({"smoothing": 1.0}, r"smoothing must be in \[0, 1\), or two such numbers that do not fall, got 1"),
+        ({"smoothing": (0.2, 0.1)}, r"two such numbers that do not fall, got \(0.2, 0.1\)"),
+        ({"smoothing": (0.0, 0.1, 0.2)}, "two such numbers that do not fall"),
         ({"noise": -0.1}, "noise must not be negative, got -0.1"),
         ({"noise": 0.1}, "noise_steps: in how many updates"),
     ],

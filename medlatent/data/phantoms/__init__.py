@@ -1,5 +1,5 @@
 """Phantoms: images rendered with every generative factor known, one module a data set."""
 
-from . import heart, lesion
+from . import heart, lesion, thorax
 
-__all__ = ["heart", "lesion"]
+__all__ = ["heart", "lesion", "thorax"]

@@ -28,10 +28,8 @@ al. 2018, doi:10.1109/TMI.2018.2837502); grey levels and surroundings were fitte
 from __future__ import annotations
 
 import math
-import operator
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -42,11 +40,11 @@ import torch
 import torch.nn.functional as F
 from scipy.special import ndtr
 
-from ...files import replacing_together
-from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet, split_by_group
 from ..source import Source
 from ..views import coarser
+from ._common import checked_count, checked_factors, checked_size, checked_whole, new_folder, numbers, tensors
+from ._common import noise as white_noise
 
 DIAGNOSES = ("NOR", "DCM", "HCM", "MINF", "RV")
 PHASES = ("ED", "ES")
@@ -211,14 +209,14 @@ def sample_factors(n: int, seed: int = 0, independent: bool = False) -> dict[str
     Raises:
         DataError: n is not positive, or the seed is negative.
     """
-    normal = _numbers("factors", np.arange(_checked_count(n)), seed, 1 + len(FACTORS))
+    normal = numbers("factors", np.arange(checked_count(n)), seed, 1 + len(FACTORS))
     share = ndtr(normal)
     if independent:
         drawn = {}
         for column, (name, whole) in enumerate(RANGES.items()):
             low, high = INDEPENDENT_RANGES.get(name, whole)
             drawn[name] = low + (high - low) * share[:, 1 + column]
-        return _tensors(drawn)
+        return tensors(drawn)
 
     group = np.minimum((len(DIAGNOSES) * share[:, 0]).astype(int), len(DIAGNOSES) - 1)
     columns = dict(zip(FACTORS, normal[:, 1:].T, strict=True))
@@ -237,20 +235,7 @@ def sample_factors(n: int, seed: int = 0, independent: bool = False) -> dict[str
         drawn[name] = spread * columns[name]
     drawn["thinning_angle"] = math.pi * (2 * ndtr(columns["thinning_angle"]) - 1)
     drawn = {name: np.clip(drawn[name], *RANGES[name]) for name in FACTORS}
-    return _tensors(drawn) | {"diagnosis": torch.from_numpy(group)}
-
-
-def _tensors(columns: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(np.asarray(values, dtype=np.float32)) for name, values in columns.items()}
-
-
-STREAMS = {"factors": 0, "detail": 1, "noise": 2}
-
-
-def _numbers(stream: str, patients: np.ndarray, seed: int, count: int) -> np.ndarray:
-    """Normal numbers ``(n, count)``; a row depends on the seed, the stream and the patient's number alone."""
-    keys = ([_checked_seed(seed), STREAMS[stream], int(patient)] for patient in patients)
-    return np.stack([np.random.default_rng(key).standard_normal(count) for key in keys])
+    return tensors(drawn) | {"diagnosis": torch.from_numpy(group)}
 
 
 # -------------------------------------------------------------------------------------------- the outlines
@@ -271,7 +256,7 @@ STEP = 2 * math.pi / ANGLES
 
 def _detail(patients: torch.Tensor, seed: int) -> dict[str, torch.Tensor]:
     """The normal numbers ``(n, k)`` behind all nuisance detail but the noise."""
-    table = torch.from_numpy(_numbers("detail", patients.numpy(), seed, sum(DETAIL.values())).astype(np.float32))
+    table = torch.from_numpy(numbers("detail", patients.numpy(), seed, sum(DETAIL.values())).astype(np.float32))
     return dict(zip(DETAIL, table.split(list(DETAIL.values()), dim=1), strict=True))
 
 
@@ -509,14 +494,9 @@ def _noisy(picture: torch.Tensor, noise: torch.Tensor, scans: torch.Tensor, seed
     ``scans`` ``(n, 2)`` are the numbers of patient and slice, which with the seed determine the noise. It is a little
     smooth, as that of a scanner is, which fills the outer rows of k-space with zeros.
     """
-    n, phases, height, width = picture.shape
+    _, phases, height, width = picture.shape
     shape = (2, phases, height + 1, width + 1)
-    white = torch.empty(n, *shape)
-    generator = torch.Generator()
-    for image, (patient, level) in zip(white, scans.tolist(), strict=True):
-        key = np.random.SeedSequence([seed, STREAMS["noise"], patient, level])
-        image.normal_(generator=generator.manual_seed(int(key.generate_state(1)[0])))
-    white = white.transpose(0, 1)
+    white = white_noise(shape, scans, seed).transpose(0, 1)
     smooth = white[..., 1:] + 0.5 * white[..., :-1]
     smooth = smooth[..., 1:, :] + 0.5 * smooth[..., :-1, :]
     real, imaginary = smooth.mul_((noise * (BLOOD / 1.25))[:, None, None, None])
@@ -626,14 +606,11 @@ Task = tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor, tuple[int, int
 
 def _basal(factors: Mapping[str, torch.Tensor], size: int, patient: torch.Tensor | None) -> Task:
     """What :func:`_in_chunks` needs for the basal slice of each row, checked."""
-    if size < 16 or size % 16:
-        raise DataError(f"size: a multiple of 16 pixels is needed, got {size}")
-    checked = _checked_factors(factors)
+    checked_size(size)
+    checked = checked_factors(factors, RANGES, beside="diagnosis")
     n = len(checked["LVEDV"])
-    patients = torch.arange(n) if patient is None else torch.as_tensor(patient).cpu()
-    if patients.shape != (n,) or patients.is_floating_point() or int(patients.min()) < 0:
-        raise DataError(f"patient: expected {n} whole numbers from 0, got {tuple(patients.shape)} {patients.dtype}")
-    scans = torch.stack([patients.long(), torch.zeros(n, dtype=torch.long)], dim=1)
+    patients = torch.arange(n) if patient is None else checked_whole("patient", patient, n)
+    scans = torch.stack([patients, torch.zeros(n, dtype=torch.long)], dim=1)
     return _areas(checked), checked, scans, (size, size), FIELD / size
 
 
@@ -668,39 +645,6 @@ def _in_chunks(
         for chunk in zip(*columns.values(), strict=True):
             chunks.append(draw(dict(zip(columns, chunk, strict=True)), shape, pixel))
     return torch.cat(chunks)
-
-
-def _checked_count(n: int) -> int:
-    if n < 1:
-        raise DataError(f"n: at least one image is needed, got {n}")
-    return n
-
-
-def _checked_seed(seed: int) -> int:
-    if operator.index(seed) < 0:
-        raise DataError(f"seed: a whole number from 0 is needed, got {seed}")
-    return seed
-
-
-def _checked_factors(factors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    if missing := [name for name in FACTORS if name not in factors]:
-        raise DataError(f"factors: {missing[0]!r} is missing; all of these are needed: {', '.join(FACTORS)}")
-    if unknown := [name for name in factors if name not in FACTORS and name != "diagnosis"]:
-        raise DataError(f"factors: {unknown[0]!r} is unknown; known are {', '.join(FACTORS)}")
-    checked = {name: torch.as_tensor(factors[name]).detach().float().cpu() for name in FACTORS}
-    n = checked["LVEDV"].numel()
-    if n == 0:
-        raise DataError("factors: there are no rows to render")
-    for name, values in checked.items():
-        if values.shape != (n,):
-            raise DataError(f"factor {name!r}: expected the shape ({n},), got {tuple(values.shape)}")
-        low, high = RANGES[name]
-        # Written so that NaN fails too; the margin forgives the rounding of a bound to float32.
-        outside = ~((values >= low - 1e-5) & (values <= high + 1e-5))
-        if outside.any():
-            row = int(outside.nonzero()[0])
-            raise DataError(f"factor {name!r}: {values[row]:.6g} in row {row} is not between {low:.6g} and {high:.6g}")
-    return checked
 
 
 # ---------------------------------------------------------------------------------------------- data sets
@@ -854,7 +798,7 @@ def write_acdc(folder: str | os.PathLike, n: int = 10, seed: int = 0) -> pd.Data
     table["ES"] = 11 + (1.2 * body[:, 0]).round().astype(int).clip(-4, 4)
     table["Height"] = (170 + 9 * body[:, 1]).round()
     table["Weight"] = (75 + 10 * body[:, 1] + 9 * body[:, 2]).round().clip(35)
-    with _new_folder(folder) as partial:
+    with new_folder(folder) as partial:
         for i, row in enumerate(table.to_dict("records")):
             place = partial / "training" / row["patient_id"]
             place.mkdir(parents=True)
@@ -890,7 +834,7 @@ def write_ukbb(folder: str | os.PathLike, n: int = 10, seed: int = 0) -> pd.Data
     factors = _scanned(n, seed)
     table = _table(factors, seed)
     table.insert(0, "patient_id", [f"{1000001 + i}" for i in range(n)])
-    with _new_folder(folder) as partial:
+    with new_folder(folder) as partial:
         for i, name in enumerate(table["patient_id"]):
             (partial / name).mkdir()
             volumes = _volume(factors, i, UKBB_SHAPE, UKBB_PIXEL, UKBB_LABELS, seed)
@@ -899,18 +843,6 @@ def write_ukbb(folder: str | os.PathLike, n: int = 10, seed: int = 0) -> pd.Data
                 _write_nifti(partial / name / f"sa_{phase}.nii.gz", signal, UKBB_PIXEL, affine)
                 _write_nifti(partial / name / f"label_sa_{phase}.nii.gz", labels, UKBB_PIXEL, affine)
     return table
-
-
-@contextmanager
-def _new_folder(folder: str | os.PathLike) -> Iterator[Path]:
-    """A folder that takes its name when the block ends well, and vanishes when it does not."""
-    folder = Path(folder)
-    if folder.exists():
-        raise DataError(f"{folder} exists: choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with replacing_together(folder) as (partial,):
-        partial.mkdir()
-        yield partial
 
 
 HEARTS = Source(

@@ -6,12 +6,18 @@ const COLOURS = ["#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b
      label             what its tab says
      build(explorer)   called once, when first selected; returns
        element         what stands in the panel
-       update()        called after each picture while the view is selected: show explorer.code
+       update(spent)   called after each picture while the view is selected: show explorer.code;
+                       the picture has taken `spent` ms of the frame
+       describe()      if there is one: says how the code was made, in place of what moved
+       home()          if there is one: the code that changes are counted from while the view is
+                       selected, a new array for each; homeName says what it is
    A view moves the code with explorer.move(dimension, value), explorer.load(code),
    explorer.encode(i) or explorer.animate(step). What is not part of its element (observers, timers)
    it gives back in a function handed to explorer.disposals.push. At hand: slider, smallMultiples,
    decodeAtRest and decodeWhenIdle (traverse.js), canvasFor, paint, choice and button (below). */
-const VIEWS = { codes: codesView, traverse: traverseView, map: mapView, walk: walkView };
+const VIEWS = {
+  codes: codesView, directions: directionsView, traverse: traverseView, map: mapView, walk: walkView,
+};
 
 class Explorer {
   constructor(model, el) {
@@ -48,7 +54,7 @@ class Explorer {
     this.origin = Float64Array.from(model.get("start"));
     this.code = Float64Array.from(model.get("code"));
     this.input = new Float32Array(this.code.length);
-    this.home = this.origin; // what "difference" compares with: the start, or an encoded image
+    this.ground = this.origin; // the start, or an encoded image
     this.images = []; // of the strip: {name, pixels, tile}
     this.image = null; // the one that was encoded
     this.readTheme();
@@ -130,6 +136,7 @@ class Explorer {
   select(name) {
     this.animation = null;
     this.view = this.built[name] ??= VIEWS[name].build(this);
+    this.picture.compare();
     this.panel.replaceChildren(this.view.element);
     for (const tab of this.tabs ?? []) {
       const selected = tab.dataset.view === name;
@@ -190,8 +197,7 @@ class Explorer {
     this.animation = null;
     this.code.set(code);
     this.image = image;
-    this.home = image ? this.code.slice() : this.origin;
-    this.reference = null;
+    this.ground = image ? this.code.slice() : this.origin;
     this.picture.compare();
     this.publish();
   }
@@ -270,7 +276,7 @@ class Explorer {
       const ms = performance.now() - began;
       this.measurement?.update(pixels, ms);
       this.picture.update(pixels, ms);
-      this.view.update();
+      this.view.update(performance.now() - began);
       const { dataset } = this.root;
       dataset.ms = ms.toFixed(2);
       dataset.frames = Number(dataset.frames) + 1;
@@ -282,8 +288,12 @@ class Explorer {
   }
 
   /** What changes are counted from. */
+  get home() {
+    return this.view?.home?.() ?? this.ground;
+  }
+
   get homeName() {
-    return this.image ? "reconstruction" : "start";
+    return this.view?.homeName ?? (this.image ? "reconstruction" : "start");
   }
 
   say(text) {
@@ -383,8 +393,9 @@ function pictureColumn(explorer) {
   };
 }
 
-function describePicture({ code, home, names, scales, noise, image, count, inOrder }, difference) {
-  const origin = image ? `reconstruction of ${image.name}` : "start";
+function describePicture(explorer, difference) {
+  const { code, home, homeName, names, scales, noise, image, count, inOrder, view } = explorer;
+  const origin = image && !view.home ? `reconstruction of ${image.name}` : homeName;
   const moved = [...code.keys()].filter((i) => Math.abs(code[i] - home[i]) >= 0.005);
   moved.sort((i, j) => noise.includes(i) - noise.includes(j)
     || Math.abs(code[j] - home[j]) - Math.abs(code[i] - home[i]));
@@ -392,6 +403,8 @@ function describePicture({ code, home, names, scales, noise, image, count, inOrd
   const more = moved.length > 5 ? ` and ${moved.length - 5} more dimensions` : "";
   const decoded = count > 1 ? "Decoded pictures" : "Decoded picture";
   const what = (difference ? `Difference to the ${origin}` : decoded) + inOrder;
+  const made = view.describe?.();
+  if (made) return `${what}; ${made}.`;
   return moved.length ? `${what}; moved: ${values}${more}.` : `${what}; at the ${origin}.`;
 }
 
@@ -509,7 +522,9 @@ function paint(canvas, pixels, explorer) {
 /** Draws the signed difference to home, averaged over colours; returns which has full colour. */
 function paintDifference(canvas, pixels, explorer) {
   const { sheet, shape: [, height, width] } = explorer;
-  const reference = explorer.reference ??= explorer.decode(explorer.home);
+  const { home } = explorer;
+  if (explorer.reference?.of !== home) explorer.reference = { of: home, pixels: explorer.decode(home) };
+  const reference = explorer.reference.pixels;
   const area = height * width;
   const colours = colourChannels(explorer);
   const difference = (i) => {
@@ -576,15 +591,19 @@ function psnr(image, other) {
   return -10 * Math.log10(sum / image.length);
 }
 
-/** Draws from N(0, 1), by the transform of Box and Muller; every explorer begins with the same. */
-function normalDraws() {
-  let state = 0x6c61b3f5; // never 0
-  const uniform = () => { // Marsaglia's xorshift, 2003
+/** Draws from [0, 1), by Marsaglia's xorshift, 2003; every explorer begins with the same. */
+function uniformDraws(seed) {
+  let state = seed; // never 0
+  return () => {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
     return (state >>> 0) / 2 ** 32;
   };
+}
+
+/** Draws from N(0, 1), by the transform of Box and Muller. */
+function normalDraws(uniform = uniformDraws(0x6c61b3f5)) {
   return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 

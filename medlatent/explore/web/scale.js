@@ -55,5 +55,5 @@ function withMinus(value, digits) {
 }
 
 function withUnit(number, unit) {
-  return unit ? `${number} ${unit}` : number;
+  return unit ? `${number}${unit === "°" ? "" : " "}${unit}` : number;
 }

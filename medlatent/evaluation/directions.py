@@ -1,0 +1,191 @@
+"""Suite ``directions``: whether directions can be told apart, and what each does to the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import ImageSet
+from ..metrics import directions as recognition
+from ..metrics.direction_effects import DirectionEffects, code_effects, direction_effects
+from ..models import (
+    LatentDirections,
+    LatentModel,
+    decode_all,
+    first_activations,
+    first_layer,
+    measured,
+    principal_directions,
+    random_directions,
+    sefa_directions,
+)
+from .factor_meters import FactorMeter, meter_of
+
+__all__ = ["TOLERANCES", "effects_of", "factor_effects", "numbers", "observe", "others"]
+
+BATCHES, BATCH = 100, 128  # of fresh pairs
+CODES = 16  # that are shifted along every direction
+SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the largest shift
+ACTIVATIONS = 5000  # codes that principal directions rest on
+
+# A pair on the border of two directions is 1/12 800 of an accuracy. A factor may be found or not, and be matched with
+# another direction, when an effect passes a limit.
+TOLERANCES = {
+    "rca": 2e-3,
+    "shift_loss": 2e-3,
+    "shift_loss_weighted": 5e-4,
+    "found": 1.0,
+    "matched": 2e-2,
+    "selectivity": 5e-3,
+    "effect": 5e-2,
+    "effect_low": 5e-2,
+    "effect_high": 5e-2,
+    "monotonicity": 1e-1,
+}
+
+
+def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
+    """Lets the reconstructor judge 100 batches of 128 fresh pairs, and measures pictures of shifted codes.
+
+    Returns:
+        ``accuracy``, ``(100,)``, of each batch; ``confusion``, ``(K, K)``, counts, the direction taken by the one
+        recognised; ``shift_error``, ``(K,)``, the mean absolute error of each direction's shifts; ``gamma``, ``(1,)``,
+        the weight of the shift in the objective; ``directions``, A, ``(d, K)``. Where there is a meter of the factors
+        of such images, see :mod:`medlatent.evaluation.factor_meters`, also ``slopes`` and ``correlations``, ``(16, K,
+        F)``, of 16 codes, as :func:`~medlatent.metrics.direction_effects.code_effects` gives them, in standard
+        deviations of each factor. Nothing of a model that has no directions.
+    """
+    if not isinstance(model, LatentDirections):
+        return {}
+    law, matrix = model.config, model.directions.cpu()
+    with measured(model):
+        score = recognition.reconstructor_accuracy(
+            model.decode,
+            matrix,
+            model.reconstruct,
+            batches=BATCHES,
+            batch_size=BATCH,
+            max_shift=law["max_shift"],
+            min_shift=law["min_shift"],
+            gamma=law["gamma"],
+            device=model.device,
+        )
+    found = {
+        "accuracy": score.per_batch,
+        "confusion": score.confusion,
+        "shift_error": score.per_direction_shift_loss,
+        "gamma": np.array([law["gamma"]], np.float64),
+        "directions": matrix.numpy(),
+    }
+    meter = meter_of(images)
+    if meter is not None and meter.shape == model.image_shape:
+        found["slopes"], found["correlations"] = factor_effects(model, matrix, meter, law["max_shift"])
+    return found
+
+
+def others(model: LatentDirections) -> dict[str, Tensor]:
+    """Directions to compare with, ``(d, K')`` each, by name: as many random ones; principal ones and SeFa's, d at most.
+
+    A model that is built with ``directions="random"``, ``"principal"`` or ``"sefa"`` trains a reconstructor for them,
+    and is measured like any other. The last two rest on the generator's first layers, and are left out where it has
+    none that can be seen.
+    """
+    d, k = model.latent_dim, model.config["K"]
+    found = {"random": random_directions(d, k, seed=0)}
+    codes = torch.randn(ACTIVATIONS, d, generator=torch.Generator().manual_seed(0))
+    try:
+        found["principal"] = principal_directions(first_activations(model.generator, codes), codes)[:, :k]
+        found["sefa"] = sefa_directions(first_layer(model.generator, d), min(k, d))
+    except ValueError:
+        pass  # a function of somebody's own
+    return found
+
+
+def factor_effects(
+    model: LatentModel, directions: Tensor, meter: FactorMeter, max_shift: float = 6.0, codes: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """How the measured factors of decoded pictures follow shifts of their codes, see ``observe``.
+
+    Args:
+        model: decodes; any with a standard normal code.
+        directions: ``(d, K)``, one a column.
+        meter: of the factors.
+        max_shift: the largest shift; five are made, from its negative to it.
+        codes: how many, always the same; by default 32.
+
+    Returns:
+        Slopes and rank correlations, ``(codes, K, F)`` each: in standard deviations of a factor for a unit of shift.
+    """
+    codes = CODES if codes is None else codes
+    start = torch.randn(codes, len(directions), generator=torch.Generator().manual_seed(1))
+    shifts = max_shift * torch.tensor(SHIFTS)
+    still = meter.measure(decode_all(model, start))
+    seen = np.empty((codes, directions.shape[1], len(shifts), still.shape[1]))
+    for k, direction in enumerate(directions.T):
+        for s, shift in enumerate(shifts):
+            seen[:, k, s] = still if shift == 0 else meter.measure(decode_all(model, start + shift * direction))
+    standard = meter.standard(seen)
+    for f, period in enumerate(meter.periods):
+        if np.isfinite(period):  # an angle may pass the place where it begins anew
+            standard[..., f] = np.unwrap(standard[..., f], axis=2, period=period)
+    return code_effects(standard, shifts.numpy())
+
+
+def effects_of(observed: Mapping[str, np.ndarray]) -> DirectionEffects | None:
+    """The matrix directions × factors of what was observed; None where no factor was measured."""
+    if "slopes" not in observed:
+        return None
+    return direction_effects(observed["slopes"], np.clip(observed["correlations"], -1, 1))
+
+
+def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, float]:
+    """How well directions are recognised, and what they do.
+
+    Returns:
+        ``rca``, the share of pairs whose direction is recognised; ``rca_chance``, 1/K; ``shift_loss``, the mean
+        absolute error of the shift, and ``shift_loss_weighted``, γ times it; ``overlap``, the greatest size of a cosine
+        between two columns of A, and ``overlap_mean``, the mean over columns of the greatest with another.
+
+        Where factors were measured: ``found``, how many factors some direction stands for; ``matched``, the mean share
+        of the matched directions' effects; ``selectivity``, the mean over directions of the greatest share; of each
+        factor, with its name behind the dot, ``effect``, the size of its change by its matched direction for a unit of
+        shift, in standard deviations; ``effect_low`` and ``effect_high``, the interval over codes; ``monotonicity``,
+        the size of its rank correlation. See :func:`medlatent.metrics.direction_effects.direction_effects`.
+    """
+    if "confusion" not in observed:
+        return {}
+    confusion = np.rint(observed["confusion"]).astype(int)
+    drawn, error = confusion.sum(1), observed["shift_error"].astype(np.float64)
+    loss = float((drawn * np.where(drawn > 0, error, 0)).sum() / drawn.sum())
+    values = {
+        "rca": float(np.trace(confusion) / drawn.sum()),
+        "rca_chance": 1 / len(confusion),
+        "shift_loss": loss,
+        "shift_loss_weighted": float(observed["gamma"][0]) * loss,
+        **_overlaps(observed["directions"].astype(np.float64)),
+    }
+    meter, effects = meter_of(images), effects_of(observed)
+    if meter is None or effects is None:
+        return values
+    values["found"] = float(effects.found)
+    values["matched"] = effects.score
+    values["selectivity"] = float(effects.selectivity.mean())
+    for f, name in enumerate(meter.scales):
+        if (k := effects.matched[f]) < 0:
+            continue
+        sign = 1 if effects.effect[k, f] >= 0 else -1
+        low, high = sorted((sign * effects.low[k, f], sign * effects.high[k, f]))
+        values[f"effect.{name}"] = float(sign * effects.effect[k, f])
+        values[f"effect_low.{name}"], values[f"effect_high.{name}"] = float(low), float(high)
+        values[f"monotonicity.{name}"] = float(sign * effects.monotonicity[k, f])
+    return values
+
+
+def _overlaps(directions: np.ndarray) -> dict[str, float]:
+    unit = directions / np.linalg.norm(directions, axis=0)
+    cosines = np.abs(unit.T @ unit)
+    np.fill_diagonal(cosines, 0)
+    return {"overlap": float(cosines.max()), "overlap_mean": float(cosines.max(1).mean())}
