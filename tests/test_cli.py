@@ -21,8 +21,7 @@ import medlatent.runs
 from medlatent.__main__ import main
 from medlatent.cards import model_card
 from medlatent.data import Card, Factor, ImageSet, open_images
-from medlatent.evaluation import classifiers, generated
-from medlatent.evaluation import suite, suite_names
+from medlatent.evaluation import classifiers, generated, suite, suite_names
 from medlatent.files import write_json
 from medlatent.models import VAE, load
 from medlatent.nets import train_domain_classifier
