@@ -139,7 +139,8 @@ class Plan:
         judged_on     ``"test"``, or ``"validation+test"`` where there are few images and nothing is chosen
                       on the validation images (``"test"``)
         set           a table: arguments of the model but channels and size; one that ends in ``_record``
-                      names a record, ``"slug/name"``, whose model it brings, and which is made before
+                      names a record, ``"slug/name"``, whose model it brings, and which is made before;
+                      ``{seed}`` in it is the run's own
         precision     ``"float32"``, ``"bfloat16"`` or ``"auto"``, which is bfloat16 where the device is
                       fast at it (``"float32"``)
         threads       of the CPU (1: another number rounds otherwise)
@@ -235,7 +236,10 @@ def _expand(place: str, slug: str, entry: dict, defaults: dict) -> list[Job]:
             name=_name(place, fields, system, seed),
             profile=fields["profile"],
             system=system,
-            settings=dict(fields["set"]),
+            settings={
+                key: value.replace("{seed}", str(seed)) if key.endswith("_record") and isinstance(value, str) else value
+                for key, value in fields["set"].items()
+            },
             source=fields["data"],
             n=fields["images"],
             data_seed=fields["data_seed"],

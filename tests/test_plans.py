@@ -272,7 +272,15 @@ def test_every_chapter_with_records_has_a_plan_and_the_papers_their_scale():
         ("SIVAE", 22_000),
         ("ARSIVAE", 22_000),
     }
-    assert all("paper_" in job.name for job in sarhan + liu + di_folco)
+    schon = by_chapter["latent_directions"].jobs("paper")
+    assert [job.steps for job in schon if job.system != "LatentDirections"] == [96_000, 96_000]
+    iterations = {(job.settings["reconstructor"], job.settings["K"], job.steps) for job in schon[2:]}
+    assert iterations == {
+        *(("lenet", 32, 25_000), ("resnet18", 32, 3_000), ("lenet", 100, 250_000), ("lenet", 100, 75_000)),
+        *(("resnet18", 100, 10_000), ("resnet18", 100, 4_000)),
+    }
+    assert len(schon) == 14  # the twelve rows of their table, and two generators
+    assert all("paper_" in job.name for job in sarhan + liu + di_folco + schon)
 
 
 @pytest.mark.parametrize(

@@ -96,10 +96,10 @@ seeds = [0]
 name = "directions_{directions}"
 systems = ["LatentDirections"]
 steps = 30
-set = { generator_record = "scratch/vae", K = 3, directions = "unit", reconstructor = "resnet18", width = 2 }
+set = { generator_record = "scratch/vae_{seed}", K = 3, directions = "unit", reconstructor = "resnet18", width = 2 }
 
 [[runs]]
-name = "vae"
+name = "vae_{seed}"
 systems = ["VAE"]
 steps = 3
 set = { latent_dim = 4 }
@@ -116,9 +116,9 @@ class TestRunsThatNeedOthers:
     def test_come_after_them(self, two, capsys):
         """Though it is the longer run, and the first of the plan."""
         assert two.run() == 0
-        assert two.names() == ["directions_unit", "vae"]
-        record, generator = two.record("directions_unit"), two.record("vae")
-        assert record.config["generator_record"] == "scratch/vae"
+        assert two.names() == ["directions_unit", "vae_0"]
+        record, generator = two.record("directions_unit"), two.record("vae_0")
+        assert record.config["generator_record"] == "scratch/vae_0"  # of its own seed
         assert record.config["generator"] == {"model": "VAE", "config": generator.config}
         model, vae = record.load_model(two.results), generator.load_model(two.results)
         for name, value in vae.state_dict().items():
@@ -132,8 +132,8 @@ class TestRunsThatNeedOthers:
     def test_alone_say_which_command_makes_them(self, two, capsys):
         assert two.run("--only", "directions_unit") != 0
         said = capsys.readouterr().err
-        assert "generator_record: there is no record scratch/vae in" in said
-        assert "`python -m medlatent run results/scratch/plan.toml --only vae` makes it" in said
+        assert "generator_record: there is no record scratch/vae_0 in" in said
+        assert "`python -m medlatent run results/scratch/plan.toml --only vae_0` makes it" in said
         assert two.names() == []
 
     def test_that_need_each_other_are_refused(self, two):
@@ -144,7 +144,7 @@ class TestRunsThatNeedOthers:
         ]
         with pytest.raises(ValueError, match="directions_unit: the records that it needs need it in turn"):
             in_order(circle)
-        assert [[job.name for job in group] for group in in_order(jobs)] == [["vae"], ["directions_unit"]]
+        assert [[job.name for job in group] for group in in_order(jobs)] == [["vae_0"], ["directions_unit"]]
 
     def test_a_record_is_no_path(self, two):
         with pytest.raises(ValueError, match="generator_record: a record is named slug/name"):
