@@ -22,7 +22,7 @@ from ..models import (
     random_directions,
     sefa_directions,
 )
-from .factor_meters import Meter, meter_of
+from .factor_meters import FactorMeter, meter_of
 
 __all__ = ["TOLERANCES", "effects_of", "factor_effects", "numbers", "observe", "others"]
 
@@ -108,7 +108,7 @@ def others(model: LatentDirections) -> dict[str, Tensor]:
 
 
 def factor_effects(
-    model: LatentModel, directions: Tensor, meter: Meter, max_shift: float = 6.0, codes: int | None = None
+    model: LatentModel, directions: Tensor, meter: FactorMeter, max_shift: float = 6.0, codes: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """How the measured factors of decoded pictures follow shifts of their codes, see ``observe``.
 

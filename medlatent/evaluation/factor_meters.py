@@ -26,8 +26,6 @@ from torch import Tensor
 
 from ..data import DataError, Factor, ImageSet, open_images
 from ..files import read_tensors, save_tensors
-from ..metrics.thorax import MEASURES, thorax_measures
-from ..models import batches_of
 from ..nets import FactorRegressor, train_factor_regressor
 from ..records import results_folder
 
@@ -69,37 +67,9 @@ class MeterError:
     by_group: dict[str, float]
 
 
-class Meter:
-    """What measures pictures, whatever it is.
-
-    Attributes:
-        scales: of each factor, by its name, in the order of ``measure``.
-        shape: C, H, W of the images that it takes.
-    """
-
-    scales: dict[str, Scale]
-    shape: tuple[int, int, int]
-
-    def measure(self, images: Tensor) -> np.ndarray:
-        """The factors of images ``(N, C, H, W)`` in [0, 1]: ``(N, F)``, in their units; an angle about its centre."""
-        raise NotImplementedError
-
-    def standard(self, measured: np.ndarray) -> np.ndarray:
-        """What was measured, ``(…, F)``, in standard deviations of each factor from its centre."""
-        centre, deviation = (
-            np.array([getattr(s, name) for s in self.scales.values()]) for name in ("centre", "deviation")
-        )
-        return (measured - centre) / deviation
-
-    @property
-    def periods(self) -> np.ndarray:
-        """The period of each factor in its standard deviations, ``(F,)``; infinite for one that is no angle."""
-        return np.array([s.period / s.deviation if s.period else np.inf for s in self.scales.values()])
-
-
 @dataclass(frozen=True)
-class FactorMeter(Meter):
-    """Measures factors in pictures, by a network that was trained on images with known ones.
+class FactorMeter:
+    """Measures factors in pictures.
 
     Attributes:
         network: a :class:`~medlatent.nets.FactorRegressor`.
@@ -125,57 +95,17 @@ class FactorMeter(Meter):
             raise ValueError(f"images: the meter was trained on {self.shape}, got {tuple(images.shape[1:])}")
         return _factors(self.network.predict(images).double().numpy(), self.scales)
 
-
-@dataclass(frozen=True)
-class ThoraxMeter(Meter):
-    """Measures axial slices of a thorax by two thresholds, see :func:`medlatent.metrics.thorax.thorax_measures`.
-
-    Attributes:
-        scales: of each measure, over the images that it is in the units of.
-        shape: of the images, one channel.
-        window: the two values in Hounsfield units that stand for 0 and 1.
-    """
-
-    scales: dict[str, Scale]
-    shape: tuple[int, int, int]
-    window: tuple[float, float]
-
-    def measure(self, images: Tensor) -> np.ndarray:
-        """The six measures of images ``(N, 1, H, W)`` in [0, 1], ``(N, 6)``."""
-        low, high = self.window
-        found = thorax_measures(low + (high - low) * images[:, 0].double().numpy())
-        return np.stack(list(found.values()), 1)
-
-    @classmethod
-    def of(cls, images: ImageSet) -> ThoraxMeter:
-        """One whose units are the standard deviations over these images, of one channel in Hounsfield units."""
-        shape = images.images.shape[1:]
-        plain = cls(dict.fromkeys(MEASURES, Scale(0.0, 1.0)), shape, images.value_range)
-        measured = np.concatenate([plain.measure(part) for part in batches_of(images)])
-        # What never changes in the data has no unit of its own.
-        scales = [Scale(float(column.mean()), float(column.std()) or 1.0) for column in measured.T]
-        return cls(dict(zip(MEASURES, scales, strict=True)), shape, images.value_range)
-
-
-@dataclass(frozen=True)
-class JointMeter(Meter):
-    """Several meters of the same images as one: their factors one after the other."""
-
-    meters: tuple[Meter, ...]
+    def standard(self, measured: np.ndarray) -> np.ndarray:
+        """What was measured, ``(…, F)``, in standard deviations of each factor from its centre."""
+        centre, deviation = (
+            np.array([getattr(s, name) for s in self.scales.values()]) for name in ("centre", "deviation")
+        )
+        return (measured - centre) / deviation
 
     @property
-    def scales(self) -> dict[str, Scale]:  # type: ignore[override]
-        """Of each factor of each meter, by its name."""
-        return {name: scale for meter in self.meters for name, scale in meter.scales.items()}
-
-    @property
-    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
-        """Of the images, as the first meter takes them."""
-        return self.meters[0].shape
-
-    def measure(self, images: Tensor) -> np.ndarray:
-        """The factors of images ``(N, C, H, W)`` in [0, 1], ``(N, F)``."""
-        return np.concatenate([meter.measure(images) for meter in self.meters], 1)
+    def periods(self) -> np.ndarray:
+        """The period of each factor in its standard deviations, ``(F,)``; infinite for one that is no angle."""
+        return np.array([s.period / s.deviation if s.period else np.inf for s in self.scales.values()])
 
 
 def _outputs(values: np.ndarray, scales: dict[str, Scale]) -> np.ndarray:
@@ -346,25 +276,7 @@ def load_meter(path: str | os.PathLike) -> FactorMeter:
     return FactorMeter(network.eval().requires_grad_(False), scales, (channels, height, width), error, header["data"])
 
 
-def meter_of(images: ImageSet) -> Meter | None:
-    """What measures images like these; None where nothing does.
-
-    That is the recorded network for these data at this size. Of CT in Hounsfield units of which not even the width is
-    known, that is of patients and not of phantoms, it is :class:`ThoraxMeter`, too.
-
-    Raises:
-        ValueError: two files hold one.
-    """
-    meters = [meter for meter in (recorded_meter(images), _thorax_meter(images)) if meter is not None]
-    return JointMeter(tuple(meters)) if len(meters) > 1 else next(iter(meters), None)
-
-
-def _thorax_meter(images: ImageSet) -> ThoraxMeter | None:
-    is_ct = images.images.dtype == np.int16 and images.images.shape[1] == 1
-    return ThoraxMeter.of(images) if is_ct and "width" not in images.factors else None
-
-
-def recorded_meter(images: ImageSet) -> FactorMeter | None:
+def meter_of(images: ImageSet) -> FactorMeter | None:
     """The recorded meter for images of these data, at this size; None where there is none.
 
     Raises:

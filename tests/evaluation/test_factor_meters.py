@@ -8,8 +8,6 @@ import torch
 from medlatent.data import Card, DataError, Factor, ImageSet
 from medlatent.evaluation import factor_meters
 from medlatent.evaluation.factor_meters import (
-    JointMeter,
-    ThoraxMeter,
     load_meter,
     main,
     meter_error,
@@ -123,47 +121,6 @@ def test_it_is_found_by_the_data_and_their_size(trained, tmp_path, monkeypatch):
     save_meter(trained, tmp_path / "chapter" / "meter_again.safetensors")
     with pytest.raises(ValueError, match=r"meter_again.safetensors and .*meter_bars.safetensors both measure bars"):
         meter_of(bars())
-
-
-def slices(factors: dict | None = None) -> ImageSet:
-    """Twelve bodies of rising width in Hounsfield units, without lungs."""
-    y, x = (np.mgrid[:32, :32] + 0.5) / 32 - 0.5
-    widths = np.linspace(0.4, 0.8, 12)
-    inside = np.square(2 * x / widths[:, None, None]) + np.square(2 * y / 0.5) <= 1
-    hu = np.where(inside, 40, -1000).astype(np.int16)[:, None]
-    table = pd.DataFrame({"image_id": range(12), **dict.fromkeys(factors or {}, widths)})
-    return ImageSet(hu, table, factors or {}, CARD)
-
-
-def test_slices_of_patients_are_measured_by_their_pixels(tmp_path, monkeypatch):
-    monkeypatch.setattr(factor_meters, "results_folder", lambda: tmp_path)
-    meter = meter_of(slices())
-    assert isinstance(meter, ThoraxMeter)
-    measured = meter.measure(slices().batch(slice(None)))
-    assert next(iter(meter.scales)) == "body_width"
-    assert measured[:, 0] == pytest.approx(np.linspace(0.4, 0.8, 12), rel=0.05)
-    standard = meter.standard(measured)
-    assert standard[:, 0].mean() == pytest.approx(0, abs=1e-9)
-    assert standard[:, 0].std() == pytest.approx(1)
-    assert np.isfinite(standard).all()  # lungs that are never there have no deviation
-    assert meter_of(slices({"width": Factor("width")})) is None  # a phantom's is known
-
-
-def test_a_network_and_thresholds_measure_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(factor_meters, "results_folder", lambda: tmp_path)
-    images = slices({"height": Factor("relative height")})
-    images.table["split"] = ["train", "test"] * 6
-    network = train_factor_meter(images, steps=1)
-    (tmp_path / "chapter").mkdir()
-    save_meter(network, tmp_path / "chapter" / "meter_slices.safetensors")
-    meter = meter_of(images)
-    assert isinstance(meter, JointMeter)
-    assert list(meter.scales) == ["height", *ThoraxMeter.of(images).scales]
-    assert meter.shape == (1, 32, 32)
-    batch = images.batch(slice(None))
-    assert meter.measure(batch)[:, 0] == pytest.approx(network.measure(batch)[:, 0])
-    assert meter.measure(batch)[:, 1:] == pytest.approx(ThoraxMeter.of(images).measure(batch))
-    assert len(meter.periods) == 7
 
 
 def test_images_without_a_value_do_not_count():
