@@ -30,8 +30,7 @@ class DirectionEffects:
         low, high: ``(K, F)``, the confidence interval of ``effect`` over codes.
         monotonicity: ``(K, F)``, the mean over codes of the rank correlation of factor and shift: 1 where it rises with
             every step from every code, -1 where it falls, about 0 where it goes up from one code and down from another.
-        share: ``(K, F)``, the size of an effect over the sum of the sizes for all factors; 0 where a direction moves
-            none.
+        share: ``(K, F)``, the size of an effect over the sum of the sizes of all; 0 where a direction moves none.
         selectivity: ``(K,)``, the greatest share of each direction: 1 where it moves one factor alone, 1/F where it
             moves all alike.
         matched: ``(F,)``, for each factor the direction that the assignment gives it, or -1 where there are fewer
