@@ -19,7 +19,7 @@ from .classifiers import classifier_of
 
 TOLERANCES: dict[str, float] = {}
 GENERATED = 2000  # images that a generator is measured by
-LEAST_SIDE = 32  # of images that an AlexNet looks at
+LEAST_SIDE, MOST_SIDE = 32, 64  # of images that an AlexNet looks at
 
 
 def draw(model: LatentModel) -> tuple[Tensor, Tensor]:
@@ -53,7 +53,8 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         that are drawn, as if equally often; a mode that collapsed is missing from it. Of CT in Hounsfield units, 32
         pixels a side or more, ``frechet_alexnet``: the distance of the 256 features of the AlexNet of shift-tolerant
         LPIPS (Ghildyal and Liu 2022), trained on ImageNet and on judgements of people: its last maps, averaged over
-        positions, the window of the set as grey values. It is no FID, whose network is Inception's.
+        positions, of images of 64 pixels a side at most, to which larger ones are averaged. Grey is the window of the
+        set. It is no FID, whose network is Inception's.
     """
     real = torch.cat([_averaged(part) for part in batches_of(images)])
     values = {"frechet_pixels": generation.frechet_distance(real, observed["pixels"]).score}
@@ -79,12 +80,15 @@ def _is_ct(images: ImageSet) -> bool:
 def _alexnet_features(images: Tensor) -> np.ndarray:
     """The last maps of the AlexNet, averaged over positions, ``(N, 256)``."""
     network = _alexnet()
+    if max(images.shape[2:]) > MOST_SIDE:
+        images = F.adaptive_avg_pool2d(images, MOST_SIDE)  # four times the pixels take six times as long
     return torch.cat([network(part)[-1].mean((2, 3)) for part in images.split(64)]).numpy()
 
 
 @cache
 def _alexnet() -> ShiftTolerantAlexNet:
-    return ShiftTolerantAlexNet.packaged()
+    # PyTorch describes memory_format, and has left it out of the annotations.
+    return ShiftTolerantAlexNet.packaged().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _averaged(images: Tensor) -> Tensor:
