@@ -54,7 +54,7 @@ LOW, HIGH = -1000, 2000
 SEXES = ("female", "male")
 SLICES_PER_PATIENT = 5
 LUNG_HEIGHT = 270.0
-"""Height of the lungs in mm in a body of size 1: a step of 0.1 in ``z_position`` is 27 mm."""
+"""Height of the lungs in mm in a body of size 1; a step of 0.1 in ``z_position`` is 27 mm."""
 
 FACTORS = {
     "width": Factor("how wide the body is for its size, 0.85 to 1.2: 1 is the mean"),
