@@ -60,12 +60,20 @@ def record_doors(modules: Iterable[Path]) -> set[str]:
             elif isinstance(node, ast.ClassDef):  # an object has been found already: its own methods are no way in
                 functions = [f for f in node.body if isinstance(f, ast.FunctionDef) and f.decorator_list]
             for function in functions:
-                names = {last(n) for n in ast.walk(function) if isinstance(n, ast.Name | ast.Attribute)}
-                mentions.setdefault(function.name, set()).update(names)
+                mentions.setdefault(function.name, set()).update(_mentioned(function))
     doors = {FOLDER}
     while new := {name for name, names in mentions.items() if names & doors} - doors:
         doors |= new
     return doors
+
+
+def _mentioned(function: ast.FunctionDef) -> set[str]:
+    """The names that a function takes from elsewhere: a variable of its own may be called as some other function is."""
+    nodes = list(ast.walk(function))
+    own = {n.arg for n in nodes if isinstance(n, ast.arg)}
+    own |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    attributes = {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+    return attributes | {n.id for n in nodes if isinstance(n, ast.Name)} - own
 
 
 def record_folders(root: Path, source: Path, doors: set[str]) -> list[str]:

@@ -4,8 +4,11 @@ Of a direction one can say that it turns the patient. Whether the picture at its
 say: a network that was trained on images with known factors, and knows no latent space. It never saw the test images,
 whose patients are others, and states its error on them.
 
-    python -m medlatent.evaluation.factor_meters phantoms.thorax --images 8000 --data-seed 77 \\
-        --out results/latent_directions/meter_thorax.safetensors
+.. code-block:: bash
+
+    python -m medlatent.evaluation.factor_meters chest_ct.64 --measured \\
+        --factors height body_width body_height centroid_y lung_area wall_thickness \\
+        --out results/latent_directions/meter_chest_ct.safetensors
 
 trains such a network again. A suite finds it by its name, ``meter_*.safetensors`` in the results folder of a chapter,
 and uses it for images of the data that it was trained on.

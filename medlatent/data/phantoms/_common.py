@@ -17,7 +17,7 @@ from ..errors import DataError
 STREAMS = {"factors": 0, "detail": 1, "noise": 2}
 
 
-def numbers(stream: str, patients: np.ndarray, seed: int, count: int) -> np.ndarray:
+def normal_numbers(stream: str, patients: np.ndarray, seed: int, count: int) -> np.ndarray:
     """Normal numbers ``(n, count)``; a row depends on the seed, the stream and the patient's number alone."""
     keys = ([checked_seed(seed), STREAMS[stream], int(patient)] for patient in patients)
     return np.stack([np.random.default_rng(key).standard_normal(count) for key in keys])

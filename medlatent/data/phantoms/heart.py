@@ -43,7 +43,7 @@ from scipy.special import ndtr
 from ..imageset import Card, Factor, ImageSet, split_by_group
 from ..source import Source
 from ..views import coarser
-from ._common import checked_count, checked_factors, checked_size, checked_whole, new_folder, numbers, tensors
+from ._common import checked_count, checked_factors, checked_size, checked_whole, new_folder, normal_numbers, tensors
 from ._common import noise as white_noise
 
 DIAGNOSES = ("NOR", "DCM", "HCM", "MINF", "RV")
@@ -209,7 +209,7 @@ def sample_factors(n: int, seed: int = 0, independent: bool = False) -> dict[str
     Raises:
         DataError: n is not positive, or the seed is negative.
     """
-    normal = numbers("factors", np.arange(checked_count(n)), seed, 1 + len(FACTORS))
+    normal = normal_numbers("factors", np.arange(checked_count(n)), seed, 1 + len(FACTORS))
     share = ndtr(normal)
     if independent:
         drawn = {}
@@ -256,7 +256,7 @@ STEP = 2 * math.pi / ANGLES
 
 def _detail(patients: torch.Tensor, seed: int) -> dict[str, torch.Tensor]:
     """The normal numbers ``(n, k)`` behind all nuisance detail but the noise."""
-    table = torch.from_numpy(numbers("detail", patients.numpy(), seed, sum(DETAIL.values())).astype(np.float32))
+    table = torch.from_numpy(normal_numbers("detail", patients.numpy(), seed, sum(DETAIL.values())).astype(np.float32))
     return dict(zip(DETAIL, table.split(list(DETAIL.values()), dim=1), strict=True))
 
 

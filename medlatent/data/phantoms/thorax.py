@@ -45,7 +45,7 @@ from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet, split_by_group
 from ..source import Source
 from ..views import coarser
-from ._common import checked_count, checked_factors, checked_size, checked_whole, new_folder, numbers, tensors
+from ._common import checked_count, checked_factors, checked_size, checked_whole, new_folder, normal_numbers, tensors
 from ._common import noise as white_noise
 
 LOW, HIGH = -1000, 2000
@@ -164,7 +164,7 @@ def sample_factors(n: int, seed: int = 0, independent: bool = False) -> dict[str
     """
     rows = np.arange(checked_count(n))
     if independent:
-        share = ndtr(numbers("factors", rows, seed, len(FACTORS)))
+        share = ndtr(normal_numbers("factors", rows, seed, len(FACTORS)))
         drawn = {}
         for (name, whole), column in zip(RANGES.items(), share.T, strict=True):
             low, high = INDEPENDENT_RANGES.get(name, whole)
@@ -181,7 +181,7 @@ def sample_factors(n: int, seed: int = 0, independent: bool = False) -> dict[str
 
 def _bodies(patients: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The factors of patients, one row each; ``z_position`` is uniform."""
-    normal = numbers("factors", np.arange(patients), seed, len(FACTORS) + 1)
+    normal = normal_numbers("factors", np.arange(patients), seed, len(FACTORS) + 1)
     share = ndtr(normal)
     columns = dict(zip(FACTORS, normal.T, strict=False))
     shares = dict(zip(FACTORS, share.T, strict=False))
@@ -460,7 +460,9 @@ BOXY = 2.5  # exponent of the chest's outline, a superellipse: 2 is an ellipse
 
 def _detail(patients: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The normal numbers behind all nuisance detail but the noise: of the outline's waves and of all else."""
-    table = torch.from_numpy(numbers("detail", patients.numpy(), seed, 2 * SKIN_WAVES + SCENE).astype(np.float32))
+    table = torch.from_numpy(
+        normal_numbers("detail", patients.numpy(), seed, 2 * SKIN_WAVES + SCENE).astype(np.float32)
+    )
     waves, scene = table.split([2 * SKIN_WAVES, SCENE], dim=1)
     return waves, scene.clamp(-2.5, 2.5)
 

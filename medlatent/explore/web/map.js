@@ -127,14 +127,14 @@ class CodeMap {
     if (point === null) return;
     const code = this.points.subarray(point * this.size, (point + 1) * this.size);
     this.explorer.load(code);
-    this.explorer.say(`Loaded: ${this.describe(point)}.`);
+    this.explorer.say(`Loaded: ${this.describePoint(point)}.`);
   }
 
   value(point, axis) {
     return this.points[point * this.size + this.axes[axis]];
   }
 
-  describe(point) {
+  describePoint(point) {
     const { names, scales } = this.explorer;
     const place = this.axes.map((i, axis) => `${names[i]} ${scales[i].show(this.value(point, axis))}`);
     const parts = [`image ${point + 1} of ${this.count}`, this.meaning(point), ...place];
@@ -150,7 +150,7 @@ class CodeMap {
   choose(point) {
     if (this.chosen === point) return;
     this.chosen = point;
-    this.named.textContent = point === null ? "" : this.describe(point);
+    this.named.textContent = point === null ? "" : this.describePoint(point);
     this.canvas.style.cursor = point === null ? "" : "pointer";
     this.ring.hidden = point === null;
     if (point !== null) this.put(this.ring, this.value(point, 0), this.value(point, 1));
@@ -180,7 +180,7 @@ class CodeMap {
       }
     }
     if (best !== null) this.choose(best);
-    this.explorer.say(best === null ? "No image lies farther that way." : this.describe(best));
+    this.explorer.say(best === null ? "No image lies farther that way." : this.describePoint(best));
   }
 
   /** Where on the map the pointer is, in units of the code. */
