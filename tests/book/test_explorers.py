@@ -1830,7 +1830,7 @@ def test_play_goes_to_both_ends_and_stops(directions):
     wait(page, box, "root => Number(root.querySelector('[data-shift]').value) > 5.5")
     # Another direction is watched on.
     box.get_by_role("button", name="Next direction").click()
-    assert box.get_by_role("button", name="Pause", exact=True).count() == 1
+    box.get_by_role("button", name="Pause", exact=True).wait_for(timeout=PATIENCE)
     wait(page, box, "root => Number(root.querySelector('[data-shift]').value) < -5.5")
     wait(page, box, "root => Number(root.querySelector('[data-shift]').value) > -1")
     box.get_by_role("button", name="Pause", exact=True).click()
@@ -1849,7 +1849,6 @@ def test_play_goes_to_both_ends_and_stops(directions):
     page.wait_for_timeout(400)
     assert frames(box) == count
     box.get_by_role("tab", name="Directions").click()
-    assert box.get_by_role("button", name="Play", exact=True).count() == 1
     # A hand on the slider stops it.
     box.get_by_role("button", name="Play", exact=True).click()
     shift(page, box, "Home")
