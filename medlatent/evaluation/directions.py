@@ -15,21 +15,15 @@ from ..models import (
     LatentDirections,
     LatentModel,
     decode_all,
-    first_activations,
-    first_layer,
     measured,
-    principal_directions,
-    random_directions,
-    sefa_directions,
 )
 from .factor_meters import FactorMeter, meter_of
 
-__all__ = ["TOLERANCES", "effects_of", "factor_effects", "numbers", "observe", "others"]
+__all__ = ["TOLERANCES", "effects_of", "factor_effects", "numbers", "observe"]
 
 BATCHES, BATCH = 100, 128  # of fresh pairs
 CODES = 16  # that are shifted along every direction
 SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the largest shift
-ACTIVATIONS = 5000  # codes that principal directions rest on
 
 # A pair on the border of two directions is 1/12 800 of an accuracy. A factor may be found or not, and be matched with
 # another direction, when an effect passes a limit.
@@ -83,24 +77,6 @@ def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
     meter = meter_of(images)
     if meter is not None and meter.shape == model.image_shape:
         found["slopes"], found["correlations"] = factor_effects(model, matrix, meter, law["max_shift"])
-    return found
-
-
-def others(model: LatentDirections) -> dict[str, Tensor]:
-    """Directions to compare with, ``(d, K')`` each, by name: as many random ones; principal ones and SeFa's, d at most.
-
-    A model that is built with ``directions="random"``, ``"principal"`` or ``"sefa"`` trains a reconstructor for them,
-    and is measured like any other. The last two rest on the generator's first layers, and are left out where it has
-    none that can be seen.
-    """
-    d, k = model.latent_dim, model.config["K"]
-    found = {"random": random_directions(d, k, seed=0)}
-    codes = torch.randn(ACTIVATIONS, d, generator=torch.Generator().manual_seed(0))
-    try:
-        found["principal"] = principal_directions(first_activations(model.generator, codes), codes)[:, :k]
-        found["sefa"] = sefa_directions(first_layer(model.generator, d), min(k, d))
-    except ValueError:
-        pass  # a function of somebody's own
     return found
 
 

@@ -69,7 +69,8 @@ def meter(monkeypatch):
 
 
 def build(matrix, generator=None) -> LatentDirections:
-    return LatentDirections(generator or Pixels(), latent_dim=4, directions=matrix, reconstructor="reader", gamma=0.5)
+    generator = generator or Pixels()
+    return LatentDirections(generator, K=4, latent_dim=4, directions=matrix, reconstructor="reader", gamma=0.5)
 
 
 def test_recognition_is_that_of_the_metric():
@@ -121,27 +122,20 @@ def test_a_falling_factor_has_a_positive_size(meter):
     assert found["monotonicity.left"] == 1
 
 
-def test_those_to_compare_with_are_of_the_generator(meter):
+def test_directions_of_the_closed_form_are_measured_like_others(meter):
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 4), nn.Sigmoid(), nn.Unflatten(1, (1, 2, 2)))
     with torch.no_grad():
         layers[0].weight.mul_(5)
-    model = build(torch.eye(4), layers)
-    found = directions.others(model)
-    assert list(found) == ["random", "principal", "sefa"]
+    model = build("sefa", layers)
+    matrix = model.directions
     _, _, rows = np.linalg.svd(layers[0].weight.detach().numpy())
-    assert np.abs((rows * found["sefa"].T.numpy()).sum(1)) == pytest.approx(np.ones(4), abs=1e-5)
-    assert found["random"].shape == (4, 4)
-    assert torch.equal(directions.others(model)["random"], found["random"])
-    assert list(directions.others(build(torch.eye(4)))) == ["random"]  # nothing that has layers
-    observed = directions.observe(build(found["sefa"], layers), image_set())
+    assert np.abs((rows * matrix.T.numpy()).sum(1)) == pytest.approx(np.ones(4), abs=1e-5)
+    observed = directions.observe(model, image_set())
     start = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
     shifts = 6 * torch.tensor(directions.SHIFTS)
     seen = np.stack(
-        [
-            [KnowsPixels().measure(layers(start + s * direction).detach()) for s in shifts]
-            for direction in found["sefa"].T
-        ]
+        [[KnowsPixels().measure(layers(start + s * direction).detach()) for s in shifts] for direction in matrix.T]
     ).transpose(2, 0, 1, 3)
     expected = direction_effects(*code_effects((seen - 0.5) / 0.1, shifts))
     assert directions.effects_of(observed).effect == pytest.approx(expected.effect, abs=1e-4)
