@@ -149,6 +149,9 @@ class ImageSet:
         value_range: the two stored values that stand for 0 and 1 when a network reads the images; by default
             (0, 255) for uint8 and (-1000, 2000) for int16.
 
+    Attributes:
+        whole: the set that this one was taken from by :meth:`subset` or :meth:`split`, at once or by steps; else itself.
+
     Raises:
         DataError: where shapes, types, columns or splits do not fit together; the message names the field.
     """
@@ -180,6 +183,7 @@ class ImageSet:
         self.card = card
         self.group = group
         self.value_range = (float(value_range[0]), float(value_range[1]))
+        self.whole = self
         self._check_columns()
 
     def _check_columns(self) -> None:
@@ -234,9 +238,11 @@ class ImageSet:
             raise DataError(f"index: expected positions or a boolean mask, got {index.dtype} of shape {index.shape}")
         if index.min() < -len(self) or index.max() >= len(self):
             raise DataError(f"index: positions from {index.min()} to {index.max()} in a set of {len(self)} images")
-        return ImageSet(
+        part = ImageSet(
             self.images[index], self.table.iloc[index], self.factors, self.card, self.group, self.value_range
         )
+        part.whole = self.whole
+        return part
 
     def split(self, *names: str) -> ImageSet:
         """The images of these splits, in the order of the set: ``"train"``, ``"validation"``, ``"test"``."""

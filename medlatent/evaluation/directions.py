@@ -35,6 +35,7 @@ TOLERANCES = {
     "matched": 2e-2,
     "selectivity": 5e-3,
     "effect": 5e-2,
+    "greatest": 5e-3,
     "effect_low": 5e-2,
     "effect_high": 5e-2,
     "monotonicity": 1e-1,
@@ -129,7 +130,8 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         of the matched directions' effects; ``selectivity``, the mean over directions of the greatest share; of each
         factor, with its name behind the dot, ``effect``, the size of its change by its matched direction for a unit of
         shift, in standard deviations; ``effect_low`` and ``effect_high``, the interval over codes; ``monotonicity``,
-        the size of its rank correlation. See :func:`medlatent.metrics.direction_effects.direction_effects`.
+        the size of its rank correlation; and ``greatest``, the size of the largest effect that any direction has on it.
+        See :func:`medlatent.metrics.direction_effects.direction_effects`.
     """
     if "confusion" not in observed:
         return {}
@@ -150,6 +152,7 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     values["matched"] = effects.score
     values["selectivity"] = float(effects.selectivity.mean())
     for f, name in enumerate(meter.scales):
+        values[f"greatest.{name}"] = float(np.abs(effects.effect[:, f]).max())
         if (k := effects.matched[f]) < 0:
             continue
         sign = 1 if effects.effect[k, f] >= 0 else -1

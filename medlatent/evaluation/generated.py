@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import entropy
+from scipy.stats import entropy, mannwhitneyu
 from torch import Tensor
 
 from ..data import ImageSet
@@ -55,9 +55,18 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         LPIPS (Ghildyal and Liu 2022), trained on ImageNet and on judgements of people: its last maps, averaged over
         positions, of images of 64 pixels a side at most, to which larger ones are averaged. Grey is the window of the
         set. It is no FID, whose network is Inception's.
+
+        Where the set has groups of several images, such as patients, how near drawn images lie to those of its training
+        split, in these pixels, see :func:`medlatent.metrics.generation.nearness`: ``nearer_than_new``, the share of pairs in which a
+        drawn image lies nearer to it than one of the set; ``nearer_than_left_out``, than a training image lies to those
+        of other patients; and medians of the distance, as the root of the mean squared difference, intensities in [0,
+        1]: ``nearest_drawn``; ``nearest_new``, of the images of the set; ``nearest_left_out``, of training images to
+        other patients; ``nearest_beside``, of training images to others of the same patient, which is as near as a copy
+        that was not made of one slice alone can come.
     """
     real = torch.cat([_averaged(part) for part in batches_of(images)])
-    values = {"frechet_pixels": generation.frechet_distance(real, observed["pixels"]).score}
+    values = _nearness(real, observed["pixels"], images)
+    values["frechet_pixels"] = generation.frechet_distance(real, observed["pixels"]).score
     if "alexnet" in observed:
         real_features = np.concatenate([_alexnet_features(part) for part in batches_of(images)])
         values["frechet_alexnet"] = generation.frechet_distance(real_features, observed["alexnet"]).score
@@ -70,6 +79,26 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     values["inception_score"] = inception.score
     values["classes"] = float(np.exp(entropy(inception.marginal)))
     return values
+
+
+def _nearness(real: Tensor, drawn: np.ndarray, images: ImageSet) -> dict[str, float]:
+    """How near drawn images lie to the training images, beside new images and left-out patients."""
+    table, patient = images.whole.table, images.group
+    if patient is None or "train" not in set(table.get("split", ())) or images.whole is images:
+        return {}
+    training = images.whole.split("train")
+    of = training.table[patient].to_numpy()
+    if len(np.unique(of)) in (1, len(of)):
+        return {}
+    pixels = torch.cat([_averaged(part) for part in batches_of(training)])
+    new = generation.nearness(drawn, real, pixels)
+    apart = torch.cdist(pixels.double(), pixels.double()).fill_diagonal_(torch.inf)
+    same = torch.from_numpy(of[:, None] == of)
+    left_out, beside = (apart.masked_fill(mask, torch.inf).amin(1).numpy() for mask in (same, ~same))
+    medians = {"drawn": new.drawn, "new": new.held_out, "left_out": left_out, "beside": beside[np.isfinite(beside)]}
+    rms = {f"nearest_{name}": float(np.median(found)) / pixels.shape[1] ** 0.5 for name, found in medians.items()}
+    nearer = mannwhitneyu(left_out, new.drawn).statistic / (len(left_out) * len(new.drawn))
+    return rms | {"nearer_than_new": new.nearer, "nearer_than_left_out": float(nearer)}
 
 
 def _is_ct(images: ImageSet) -> bool:

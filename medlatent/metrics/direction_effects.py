@@ -30,9 +30,10 @@ class DirectionEffects:
         low, high: ``(K, F)``, the confidence interval of ``effect`` over codes.
         monotonicity: ``(K, F)``, the mean over codes of the rank correlation of factor and shift: 1 where it rises with
             every step from every code, -1 where it falls, about 0 where it goes up from one code and down from another.
-        share: ``(K, F)``, the size of an effect over the sum of the sizes of all; 0 where a direction moves none.
+        share: ``(K, F)``, the size of an effect over the sum of the sizes of all, or over ``least_effect`` where that
+            sum is less: what a direction hardly moves has no large share in it.
         selectivity: ``(K,)``, the greatest share of each direction: 1 where it moves one factor alone, 1/F where it
-            moves all alike.
+            moves all alike, near 0 where it hardly moves any.
         matched: ``(F,)``, for each factor the direction that the assignment gives it, or -1 where there are fewer
             directions than factors. No direction stands for two.
         is_found: ``(F,)``, whether that direction moves the factor enough, steadily, and more than the others together.
@@ -97,6 +98,10 @@ def direction_effects(
     ``least_monotonicity`` or more, up or down. Directions are assigned to factors, one each at most, by the Hungarian
     method (Kuhn 1955): so that as many factors as possible are found, and then so that the shares add up to the most.
 
+    The share of a direction that moves nothing to speak of would be that of rounding errors, and often near 1: a code
+    dimension that the generator does not use would be the most selective of all. So no share is of less than
+    ``least_effect``.
+
     Effects are compared between factors, so they need one unit: measure each factor in its standard deviations over the
     data. More directions find more factors by chance: compare with as many random ones.
 
@@ -122,7 +127,8 @@ def direction_effects(
     size = np.abs(effect)
     size[size <= ROUNDING * size.max()] = 0
     total = size.sum(1, keepdims=True)
-    share = np.divide(size, total, out=np.zeros_like(size), where=total > 0)
+    whole = np.maximum(total, least_effect)
+    share = np.divide(size, whole, out=np.zeros_like(size), where=whole > 0)
     stands = (size >= least_effect) & (low * high > 0) & (share >= least_share)
     stands &= np.abs(monotonicity) >= least_monotonicity
     # A factor more that is found outweighs all shares together.

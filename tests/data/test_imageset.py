@@ -214,6 +214,7 @@ class TestParts:
         assert part.table["text"].tolist() == [TEXTS[5], TEXTS[0], TEXTS[5], TEXTS[-1]]
         assert part.table.index.tolist() == [0, 1, 2, 3]
         assert (part.factors, part.card, part.group, part.value_range) == (FACTORS, CARD, "patient", (0.0, 255.0))
+        assert images.whole is images is part.whole is part.subset([0]).whole
 
     @pytest.mark.parametrize("kind", [list, np.asarray, pd.Series])
     def test_subset_by_a_mask(self, kind):

@@ -112,6 +112,13 @@ def test_effects_of_directions_whose_effects_are_known(meter):
         assert found[f"effect.{name}"] == pytest.approx(0.5, abs=1e-5)
         assert found[f"effect_low.{name}"] <= found[f"effect.{name}"] <= found[f"effect_high.{name}"]
         assert found[f"monotonicity.{name}"] == 1
+    assert found["greatest.left"] == pytest.approx(0.5, abs=1e-5)
+
+
+def test_the_greatest_effect_need_not_be_the_matched_directions(meter):
+    strong = torch.tensor([[1.0, 0.0, 2.0], [0.0, 1.0, 2.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    found = directions.numbers(directions.observe(build(strong), image_set()), image_set())
+    assert found["effect.left"] < 0.6 < 0.9 < found["greatest.left"]
 
 
 def test_a_falling_factor_has_a_positive_size(meter):

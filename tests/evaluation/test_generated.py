@@ -62,6 +62,37 @@ def test_slices_that_are_too_small_for_it():
     assert list(evaluate(model, ct(size=16))) == ["frechet_pixels"]
 
 
+def of_patients(images: np.ndarray, patients: list[str], splits: list[str]) -> ImageSet:
+    table = pd.DataFrame({"split": splits, "patient_id": patients})
+    return ImageSet(images, table, {}, Card("slices", "here", "CC0-1.0", "nobody", "none"), group="patient_id")
+
+
+def test_how_near_drawn_slices_lie_to_the_training_slices():
+    """Two patients of two slices are trained on, a third is new, and has two that look alike; grey levels are distances."""
+    grey = np.array([10, 14, 110, 120, 60, 60], np.uint8).reshape(-1, 1, 1, 1).repeat(16, 2).repeat(16, 3)
+    images = of_patients(grey, ["a", "a", "b", "b", "c", "c"], ["train"] * 4 + ["test"] * 2)
+    drawn = np.array([11.0, 66.0, 120.0])[:, None].repeat(64, 1) / 255
+    found = generated.numbers({"pixels": drawn}, images.split("test"))
+    expected = {
+        "nearest_drawn": 1 / 255,
+        "nearest_new": 46 / 255,
+        "nearest_left_out": (96 + 100) / 2 / 255,
+        "nearest_beside": (4 + 10) / 2 / 255,
+        "nearer_than_new": 1.0,
+        "nearer_than_left_out": 1.0,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("patients", "splits"), [(["a", "b", "c"], ["train", "train", "test"]), (["a", "a", "b"], ["train"] * 2 + ["test"])]
+)
+def test_where_no_patient_can_be_left_out_nothing_is_said_of_nearness(patients, splits):
+    images = of_patients(np.zeros((3, 1, 16, 16), np.uint8), patients, splits).split("test")
+    images = images.subset([0, 0])
+    assert list(generated.numbers({"pixels": np.zeros((2, 64))}, images)) == ["frechet_pixels"]
+
+
 def test_equals_a_plain_computation():
     model, images = small_generator(code_range=(-1, 1)).eval(), open_images("mnist.digits", 150)
     found = evaluate(model, images)

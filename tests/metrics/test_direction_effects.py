@@ -42,7 +42,7 @@ def test_directions_that_move_one_factor_each():
     result = effects([[0, 0.5], [-0.3, 0], [0.01, 0.01]])
     assert result.effect.round(6).tolist() == [[0, 0.5], [-0.3, 0], [0.01, 0.01]]
     assert result.monotonicity.round(6).tolist() == [[0, 1], [-1, 0], [1, 1]]
-    assert result.selectivity.tolist() == pytest.approx([1, 1, 0.5])
+    assert result.selectivity.tolist() == pytest.approx([1, 1, 0.1])
     assert result.share[0].tolist() == pytest.approx([0, 1])
     assert result.matched.tolist() == [1, 0]
     assert result.is_found.tolist() == [True, True]
@@ -99,11 +99,15 @@ def test_no_direction_stands_for_two_factors_and_the_assignment_is_the_best():
 
 
 def test_one_factor_more_that_is_found_outweighs_all_shares():
-    """The second direction has the greatest share of the first factor, and moves it too little to stand for it."""
-    result = effects([[0.6, 0.4], [0.05, 0.0005], [0.59, 0.41]], least_share=0.4)
+    """The second direction has the greatest share of the first factor, and is not steady enough to stand for it."""
+    slopes = np.array([[[0.6, 0.4], [0.5, 0.005], [0.59, 0.41]]]).repeat(5, 0) * np.linspace(0.99, 1.01, 5)[:, None, None]
+    ranks = np.ones_like(slopes)
+    ranks[:, 1] = 0.5
+    result = direction_effects(slopes, ranks, least_share=0.4)
     assert result.share[1, 0] > 0.98
     assert result.matched.tolist() == [0, 2]
     assert result.found == 2
+
 
 
 def test_the_interval_covers_as_often_as_it_says():
@@ -131,6 +135,21 @@ def test_a_direction_that_moves_nothing():
     assert result.found == 1
     assert result.matched.tolist() == [1, 0]
     assert result.score == pytest.approx(0.5)
+
+
+def test_directions_that_the_generator_does_not_use_are_not_selective():
+    """What is left of a direction without effect is one rounding error or another, and all of it in one factor."""
+    used, unused = [[0.3, 0.2], [0.2, 0.3]], [[1e-6, 0], [0, -1e-6]]
+    alone, beside = effects(used), effects([*used, *unused])
+    assert beside.selectivity[2:] == pytest.approx([1e-5, 1e-5], rel=1e-3)
+    assert beside.matched.tolist() == alone.matched.tolist()
+    assert effects(unused).score < 1e-4 < 0.5 < alone.score
+
+
+def test_a_share_has_no_step_where_effects_become_small():
+    sizes = np.linspace(0.09, 0.11, 9)
+    shares = [effects([[size, 0.0]]).share[0, 0] for size in sizes]
+    assert shares == pytest.approx(np.minimum(sizes / 0.1, 1))
 
 
 @pytest.mark.parametrize(

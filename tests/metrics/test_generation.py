@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
 from medlatent.metrics import generation
-from medlatent.metrics.generation import conditional_accuracy, frechet_distance, inception_score
+from medlatent.metrics.generation import conditional_accuracy, frechet_distance, inception_score, nearness
 
 RANDOM = np.random.default_rng(2)
 A = RANDOM.normal(size=(50, 6)) @ RANDOM.normal(size=(6, 6))
@@ -153,6 +153,33 @@ def test_reference_values(reference):
     assert inception_score(probabilities).score == pytest.approx(one["inception_score_mean"], rel=1e-9)
 
 
+def test_nearness_by_hand():
+    training = [[0.0, 0.0], [10.0, 0.0]]
+    found = nearness([[1.0, 0.0], [10.0, 3.0]], [[0.0, 2.0], [8.0, 0.0], [5.0, 12.0]], training)
+    assert found.drawn.tolist() == [1, 3]
+    assert found.held_out.tolist() == [2, 2, 13]
+    assert found.nearer == pytest.approx((3 + 1) / 6)
+
+
+def test_copies_are_nearer_and_new_images_are_not():
+    rng = np.random.default_rng(0)
+    training, new = rng.normal(size=(300, 5)), rng.normal(size=(200, 5))
+    assert nearness(training[:100], new, training).nearer == 1
+    assert nearness(rng.normal(size=(400, 5)), new, training).nearer == pytest.approx(0.5, abs=0.06)
+    assert nearness(new, new, training).nearer == 0.5
+    assert nearness(3 * rng.normal(size=(100, 5)), new, training).nearer < 0.1
+
+
+def test_nearness_by_brute_force():
+    rng = np.random.default_rng(1)
+    drawn, new, training = rng.integers(0, 4, (20, 3)), rng.integers(0, 4, (15, 3)), rng.integers(0, 4, (9, 3))
+    near, far = (np.array([min(np.linalg.norm(x - t) for t in training) for x in part]) for part in (drawn, new))
+    found = nearness(drawn, new, training)
+    assert found.drawn == pytest.approx(near)
+    assert found.held_out == pytest.approx(far)
+    assert found.nearer == pytest.approx(np.mean([(a < b) + (a == b) / 2 for a in near for b in far]))
+
+
 def test_conditional_accuracy_by_hand():
     seen = np.eye(3)[[0, 0, 0, 1, 2, 0]]
     result = conditional_accuracy(seen, [0, 0, 0, 1, 1, 1])
@@ -168,6 +195,8 @@ def test_conditional_accuracy_by_hand():
         (lambda: frechet_distance(A[:1], B), "features_a: 1 rows, at least 2"),
         (lambda: frechet_distance(A, B[0]), "features_b: expected an array"),
         (lambda: frechet_distance(A, np.where(B > 3, np.nan, B)), "features_b: row .* NaN"),
+        (lambda: nearness(A, B[:, :3], B), "held_out: 3 features, training has 6"),
+        (lambda: nearness(A, A, np.full((2, 6), np.nan)), "training: row 0 holds NaN"),
         (lambda: inception_score(np.log(PROBABILITIES + 1)), "not logits"),
         (lambda: inception_score([[1.5, -0.5]]), "row 0 is no distribution"),
         (lambda: inception_score(PROBABILITIES, splits=0), "splits"),
