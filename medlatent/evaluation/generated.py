@@ -57,12 +57,12 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         set. It is no FID, whose network is Inception's.
 
         Where the set has groups of several images, such as patients, how near drawn images lie to those of its training
-        split, in these pixels, see :func:`medlatent.metrics.generation.nearness`: ``nearer_than_new``, the share of pairs in which a
-        drawn image lies nearer to it than one of the set; ``nearer_than_left_out``, than a training image lies to those
-        of other patients; and medians of the distance, as the root of the mean squared difference, intensities in [0,
-        1]: ``nearest_drawn``; ``nearest_new``, of the images of the set; ``nearest_left_out``, of training images to
-        other patients; ``nearest_beside``, of training images to others of the same patient, which is as near as a copy
-        that was not made of one slice alone can come.
+        split, in these pixels, see :func:`medlatent.metrics.generation.nearness`: ``nearer_than_new``, the share of
+        pairs in which a drawn image lies nearer to it than one of the set; ``nearer_than_left_out``, than a training
+        image lies to those of other patients; and medians of the distance, as the root of the mean squared difference,
+        intensities in [0, 1]: ``nearest_drawn``; ``nearest_new``, of the images of the set; ``nearest_left_out``, of
+        training images to other patients; ``nearest_beside``, of training images to others of the same patient, near
+        which a copy lies that is not of one slice alone.
     """
     real = torch.cat([_averaged(part) for part in batches_of(images)])
     values = _nearness(real, observed["pixels"], images)

@@ -68,7 +68,7 @@ def of_patients(images: np.ndarray, patients: list[str], splits: list[str]) -> I
 
 
 def test_how_near_drawn_slices_lie_to_the_training_slices():
-    """Two patients of two slices are trained on, a third is new, and has two that look alike; grey levels are distances."""
+    """Two patients of two slices are trained on, the two of a third are new and look alike; grey is distance."""
     grey = np.array([10, 14, 110, 120, 60, 60], np.uint8).reshape(-1, 1, 1, 1).repeat(16, 2).repeat(16, 3)
     images = of_patients(grey, ["a", "a", "b", "b", "c", "c"], ["train"] * 4 + ["test"] * 2)
     drawn = np.array([11.0, 66.0, 120.0])[:, None].repeat(64, 1) / 255

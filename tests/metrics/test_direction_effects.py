@@ -100,14 +100,15 @@ def test_no_direction_stands_for_two_factors_and_the_assignment_is_the_best():
 
 def test_one_factor_more_that_is_found_outweighs_all_shares():
     """The second direction has the greatest share of the first factor, and is not steady enough to stand for it."""
-    slopes = np.array([[[0.6, 0.4], [0.5, 0.005], [0.59, 0.41]]]).repeat(5, 0) * np.linspace(0.99, 1.01, 5)[:, None, None]
+    slopes = (
+        np.array([[[0.6, 0.4], [0.5, 0.005], [0.59, 0.41]]]).repeat(5, 0) * np.linspace(0.99, 1.01, 5)[:, None, None]
+    )
     ranks = np.ones_like(slopes)
     ranks[:, 1] = 0.5
     result = direction_effects(slopes, ranks, least_share=0.4)
     assert result.share[1, 0] > 0.98
     assert result.matched.tolist() == [0, 2]
     assert result.found == 2
-
 
 
 def test_the_interval_covers_as_often_as_it_says():
