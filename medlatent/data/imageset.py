@@ -150,7 +150,8 @@ class ImageSet:
             (0, 255) for uint8 and (-1000, 2000) for int16.
 
     Attributes:
-        whole: the set that this one was taken from by :meth:`subset` or :meth:`split`, at once or by steps; else itself.
+        whole: the set that this one was taken from, by :meth:`subset` or :meth:`split`, in one step or several; else
+            itself.
 
     Raises:
         DataError: where shapes, types, columns or splits do not fit together; the message names the field.
