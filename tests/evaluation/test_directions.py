@@ -89,6 +89,24 @@ def test_recognition_is_that_of_the_metric():
     assert found["overlap_mean"] == pytest.approx((0.8 + 0.96 + 0.96) / 3)
 
 
+def test_what_no_image_has_a_part_in_is_computed_once_and_again_when_the_model_has_changed(monkeypatch):
+    asked = []
+
+    def score(*arguments, **options):
+        asked.append(options)
+        return reconstructor_accuracy(*arguments, **options)
+
+    monkeypatch.setattr(directions.recognition, "reconstructor_accuracy", score)
+    model = build("unit")
+    first = directions.observe(model, image_set())
+    second = directions.observe(model, image_set())
+    assert len(asked) == 1
+    assert np.array_equal(first["confusion"], second["confusion"])
+    model.update(torch.zeros(8, 1, 2, 2))
+    assert not np.array_equal(directions.observe(model, image_set())["directions"], first["directions"])
+    assert len(asked) == 2
+
+
 def test_overlaps_by_hand():
     matrix = np.array([[2.0, 0.0, 0.6], [0.0, 1.0, 0.8]])
     assert directions._overlaps(matrix) == pytest.approx({"overlap": 0.8, "overlap_mean": (0.6 + 0.8 + 0.8) / 3})
