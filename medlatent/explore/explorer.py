@@ -26,6 +26,7 @@ from ..metrics import information
 from ..models import Categorical, CodePart, Conditional, Normal, Uniform, measured
 from .directions import Directions, as_state, direction_sets, strongest
 from .figures import image_table, picture_bundle, side_by_side, traversal
+from .labelling import directions_to_label
 from .measuring import Scale, Segmentation, calibration_of, changed_pixels, device_of, trace_segmentation
 from .network import Network, trace
 
@@ -39,10 +40,16 @@ SCRIPTS = (
     "walk.js",
     "codes.js",
     "directions.js",
+    "label.js",
     "explorer.js",
 )
-VIEWS = ("codes", "directions", "traverse", "map", "walk")
-NEEDS = {"codes": "a category or a pad", "directions": "directions", "map": "posteriors and two dimensions"}
+VIEWS = ("codes", "directions", "label", "traverse", "map", "walk")
+NEEDS = {
+    "codes": "a category or a pad",
+    "directions": "directions",
+    "label": "directions",
+    "map": "posteriors and two dimensions",
+}
 POINTS = 400  # of the map
 ROUNDING = 1e-3  # by which intensities may lie outside [0, 1]
 MOST_PICTURES = 6  # side by side; more would be too small to see
@@ -63,8 +70,10 @@ class Explorer(anywidget.AnyWidget):
     The views: *traverse*, a slider for each dimension; *map*, the codes of many images over two of the dimensions;
     *walk*, several dimensions in turn; *codes*, for a code with a structure such as InfoGAN's, the category as a choice
     of pictures and two continuous codes as a point in a square; *directions*, a shift along a direction of the latent
-    space, seen on this code and on eight others, beside what the direction was measured to do. ``explorer.code`` is the
-    present code: the views follow it, and it follows them.
+    space, seen on this code and on eight others, beside what the direction was measured to do; *label*, where the
+    reader names directions without knowing what was measured, by the protocol of Schön et al. (2022): first on eight
+    animations, then on eight codes in stills. At the end stands how far labels and measurement agree.
+    ``explorer.code`` is the present code: the views follow it, and it follows them.
 
     Args:
         model: a :class:`~medlatent.models.LatentModel`, or any ``torch.nn.Module`` that makes images ``(B, C, H, W)``
@@ -89,7 +98,7 @@ class Explorer(anywidget.AnyWidget):
             By default the first four dimensions, each up to 2, down to -2 and back; those that are no noise go to
             their limits.
         views: which of the views, in this order; by default all that the arguments allow, *codes* and *directions*
-            first.
+            first; *label* only where ``label`` is given.
         title: above the picture.
         category: the dimensions of a one-hot category, two or more: exactly one of them is 1, the others are 0. By
             default the first category of the model's ``code_layout``, where it has one.
@@ -110,8 +119,13 @@ class Explorer(anywidget.AnyWidget):
             ``{"discovered": Directions(A, ...), "random": Directions(B, ...)}``. The present code is shifted, to
             z + α a; whatever else changes the code makes that one z, with α = 0. Sorted by a factor, another set
             shows the direction of the same rank: the best of one beside the best of the other.
-        max_shift: the largest \\|α\\| of the view *directions*, in units of the code; by default that of the search
-            for directions.
+        max_shift: the largest \\|α\\| of the views *directions* and *label*, in units of the code; by default that of
+            the search for directions.
+        label: the columns of A in the first set of ``directions`` that the reader labels in the view *label*, two or
+            more; by default six: those with the greatest share of one factor, no two of the same factor as long as
+            there are others. They are asked for in a shuffled order, the same whenever the explorer is made. The set
+            needs ``effects`` on two factors or more, all in their standard deviations, ``units="sd"``, which makes
+            them comparable.
 
     Raises:
         ValueError: an argument does not fit the model; or the model or the network of the segmentation computes
@@ -155,6 +169,7 @@ class Explorer(anywidget.AnyWidget):
     direction_matrices = traitlets.Bytes().tag(sync=True)  # (K, d) of each set
     direction_effects = traitlets.Bytes().tag(sync=True)  # (K, F) of each set that has them, low and high behind
     max_shift = traitlets.Float().tag(sync=True)
+    label = traitlets.Dict().tag(sync=True)  # the directions to label, and which labels agree with what was measured
 
     def __init__(
         self,
@@ -180,6 +195,7 @@ class Explorer(anywidget.AnyWidget):
         segmentation: Segmentation | None = None,
         directions: Directions | Mapping[str, Directions] | None = None,
         max_shift: float = 6.0,
+        label: Sequence[int] | None = None,
     ) -> None:
         width = getattr(model, "latent_dim", None) if latent_dim is None else latent_dim
         if not isinstance(width, int) or isinstance(width, bool) or width < 1:
@@ -238,14 +254,21 @@ class Explorer(anywidget.AnyWidget):
             walk = [step for d, (low, high) in turns.items() for step in ((d, high), (d, low), (d, start[d]))]
         if not walk:
             raise ValueError("walk: name at least one (dimension, value); for no walk, pass views")
-        allowed = {"codes": category or pad, "directions": sets, "map": len(points) and width > 1}
+        allowed = {"codes": category or pad, "directions": sets, "label": sets, "map": len(points) and width > 1}
         possible = [view for view in VIEWS if allowed.get(view, True)]
-        views = possible if views is None else list(views)
+        views = [v for v in possible if v != "label" or label is not None] if views is None else list(views)
         if wrong := [view for view in views if view not in possible]:
             why = f"; it needs {NEEDS[wrong[0]]}" if wrong[0] in NEEDS else ""
             raise ValueError(f"views: {wrong[0]!r} is none of {', '.join(possible)}{why}")
         if not views:
             raise ValueError(f"views: name at least one of {', '.join(possible)}")
+        asked = {} if label is None and "label" not in views else directions_to_label(sets, label)
+        if "label" in views and segmentation is not None:
+            raise ValueError(
+                "views: 'label' asks what a direction changes, and a segmentation would tell; leave out one of them"
+            )
+        # Of the sets those travel that are shown.
+        shown = sets if "directions" in views else dict([*sets.items()][:1]) if "label" in views else {}
 
         decode = _decoding(model)
         with measured(model):
@@ -268,8 +291,8 @@ class Explorer(anywidget.AnyWidget):
                 )
             strip, encoder = self._strip(model, images, shape, width)
             probes = torch.from_numpy(points[:PROBES]) if len(points) else _draws(structure)
-            if "directions" in views:
-                probes = torch.cat([probes, _shifted(probes, sets, max_shift)])
+            if shown:
+                probes = torch.cat([probes, _shifted(probes, shown, max_shift)])
             error = _rounding_error(decode, decoder, probes.float())
             measuring = _measuring(segmentation, decode, shape, pictures, probes.float())
         image_names = [f"image {i + 1}" for i in range(len(strip))] if image_names is None else list(image_names)
@@ -309,7 +332,8 @@ class Explorer(anywidget.AnyWidget):
             scales=scales,
             segmentation=measuring.said if measuring else {},
             max_shift=float(max_shift),
-            **as_state(sets if "directions" in views else {}),
+            label=asked if "label" in views else {},
+            **as_state(shown),
         )
 
     @staticmethod
@@ -357,7 +381,7 @@ class Explorer(anywidget.AnyWidget):
         """A traversal; of a code with a structure, a table: the category over the first other dimension, or two."""
         model = _Decoder(_decoding(self._model), len(self.names), self.pictures)
         start = torch.tensor(self.start)
-        if "directions" in self.views:
+        if {"directions", "label"} & {*self.views}:
             return self._still_of_directions(model, start)
         if len(self.noise) == len(self.names) and all(limits == self.limits[0] for limits in self.limits):
             order, limits = self.order[:6], tuple(self.limits[0])
@@ -387,18 +411,27 @@ class Explorer(anywidget.AnyWidget):
         return image_table(images, *labels.values(), alt=alt, beside=self.pictures)
 
     def _still_of_directions(self, model: _Decoder, start: Tensor) -> Figure:
-        """A row for each of up to eight directions of the first set: the strongest of each factor, or the first."""
+        """A row for each of up to eight directions of the first set: the strongest of each factor, or the first.
+
+        Where they are only to be labelled: those, without their names.
+        """
         name, found = next(iter(self._sets.items()))
-        rows = [(strongest(found, factor), f"{factor}: ") for factor in found.factors[:STILL_ROWS]]
-        rows = rows or [(k, "") for k in range(min(len(found.names), STILL_ROWS))]
+        if "directions" in self.views:
+            best = {factor: strongest(found, factor) for factor in found.factors}
+            rows = [(k, f"{factor}: {found.names[k]}") for factor, k in best.items()] or [*enumerate(found.names)]
+            which = "the direction with the strongest effect on each factor" if best else "the first directions"
+            which += f" of the set {name}" if name else ""
+        else:
+            asked = self.label["asked"]
+            rows = [(each["column"], f"direction {i} of {len(asked)}") for i, each in enumerate(asked, 1)]
+            which = "directions to be labelled"
+        rows = rows[:STILL_ROWS]
         shifts = torch.linspace(-self.max_shift, self.max_shift, STILL_STEPS)
         columns = torch.from_numpy(found.matrix.T[[k for k, _ in rows]])
         codes = start + shifts[:, None] * columns[:, None]
         with torch.inference_mode():
             images = model.decode(codes.flatten(0, 1).to(model.device)).cpu().unflatten(0, codes.shape[:2])
-        labels = [f"{factor}{found.names[k]}" for k, factor in rows]
-        which = "the direction with the strongest effect on each factor" if found.factors else "the first directions"
-        which += f" of the set {name}" if name else ""
+        labels = [label for _, label in rows]
         alt = (
             f"A traversal: {len(rows)} rows, {which} ({', '.join(labels)}); along a row the code is shifted by "
             f"{-self.max_shift:g} to {self.max_shift:g} along its direction, in the middle by 0."

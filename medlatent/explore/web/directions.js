@@ -11,76 +11,24 @@ const directionsView = {
     const { code } = explorer;
     const sets = directionSets(explorer.model, code.length);
     const full = fullEffects(sets);
-    const reach = explorer.model.get("max_shift");
-    const still = matchMedia("(prefers-reduced-motion: reduce)");
-    let base = code.slice(); // z
-    const shifted = code.slice(); // the code that this view set last
     let set = sets[0];
     let factor = -1; // by which a set is sorted that has effects; below 0 the order is that of the columns
     let order = [];
     let rank = 0; // of the chosen direction in that order
-    let alpha = 0;
-    let place = 0; // of the play, see wave
-    let before = null; // when the last picture of the play was drawn
 
     const sortedBy = () => (set.effects ? factor : -1);
     const chosen = () => order[rank];
     const named = () => set.names[chosen()] + (sets.length > 1 ? ` of ${set.name}` : "");
-
-    /** Whatever else moves the code moves z: from there it is shifted now. */
-    function follow() {
-      if (code.every((z, i) => z === shifted[i])) return;
-      base = code.slice();
-      shifted.set(code);
-      alpha = 0;
-    }
-
-    function shift() {
-      code.set(shiftedBy(base, alpha, set.direction(chosen()), shifted));
-    }
-
-    function shiftBy(to) {
-      explorer.animation = null;
-      alpha = clamp(hundredths(to), -reach, reach);
-      shift();
-      explorer.publish();
-    }
+    const moving = shiftedCode(explorer, () => set.direction(chosen()));
 
     /** Another direction, by as much; a play goes on. */
     function choose(to, words) {
-      follow();
+      moving.follow();
       rank = (to + order.length) % order.length;
-      shift();
+      moving.shift();
       explorer.publish();
       explorer.say(words ?? `${named()}, ${rank + 1} of ${order.length}.`);
     }
-
-    /** α goes from end to end at a constant pace. */
-    function advance(now) {
-      const passed = before === null ? 0 : (2 * (now - before)) / 1000 / SWEEP;
-      if (still.matches) { // from station to station, without the way between
-        if (passed < 0.25 && before !== null) return;
-        if (before !== null) place = 0.25 * (Math.floor(4 * place + 1e-9) + 1);
-      } else {
-        place += passed;
-      }
-      before = now;
-      place %= 2;
-      alpha = reach * wave(place);
-      shift();
-    }
-
-    const play = button("Play", () => {
-      if (explorer.animation) {
-        explorer.animation = null;
-      } else {
-        follow();
-        before = null;
-        place = (2 + alpha / reach / 2) % 2; // where it is, on its way up
-        explorer.animate(advance);
-      }
-      explorer.queue();
-    });
 
     const comparing = sets.map((each) => button(each.name, () => {
       set = each;
@@ -112,35 +60,121 @@ const directionsView = {
     }
     sort();
 
-    const control = shiftSlider(explorer, reach, () => alpha, shiftBy);
     const chart = effectChart(sets, full);
-    const others = shiftedCodes(explorer, (z) => {
-      base = z;
-      shift();
-      explorer.load(code.slice());
-    });
-
-    // What nobody sees does not play on.
-    const seen = new IntersectionObserver(([entry]) => {
-      if (entry.isIntersecting || explorer.view !== view) return;
-      explorer.animation = null;
-      explorer.queue();
-    });
+    const others = shiftedCodes(explorer, (z) => moving.take(z));
     const group = element("div", { class: "sets", role: "group", "aria-label": "Set of directions" }, ...comparing);
     group.hidden = sets.length === 1;
     const box = element("div", { class: "directions" }, group,
       element("div", { class: "choices" },
         element("div", { class: "picked" }, picker, ...steps), sorter),
-      element("div", { class: "shift" }, control.element, play, element("p", { class: "note" },
+      element("div", { class: "shift" }, ...moving.controls, element("p", { class: "note" },
         "The picture shows z + α a: the present code z, moved by α times the direction a. "
         + "Arrow keys: 0.1; Page keys: 0.5; double-click or Delete: back to z.")),
       element("div", { class: "seen" }, others.element, chart.element));
-    seen.observe(box);
-    explorer.disposals.push(() => seen.disconnect());
 
     const view = {
       element: box,
 
+      ...moving.words(named),
+
+      update(spent) {
+        moving.update(named());
+        comparing.forEach((each, i) => each.setAttribute("aria-pressed", sets[i] === set));
+        select.value = rank;
+        chart.update(set, chosen(), sortedBy(), named());
+        others.update({ direction: set.direction(chosen()), name: named(), alpha: moving.alpha }, spent);
+      },
+    };
+    stopUnseen(explorer, view);
+    return view;
+  },
+};
+
+/** The present code z, shifted to z + α a by a slider or a play from end to end; a is `direction()` whenever it moves.
+ *
+ * Whatever else moves the code moves z: from there it is shifted then. */
+function shiftedCode(explorer, direction) {
+  const { code } = explorer;
+  const reach = explorer.model.get("max_shift");
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  let base = code.slice(); // z
+  const shifted = code.slice(); // the code that was set here last
+  let alpha = 0;
+  let place = 0; // of the play, see wave
+  let before = null; // when the last picture of the play was drawn
+
+  function follow() {
+    if (code.every((z, i) => z === shifted[i])) return;
+    base = code.slice();
+    shifted.set(code);
+    alpha = 0;
+  }
+
+  function shift() {
+    code.set(shiftedBy(base, alpha, direction(), shifted));
+  }
+
+  function moveTo(to) {
+    explorer.animation = null;
+    alpha = clamp(hundredths(to), -reach, reach);
+    shift();
+    explorer.publish();
+  }
+
+  /** α goes from end to end at a constant pace. */
+  function advance(now) {
+    const passed = before === null ? 0 : (2 * (now - before)) / 1000 / SWEEP;
+    if (still.matches) { // from station to station, without the way between
+      if (passed < 0.25 && before !== null) return;
+      if (before !== null) place = 0.25 * (Math.floor(4 * place + 1e-9) + 1);
+    } else {
+      place += passed;
+    }
+    before = now;
+    place %= 2;
+    alpha = reach * wave(place);
+    shift();
+  }
+
+  function start() {
+    follow();
+    before = null;
+    place = (2 + alpha / reach / 2) % 2; // where it is, on its way up
+    explorer.animate(advance);
+  }
+
+  const slider = shiftSlider(explorer, reach, () => alpha, moveTo);
+  const play = button("Play", () => {
+    if (explorer.animation) explorer.animation = null;
+    else start();
+    explorer.queue();
+  });
+  return {
+    controls: [slider.element, play],
+    reach,
+    still, // whether motion is unwelcome
+    get alpha() { return alpha; },
+    follow,
+    shift,
+    moveTo,
+    start,
+
+    /** Takes another z, shifted as this one was or by another α. */
+    take(z, by = alpha) {
+      base = z;
+      alpha = by;
+      shift();
+      explorer.load(code.slice());
+    },
+
+    update(name) {
+      follow();
+      play.textContent = explorer.animation ? "Pause" : "Play";
+      slider.update(name);
+    },
+
+    /** What a view says of the code, and of what changes are counted from. */
+    words: (named) => ({
       homeName: "picture at α = 0",
 
       home() {
@@ -152,20 +186,21 @@ const directionsView = {
         follow();
         return Math.abs(alpha) >= 0.005 ? `shifted by ${signed(alpha)} along ${named()}` : "not shifted";
       },
+    }),
+  };
+}
 
-      update(spent) {
-        follow();
-        play.textContent = explorer.animation ? "Pause" : "Play";
-        comparing.forEach((each, i) => each.setAttribute("aria-pressed", sets[i] === set));
-        select.value = rank;
-        control.update(named());
-        chart.update(set, chosen(), sortedBy(), named());
-        others.update({ direction: set.direction(chosen()), name: named(), alpha }, spent);
-      },
-    };
-    return view;
-  },
-};
+/** What nobody sees does not play on; `change(visible)` is called when a view comes into sight, or leaves it. */
+function stopUnseen(explorer, view, change = () => {}) {
+  const seen = new IntersectionObserver(([{ isIntersecting }]) => {
+    change(isIntersecting);
+    if (isIntersecting || explorer.view !== view) return;
+    explorer.animation = null;
+    explorer.queue();
+  });
+  seen.observe(view.element);
+  explorer.disposals.push(() => seen.disconnect());
+}
 
 /** The sets of directions: of each its words, direction(k), and where they were measured the tables of its effects. */
 function directionSets(model, size) {
@@ -239,11 +274,12 @@ function shiftSlider(explorer, reach, value, move) {
   };
 }
 
-/** Codes drawn from the prior, all shifted alike; `take(z)` is called with the one that is clicked.
+/** Codes drawn from the prior, all shifted alike; `take(z)` is called with the one that is clicked. Where they are
+ * `renewed`, a button draws others.
  *
  * They are decoded after the picture of the frame, as many as fit into it and one at least. All of them are drawn at
  * once, so that what is seen has one α. */
-function shiftedCodes(explorer, take) {
+function shiftedCodes(explorer, take, renewed = true) {
   const draw = priorDraws(explorer);
   const scratch = new Float64Array(explorer.code.length);
   const canvases = Array.from({ length: CODES }, () => canvasFor(explorer));
@@ -251,11 +287,15 @@ function shiftedCodes(explorer, take) {
   const tiles = canvases.map((canvas, i) => button(canvas, () => take(codes[i]), {
     class: "tile", "data-code": i, "aria-label": `Take code ${i + 1} of ${CODES}`, title: "Take this code",
   }));
-  const fresh = button("New codes", () => {
+  const renew = () => {
     codes = draw();
-    explorer.say(`${CODES} other codes.`);
     explorer.queue();
+  };
+  const fresh = button("New codes", () => {
+    renew();
+    explorer.say(`${CODES} other codes.`);
   });
+  fresh.hidden = !renewed;
   const box = element("div", { class: "others empty stale" },
     element("div", { class: "drawn" }, caption, fresh),
     element("div", { class: "tiles", style: tileColumns(explorer, CODES) }, ...tiles));
@@ -309,6 +349,8 @@ function shiftedCodes(explorer, take) {
   explorer.disposals.push(() => cancelAnimationFrame(request));
   return {
     element: box,
+    get codes() { return codes; },
+    renew,
     update(shift, spent) {
       cancelAnimationFrame(request);
       wanted = { ...shift, codes };

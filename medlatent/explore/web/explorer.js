@@ -16,7 +16,8 @@ const COLOURS = ["#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b
    it gives back in a function handed to explorer.disposals.push. At hand: slider, smallMultiples,
    decodeAtRest and decodeWhenIdle (traverse.js), canvasFor, paint, choice and button (below). */
 const VIEWS = {
-  codes: codesView, directions: directionsView, traverse: traverseView, map: mapView, walk: walkView,
+  codes: codesView, directions: directionsView, label: labelView, traverse: traverseView, map: mapView,
+  walk: walkView,
 };
 
 class Explorer {
