@@ -221,20 +221,24 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
         assert not page.locator(".cell_output:has(.live-widget)").nth(index).locator("img:visible").count()
         if len(state["views"]) > 1:  # the view with the sliders need not be the first
             box.get_by_role("tab", name="Traverse").click()
-        before = picture(box)
-        count = frames(box)
         start, dimension = torch.tensor(state["start"], dtype=torch.float32), state["order"][0]
-        shifts = state["views"] == ["directions"]  # alone, it has no slider of a dimension
+        shifts = state["views"] in (["directions"], ["label"])  # alone, they have no slider of a dimension
         mark = "data-shift" if shifts else f"data-dimension='{dimension}'"
         slider = box.locator(f"input[type=range][{mark}]").first
+        count = frames(box)
+        slider.press("Delete")  # what plays by itself stops
+        settle(page, box, count)
+        before = picture(box)
+        count = frames(box)
         slider.focus()
         for _ in range(3):
             page.keyboard.press("PageUp")
         settle(page, box, count)
         page.wait_for_timeout(100)
         if shifts:
-            first = np.frombuffer(state["direction_matrices"], "<f4", count=len(start))
-            code = start + float(slider.input_value()) * torch.from_numpy(first.copy())
+            columns = np.frombuffer(state["direction_matrices"], "<f4").reshape(-1, len(start))
+            k = state["label"]["asked"][0]["column"] if state["views"] == ["label"] else 0
+            code = start + float(slider.input_value()) * torch.from_numpy(columns[k].copy())
         else:
             code = start.clone()
             code[dimension] = position(state, dimension, slider)
@@ -270,7 +274,7 @@ def test_an_image_of_the_strip_is_encoded_as_pytorch_does(open_page, site, doc):
         assert f"{decibels:.1f} dB" in box.inner_text()
         if len(state["views"]) > 1:
             box.get_by_role("tab", name="Traverse").click()
-        for dimension in [] if state["views"] == ["directions"] else state["order"][:3]:
+        for dimension in [] if state["views"] in (["directions"], ["label"]) else state["order"][:3]:
             shown = position(state, dimension, box.locator(f"input[data-dimension='{dimension}']").first)
             assert abs(shown - float(code[0, dimension])) < 0.06
     assert page.problems == []
@@ -2138,3 +2142,289 @@ def test_shifts_leave_no_memory_behind(directions):
     move(200)
     assert frames(box) > count
     assert used() - before < 500_000
+
+
+# ---------------------------------------------------------------------------------- directions labelled by the reader
+
+C = np.random.default_rng(2).normal(size=(6, 7)).astype("<f4")
+C = C / np.linalg.norm(C, axis=0)
+MOVED = np.array(  # by one unit of shift, in standard deviations of FACTORS
+    [
+        [0.9, 0, 0.1],
+        [0.1, -0.7, 0],
+        [0.3, 0.3, 0.31],
+        [0.01, 0, -0.02],
+        [0, 0.2, 0.6],
+        [-0.5, 0.2, 0.2],
+        [0.4, 0.1, 0.1],
+    ]
+)
+AGREE = {0: ["width"], 1: ["breast size"], 2: ["rotation", "several at once"], 3: ["nothing that I can name"]}
+AGREE |= {4: ["rotation"], 5: ["width"]}
+CHOICES = [*FACTORS, "several at once", "nothing that I can name"]
+SECRET = [f"secret{k}" for k in range(7)]
+
+
+def to_be_labelled(*pictures: str) -> Explorer:
+    sets = {
+        "discovered": Directions(C, MOVED, FACTORS, "sd", MOVED - 0.05, MOVED + 0.05, names=SECRET),
+        "random": Directions(B, names=[f"secret r{k}" for k in range(3)]),
+    }
+    model = Phases(*pictures) if pictures else OnePicture()
+    return Explorer(model, directions=sets, label=range(6), views=["label", "traverse"], dimensions=range(6))
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    explorer = to_be_labelled()
+    yield explorer, published(explorer, folder=tmp_path_factory.mktemp("label"))
+    explorer.close()
+
+
+@pytest.fixture
+def label(open_page, labelled):
+    page = open_page(labelled[1], viewport={"width": 1000, "height": 1100}, reduced_motion="reduce")
+    return page, wake(page), labelled[0]
+
+
+def columns_asked(explorer) -> list[int]:
+    return [each["column"] for each in explorer.label["asked"]]
+
+
+def heading(box) -> str:
+    return box.get_by_role("heading").inner_text()
+
+
+def give(box, first: str, final: str | None = None):
+    """Labels the direction that is asked for; another label after the stills, or the same."""
+    box.get_by_role("radio", name=first, exact=True).check()
+    box.get_by_role("button", name="Check it on stills").click()
+    if final is not None:
+        box.get_by_role("radio", name=final, exact=True).check()
+        box.get_by_role("button", name=f"Change to “{final}”").click()
+    else:
+        box.get_by_role("button", name=f"Keep “{first}”").click()
+
+
+def assert_blind(box):
+    """No name of a direction is anywhere in the explorer's elements, nor a number that was measured."""
+    inside = box.inner_html()
+    assert "secret" not in inside
+    assert "sd" not in box.inner_text()
+    assert not box.locator(".effects").count()
+    assert box.locator("td").count() == 0
+
+
+@pytest.mark.parametrize("reader", ["right", "wrong"])
+def test_a_reader_who_labels_blind(label, reader):
+    page, box, explorer = label
+    columns = columns_asked(explorer)
+    assert sorted(columns) == list(range(6))
+    for i, k in enumerate(columns):
+        assert heading(box) == f"Direction {i + 1} of 6"
+        assert not box.get_by_role("button", name="Check it on stills").is_enabled()
+        assert_blind(box)
+        if i < 2:  # what is shown is the direction that will be compared
+            shift(page, box, "End")
+            assert np.abs(picture(box) - exact(explorer, 6 * C[:, k])).max() <= 1
+        wrong = next(name for name in CHOICES if name not in AGREE[k])
+        box.get_by_role("radio", name=AGREE[k][-1] if reader == "right" else wrong, exact=True).check()
+        box.get_by_role("button", name="Check it on stills").click()
+        assert_blind(box)
+        assert "step 2 of 2" in box.locator("[role=status]").inner_text().lower()
+        box.get_by_role("button", name="Keep").click()
+    agreed = 6 if reader == "right" else 0
+    said = box.locator(".verdict").inner_text()
+    # Five of the six move some factor, and a guess is right in one of three.
+    assert said == (
+        f"You and the measurement agree on {agreed} of 6 directions; a reader who guesses among the 3 factors would "
+        "agree on about 2. On the stills you kept every label."
+    )
+    assert f"agree on {agreed} of 6" in box.locator("[role=status]").inner_text()
+    assert box.locator(".agreement").all_inner_texts() == ["✓ yes" if reader == "right" else "✗ no"] * 6
+    rows = {row.locator("th").inner_text(): row for row in box.locator(".result tbody tr").all()}
+    assert list(rows) == [f"{i + 1}: secret{k}" for i, k in enumerate(columns)]
+    shown = rows[f"{columns.index(4) + 1}: secret4"].locator("td").nth(1).inner_text().split("\n")
+    assert [" ".join(line.split()) for line in shown] == ["rotation", "75 %, +0.600 sd"]
+    assert "Neither of the two is the truth" in box.locator(".result").inner_text()
+    # Each can be looked at again, beside what was measured.
+    press_button(page, box, f"{columns.index(1) + 1}: secret1")
+    assert effects_shown(box) == {"width": "+0.100 sd", "breast size": "−0.700 sd", "rotation": "0.000 sd"}
+    shift(page, box, "Home")
+    assert np.abs(picture(box) - exact(explorer, -6 * C[:, 1])).max() <= 1
+    assert box.locator("canvas.picture").get_attribute("aria-label").endswith("along secret1.")
+    assert page.problems == []
+
+
+def test_labels_are_changed_on_stills_and_given_again(label):
+    page, box, explorer = label
+    columns = columns_asked(explorer)
+    names = [AGREE[k][0] for k in columns]
+    before = box.locator(".others canvas").first.evaluate("canvas => canvas.toDataURL()")
+    others = [next(name for name in CHOICES if name not in AGREE[k]) for k in columns]
+    give(box, names[0], others[0])  # right, and then wrong
+    give(box, others[1], names[1])
+    give(box, others[2])
+    for name in names[3:]:
+        give(box, name)
+    assert box.locator(".verdict").inner_text().startswith("You and the measurement agree on 4 of 6 directions;")
+    assert box.locator(".verdict").inner_text().endswith("On the stills you changed 2 of your 6 labels.")
+    assert [text.split()[1] for text in box.locator(".agreement").all_inner_texts()] == [
+        "no",
+        "yes",
+        "no",
+        *["yes"] * 3,
+    ]
+    smalls = box.locator(".result td:nth-child(2) small:visible").all_inner_texts()
+    assert smalls == [f"first: {names[0]}", f"first: {others[1]}"]
+    # The first one on which they differ is looked at.
+    assert box.locator(".result [aria-pressed=true]").inner_text() == f"1: secret{columns[0]}"
+    press_button(page, box, "Start again")
+    assert heading(box) == "Direction 1 of 6"
+    assert_blind(box)
+    assert not box.locator("input:checked").count()
+    assert box.locator(".others canvas").first.evaluate("canvas => canvas.toDataURL()") != before
+    for _ in range(6):
+        give(box, "width")
+    again = [int(text.rpartition("secret")[2]) for text in box.locator(".result th button").all_inner_texts()]
+    assert sorted(again) == sorted(columns)
+    assert again != columns
+    assert "agree on 2 of 6" in box.locator(".verdict").inner_text()
+    assert page.problems == []
+
+
+def test_stills_are_the_codes_that_were_watched(label):
+    page, box, explorer = label
+    a = C[:, columns_asked(explorer)[0]]
+    rested(page, box)
+    watched = [c.evaluate("canvas => canvas.toDataURL()") for c in box.locator(".others canvas").all()]
+    box.get_by_role("radio", name="several at once").check()
+    box.get_by_role("button", name="Check it on stills").click()
+    rested(page, box)
+    stills = box.locator("button[data-still]")
+    assert stills.count() == 24
+    assert [stills.nth(i).locator("canvas").evaluate("c => c.toDataURL()") for i in range(1, 24, 3)] == watched
+    count = frames(box)
+    stills.nth(10).click()
+    settle(page, box, count)
+    box.get_by_role("tab", name="Traverse").click()
+    wait(page, box, "root => root.querySelector('[data-dimension]')")
+    z = code_shown(box, None)
+    # A look at another view takes nothing back.
+    box.get_by_role("tab", name="Label").click()
+    assert box.get_by_role("radio", name="several at once").is_checked()
+    for i, alpha in ((9, -6), (10, 0), (11, 6)):
+        canvas = stills.nth(i).locator("canvas")
+        assert np.abs(side_by_side(canvas, 1) - exact(explorer, z + alpha * a)).max() <= 1
+        count = frames(box)
+        stills.nth(i).click()
+        settle(page, box, count)
+        assert np.abs(picture(box) - exact(explorer, z + alpha * a)).max() <= 1
+    assert (
+        box.locator("canvas.picture").get_attribute("aria-label").endswith("shifted by +6.00 along direction 1 of 6.")
+    )
+    assert page.problems == []
+
+
+def test_labels_by_keyboard(label):
+    page, box, _ = label
+    focused = "() => document.activeElement.title || document.activeElement.textContent.trim()"
+    box.get_by_role("radio", name="width", exact=True).focus()
+    page.keyboard.press("ArrowDown")
+    assert box.get_by_role("radio", name="breast size").is_checked()
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "Check it on stills"
+    page.keyboard.press("Enter")
+    assert page.evaluate(focused) == "Direction 1 of 6"  # from where the reader goes on
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "Show code 1 of 8 at α = −6 large"
+    for key, found in (("ArrowRight", "code 1 of 8 at α = 0"), ("ArrowDown", "code 2 of 8 at α = 0")):
+        page.keyboard.press(key)
+        assert page.evaluate(focused) == f"Show {found} large"
+    page.keyboard.press("Tab")  # past all the others
+    assert page.evaluate("() => document.activeElement.checked")
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "Keep “breast size”"
+    page.keyboard.press("Enter")
+    assert heading(box) == "Direction 2 of 6"
+    unnamed = box.evaluate(
+        """root => [...root.querySelectorAll("input, select, button, [role=img]")]
+          .filter(e => e.checkVisibility({ visibilityProperty: true }))
+          .filter(e => !(e.ariaLabel || e.labels?.length || e.textContent.trim()))
+          .map(e => e.outerHTML.slice(0, 100))"""
+    )
+    assert unnamed == []
+    assert page.problems == []
+
+
+def test_it_plays_by_itself_where_motion_is_welcome(open_page, labelled):
+    url = labelled[1]
+    page = open_page(url, viewport={"width": 1000, "height": 1100})
+    box = wake(page)
+    wait(page, box, "root => Number(root.querySelector('[data-shift]').value) > 2")
+    box.get_by_role("button", name="Pause", exact=True).click()
+    give(box, "width")
+    wait(page, box, "root => Number(root.querySelector('[data-shift]').value) > 1")  # the next one, too
+    assert page.problems == []
+    page = open_page(url, reduced_motion="reduce")
+    box = wake(page)
+    page.wait_for_timeout(600)
+    assert float(box.locator(SHIFT).input_value()) == 0
+    assert box.get_by_role("button", name="Play", exact=True).is_visible()
+    assert shift(page, box, "PageUp") == 0.5
+    assert page.problems == []
+
+
+def test_labels_with_a_kernel(open_page, labelled):
+    explorer, _ = labelled
+    page = open_page("about:blank", reduced_motion="reduce")
+    state = explorer.get_state()
+    buffers = {name: base64.b64encode(state.pop(name)).decode() for name, v in [*state.items()] if type(v) is bytes}
+    page.evaluate(KERNEL, [state, buffers])
+    box = page.locator(".medlatent-explorer")
+    wait(page, box, "root => root.dataset.ready === 'true'")
+    for k in columns_asked(explorer):
+        give(box, AGREE[k][0])
+    assert "agree on 6 of 6" in box.locator(".verdict").inner_text()
+    shift(page, box, "PageUp", "PageUp")
+    wait(page, box, "() => window.kernel.sent.length > 0")
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.kernel.sent.at(-1)") == pytest.approx(C[:, columns_asked(explorer)[0]], abs=1e-6)
+    assert page.problems == []
+
+
+@pytest.mark.parametrize(("count", "scheme"), [(0, "light"), (2, "dark")])
+def test_labels_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme):
+    explorer = to_be_labelled(*NAMES[:count])
+    url = published(explorer, folder=tmp_path)
+    page = open_page(url, viewport={"width": 360, "height": 740}, color_scheme=scheme, reduced_motion="reduce")
+    box = wake(page)
+
+    def assert_fits():
+        for width in (360, 700, 1000, 1300):
+            page.set_viewport_size({"width": width, "height": 740})
+            assert page.evaluate(TOO_WIDE), width
+            outside = box.evaluate(
+                """root => [...root.querySelectorAll("*")].filter(e => e.checkVisibility())
+                  .filter(e => e.getBoundingClientRect().right > root.getBoundingClientRect().right + 0.5)
+                  .map(e => e.outerHTML.slice(0, 100))"""
+            )
+            assert outside == [], (width, heading(box))
+
+    assert_fits()
+    box.get_by_role("radio", name="width", exact=True).check()
+    box.get_by_role("button", name="Check it on stills").click()
+    rested(page, box)
+    assert_fits()
+    box.get_by_role("button", name="Keep").click()
+    for _ in range(5):
+        give(box, "nothing that I can name")
+    assert_fits()
+    ink, ground = box.locator(".result td").first.evaluate(
+        """e => [getComputedStyle(e).color, getComputedStyle(e.closest(".medlatent-explorer")).backgroundColor]
+          .map(colour => colour.match(/[\\d.]+/g).slice(0, 3).reduce((sum, c) => sum + Number(c), 0))"""
+    )
+    assert (ink > ground) == (scheme == "dark")
+    assert abs(ink - ground) > 400
+    assert page.problems == []
+    explorer.close()

@@ -58,7 +58,7 @@ const labelView = {
       explorer.say(`Direction ${i + 1} is ${set.names[column()]}.`);
     });
     const again = button("Start again", restart, { class: "again" });
-    const seen = element("div", { class: "seen" }, others.element, chart.element);
+    const seen = element("div", { class: "seen" });
     const box = element("div", { class: "labelling" }, heading, progress, lead, result.element, shift, seen,
       stills.element, answer, again);
 
@@ -78,7 +78,10 @@ const labelView = {
       next.textContent = watch ? "Check it on stills"
         : picked === first[at] ? `Keep “${nameOf(picked)}”` : `Change to “${nameOf(picked)}”`;
       for (const [part, shown] of [[progress, blind], [shift, !check], [seen, !check], [stills.element, check],
-        [answer, blind], [result.element, !blind], [again, !blind], [chart.element, !blind]]) part.hidden = !shown;
+        [answer, blind], [result.element, !blind], [again, !blind]]) part.hidden = !shown;
+      // What was measured is nowhere in the page before it is compared.
+      seen.replaceChildren(others.element, ...(blind ? [] : [chart.element]));
+      if (blind) result.clear();
     }
 
     /** The reader has chosen a label, or confirmed it. */
@@ -280,6 +283,10 @@ function labelResult(set, nameOf, choose) {
       element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((words) =>
         element("th", { scope: "col" }, words)))), rows), rule, doubt),
     summary: () => said.textContent,
+    clear() {
+      rows.replaceChildren();
+      verdict.replaceChildren();
+    },
     show(order, first, final, { least, half }) {
       picks = [];
       rows.replaceChildren(...order.map((each, i) => rowOf(each, first[i], final[i], i)));
