@@ -121,9 +121,10 @@ KNOWN = ("random", "principal", "sefa")
 class LatentDirections(LatentModel):
     """Directions of the latent space of a frozen generator that can be told apart in its images.
 
-    Implements :eq:`eq-latent-directions-3`, the method of Voynov and Babenko (2020): min over A and R of the expectation
-    of L_cl(k, k̂) + γ L_s(α, α̂). For a code z ~ N(0, I), a direction k and a shift α, the reconstructor R sees the pair
-    G(z) and G(z + A(α e_k)), and says k̂ and α̂. The columns of A, one direction each, and R learn together; G does not.
+    Implements :eq:`eq-latent-directions-3`, the method of Voynov and Babenko (2020): min over A and R of the
+    expectation of L_cl(k, k̂) + γ L_s(α, α̂). For a code z ~ N(0, I), a direction k and a shift α, the reconstructor R
+    sees the pair G(z) and G(z + A(α e_k)), and says k̂ and α̂. The columns of A, one direction each, and R learn
+    together; G does not.
 
     It works on any generator that makes images of standard normal codes:
 
