@@ -1036,7 +1036,8 @@ for f, factor in enumerate(known_meter.scales):
     row = {"factor": factor.replace("_", " ")}
     for name, one in known_effects.items():
         k = one.matched[f]
-        low, high = sorted(np.abs([one.low[k, f], one.high[k, f]]))
+        sign = np.sign(one.effect[k, f])
+        low, high = sorted((sign * one.low[k, f], sign * one.high[k, f]))
         star = "*" if one.is_found[f] else ""
         row[name] = (
             f"{abs(one.effect[k, f]):.2f} [{low:.2f}, {high:.2f}], "
