@@ -747,6 +747,11 @@ def values_of(prefix, measure, judged_on=JUDGED):
     )
 
 
+def observed_of(run, judged_on=JUDGED):
+    """What was observed of a recorded search: its directions and their effects."""
+    return recorded[run].load_observed()[judged_on]["directions"]
+
+
 def spread(found, decimals=2):
     """Mean ± standard deviation over seeds, as text."""
     if not len(found):
@@ -947,7 +952,7 @@ for axis, (title, run) in zip(
     ),
     strict=True,
 ):
-    effects = effects_of(recorded[run].load_observed())
+    effects = effects_of(observed_of(run))
     order = effects.matched
     matrix = (
         effects.effect[order]
@@ -1023,9 +1028,7 @@ WITHOUT_A_SEARCH = {
     "SeFa": sefa_directions(first_layer(phantom_vae, 32), 32),
 }
 known_effects = {
-    name: effects_of(
-        recorded[f"phantoms_vae_lenet_{suffix}_seed0"].load_observed()
-    )
+    name: effects_of(observed_of(f"phantoms_vae_lenet_{suffix}_seed0", KNOWN))
     for name, suffix in (("discovered", "unit"), ("random", "random"))
 } | {
     name: direction_effects(*factor_effects(phantom_vae, columns, known_meter))
@@ -1060,7 +1063,7 @@ models = {
     for name, prefix in GENERATORS.items()
 }
 found = {
-    (name, kind): recorded[f"{prefix}_lenet_{kind}_seed0"].load_observed()
+    (name, kind): observed_of(f"{prefix}_lenet_{kind}_seed0")
     for name, prefix in GENERATORS.items()
     for kind in ("unit", "random", "hundred", "random100")
 }
