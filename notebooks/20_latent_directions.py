@@ -845,7 +845,7 @@ for (directions, reconstructor), suffix in FLOORS.items():
     rows.append(row)
 show_table(pd.DataFrame(rows).set_index(["directions", "reconstructor"]))
 
-# %% mystnb={"figure": {"caption": "RCA after a third, two thirds and the whole of each search; a line for each seed. Dotted: the same for random directions.", "name": "fig-latent-directions-along"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "RCA along the searches with 32 directions; a line for each seed, and one search of LeNet that went on (one seed). Dotted: the same for random directions.", "name": "fig-latent-directions-along"}} tags=["hide-input"]
 fig, axes = explore.figure(7, 2.8, columns=2)
 ends = {}
 for axis, (generator, prefix) in zip(axes, GENERATORS.items(), strict=True):
@@ -865,13 +865,34 @@ for axis, (generator, prefix) in zip(axes, GENERATORS.items(), strict=True):
                     if i == 0
                     else None,
                 )
-            found = values_of(f"{prefix}_{short}_{configuration}", "rca")
-            if len(found):
-                ends[f"{generator}, {reconstructor}, {configuration}"] = found
-    axis.set(xlabel="iteration", ylabel="RCA", ylim=(0, 1), title=generator)
+            ends[f"{generator}, {reconstructor}, {configuration}"] = values_of(
+                f"{prefix}_{short}_{configuration}", "rca"
+            ).mean()
+    for configuration, style in (("unit", "-"), ("random", ":")):
+        measures = recorded[
+            f"long_{prefix}_lenet_{configuration}_seed0"
+        ].measures
+        axis.plot(
+            [one["step"] for one in measures],
+            [one["rca"] for one in measures],
+            style,
+            color="C1",
+            lw=2.5,
+            alpha=0.5,
+        )
+        ends[f"{generator}, LeNet, {configuration}, 10 000 iterations"] = (
+            measures[-1]["rca"]
+        )
+    axis.set(
+        xlabel="iteration",
+        xscale="log",
+        ylabel="RCA",
+        ylim=(0, 1),
+        title=generator,
+    )
 axes[0].legend(fontsize=7)
 fig.alt = "RCA over the iterations of the searches. At the end: " + "; ".join(
-    f"{name} {found.mean():.2f}" for name, found in ends.items()
+    f"{name} {end:.2f}" for name, end in ends.items()
 )
 explore.show(fig)
 
@@ -1053,7 +1074,7 @@ show_table(pd.DataFrame(rows).set_index("factor"))
 # ### The paper's figures
 #
 # As in the paper's Figures 3 to 7, here for the VAE with LeNet and unit length: the directions that were matched with a
-# property, from -6 to 6, with the unshifted image in the middle. After Fig. 8, which has 24 codes, the height on twelve. And
+# property, from -6 to 6, with the unshifted image in the middle. After Fig. 8, the height on 24 codes. And
 # after Fig. 9 discovered directions beside random ones. In its Fig. 10 the paper shows the VAE's random directions, too, and
 # calls them "somewhat interpretable".
 
@@ -1109,16 +1130,18 @@ explore.show(
     )
 )
 
-# %% mystnb={"figure": {"caption": "After Fig. 8 of the paper: the direction that is matched with the height of the slice, on twelve codes of the GAN; the unshifted image in the middle.", "name": "fig-latent-directions-height"}} tags=["hide-input"]
-codes = torch.randn(12, 32, generator=torch.Generator().manual_seed(seed))
+# %% mystnb={"figure": {"caption": "After Fig. 8 of the paper: the direction that is matched with the height of the slice, on 24 codes of the GAN, two a row; the unshifted images in the middle.", "name": "fig-latent-directions-height"}} tags=["hide-input"]
+codes = torch.randn(24, 32, generator=torch.Generator().manual_seed(seed))
 upwards, _ = matched_direction(found["GAN", "unit"], "height")
+of_codes = torch.stack(
+    [strip(models["GAN"], code, upwards, shifts) for code in codes]
+)
 explore.show(
     explore.image_table(
-        torch.stack(
-            [strip(models["GAN"], code, upwards, shifts) for code in codes]
-        ),
-        alt="Twelve rows of seven generated slices, each row one code shifted "
-        "along the direction that is matched with the height.",
+        torch.cat([of_codes[:12], of_codes[12:]], 1),
+        alt="Twelve rows of fourteen generated slices: the left and the right "
+        "half of each row are one code each, shifted along the direction that "
+        "is matched with the height.",
     )
 )
 
