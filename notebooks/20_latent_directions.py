@@ -1005,6 +1005,49 @@ fig.alt = "Two tables of effects, directions by properties. " + "; ".join(
 explore.show(fig)
 
 # %% [markdown]
+# ### Strong, or pure?
+#
+# The share says how pure a direction is. How strong is it? Add up the sizes of all its effects, in standard deviations a
+# unit of shift. And how many different directions are there? Columns of unit length may lie close to each other: the table
+# has the mean over columns of the largest $|\cos|$ with another one. Beside the search stands one without the shift's part
+# of the loss, $\gamma = 0$.
+
+
+# %% tags=["hide-input"]
+def strengths(prefix):
+    """Mean over directions of the sum of their effects' sizes, (seeds,)."""
+    names = [n for n in recorded if re.fullmatch(rf"{prefix}_seed[0-4]", n)]
+    return [
+        np.abs(effects_of(observed_of(name)).effect).sum(1).mean()
+        for name in names
+    ]
+
+
+rows = []
+for generator, prefix in GENERATORS.items():
+    for name, suffix in (
+        ("discovered, unit length", "lenet_unit"),
+        ("the same with γ = 0", "lenet_unit_shiftless"),
+        ("discovered, orthonormal", "lenet_orthonormal"),
+        ("random", "lenet_random"),
+        ("principal", "lenet_principal"),
+        ("SeFa", "lenet_sefa"),
+    ):
+        run = f"{prefix}_{suffix}"
+        rows.append(
+            {
+                "generator": generator,
+                "directions": name,
+                "strength": spread(strengths(run)),
+                "selectivity": spread(values_of(run, "selectivity")),
+                "nearest other, |cos|": spread(values_of(run, "overlap_mean")),
+                "RCA": spread(values_of(run, "rca")),
+                "L_s": spread(values_of(run, "shift_loss")),
+            }
+        )
+show_table(pd.DataFrame(rows).set_index(["generator", "directions"]))
+
+# %% [markdown]
 # ### Where every factor is known
 #
 # On real slices image analysis measures six properties. On phantoms each picture was drawn from the eight factors that the
