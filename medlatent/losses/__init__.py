@@ -7,6 +7,19 @@ from .adversarial import (
     least_squares_discriminator_loss,
     saturating_deception_loss,
 )
+from .adversarial_inference import (
+    JudgedPairs,
+    ali_discriminator_loss,
+    ali_generator_loss,
+    conditional_discriminator_loss,
+    conditional_generator_loss,
+    dual_ali_discriminator_loss,
+    dual_ali_generator_loss,
+    factorised_posterior,
+    image_cycle_discriminator_loss,
+    image_cycle_generator_loss,
+    posterior_dependence,
+)
 from .attribute import attri_vae_objective, attribute_distances, attribute_loss
 from .directions import direction_loss, directions_objective, shift_loss
 from .elbo import (
@@ -41,7 +54,10 @@ from .total_correlation import KLDecomposition, gaussian_log_density, kl_decompo
 
 __all__ = [
     "JudgedImages",
+    "JudgedPairs",
     "KLDecomposition",
+    "ali_discriminator_loss",
+    "ali_generator_loss",
     "ar_sivae_encoder_loss",
     "attri_vae_objective",
     "attribute_distances",
@@ -51,16 +67,23 @@ __all__ = [
     "categorical_entropy",
     "categorical_nll",
     "centre",
+    "conditional_discriminator_loss",
+    "conditional_generator_loss",
     "deception_loss",
     "direction_loss",
     "directions_objective",
     "discriminator_loss",
+    "dual_ali_discriminator_loss",
+    "dual_ali_generator_loss",
+    "factorised_posterior",
     "feature_error",
     "gaussian_code_nll",
     "gaussian_kernel",
     "gaussian_log_density",
     "gaussian_nll",
     "hsic",
+    "image_cycle_discriminator_loss",
+    "image_cycle_generator_loss",
     "information_bound",
     "introspective_penalty",
     "kl_decomposition",
@@ -71,6 +94,7 @@ __all__ = [
     "log_mse",
     "log_mse_objective",
     "median_squared_distance",
+    "posterior_dependence",
     "reparametrise",
     "saturating_deception_loss",
     "shift_loss",
