@@ -89,6 +89,7 @@ class StyleContentModel(LatentModel):
 
     objective: ClassVar[Mapping[str, type[Term]]] = {}
     divergences: tuple[str, ...] = ()
+    infers_content = False
     suites = ("style_content",)
     only_for_training = ("terms",)
 
@@ -135,8 +136,7 @@ class StyleContentModel(LatentModel):
         self.generator = DCGANGenerator(self.latent_dim, channels, size, width)
         self.condition_encoder = ConditionEncoder(sizes.condition, content_dim, width)
         self.style_encoder = CodeEncoder(channels, size, style_dim, width)
-        infers = {code for term in self.objective.values() for code in term.infers}
-        self.content_encoder = CodeEncoder(channels, size, content_dim, width) if "content" in infers else None
+        self.content_encoder = CodeEncoder(channels, size, content_dim, width) if self.infers_content else None
         self.terms = nn.ModuleDict({name: term(sizes) for name, term in self.objective.items()})
 
         discriminators = [w for term in self.games.values() for w in term.parameters()]
@@ -148,7 +148,7 @@ class StyleContentModel(LatentModel):
     @property
     def games(self) -> dict[str, Term]:
         """The terms that have discriminators."""
-        return {name: term for name, term in self.terms.items() if term.plays}
+        return {name: term for name, term in self.terms.items() if isinstance(term, Term) and term.plays}
 
     def prepare(self, images: int, factors: Mapping[str, Factor] | None = None) -> None:
         """Compares the condition with what the data say of its columns.
@@ -178,6 +178,18 @@ class StyleContentModel(LatentModel):
         """q(z|x) of images ``(B, C, H, W)`` in [0, 1]."""
         with self.autocast():
             mean, logvar = self.style_encoder(images)
+        return Gaussian(mean.float(), logvar.float())
+
+    def infer_content(self, images: Tensor) -> Gaussian:
+        """q(c|x) of images ``(B, C, H, W)`` in [0, 1].
+
+        Raises:
+            ValueError: the system has one variable, and takes the content from the condition alone.
+        """
+        if self.content_encoder is None:
+            raise ValueError(f"{type(self).__name__} infers the style alone: its content comes from a condition")
+        with self.autocast():
+            mean, logvar = self.content_encoder(images)
         return Gaussian(mean.float(), logvar.float())
 
     def generate(self, z: Tensor, c: Tensor) -> Tensor:
@@ -217,7 +229,7 @@ class StyleContentModel(LatentModel):
         discriminators = torch.stack([term.discriminate(batch).mean() for term in self.games.values()]).sum()
         self.step(self.discriminator_optimiser, discriminators)
 
-        terms = {name: term.generate(batch) for name, term in self.terms.items()}
+        terms = {name: term(batch) for name, term in self.terms.items()}
         kls = {f"kl_{name}": kl_to_standard_normal(*getattr(batch, name)) for name in self.divergences}
         loss = drai_objective(terms, kls, self.config["lambda_kl"])
         self.step(self.generator_optimiser, loss)
@@ -229,15 +241,9 @@ class StyleContentModel(LatentModel):
 
 
 class _TwoVariables(StyleContentModel):
-    """A system that infers the content, too."""
+    """A system that infers style and content, and so has codes for images."""
 
-    content_encoder: CodeEncoder
-
-    def infer_content(self, images: Tensor) -> Gaussian:
-        """q(c|x) of images ``(B, C, H, W)`` in [0, 1]."""
-        with self.autocast():
-            mean, logvar = self.content_encoder(images)
-        return Gaussian(mean.float(), logvar.float())
+    infers_content = True
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and log-variance, ``(B, D)`` each, of style and content, one after the other."""

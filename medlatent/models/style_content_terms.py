@@ -179,11 +179,9 @@ class Term(nn.Module):
     Attributes:
         plays: whether it is a game, whose networks are discriminators and have a step of their own. The networks of
             other terms learn in the generator's step.
-        infers: whose codes are inferred from images for it: of ``"style"`` and ``"content"``.
     """
 
     plays = True
-    infers: tuple[str, ...] = ()
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -192,7 +190,7 @@ class Term(nn.Module):
         """What the discriminators of a game minimise, of each image, ``(2B,)``."""
         raise NotImplementedError
 
-    def generate(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """What generator and encoders minimise, of each image or each pair of images, ``(2B,)`` or ``(B,)``."""
         raise NotImplementedError
 
@@ -219,7 +217,7 @@ class ConditionalGame(Term):
             generated_pair=generated_pair,
         )
 
-    def generate(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         return conditional_generator_loss(
             generated=batch.run(self.images, batch.generated),
             generated_pair=batch.run(self.pairs, batch.generated, batch.t),
@@ -228,8 +226,6 @@ class ConditionalGame(Term):
 
 class DualInferenceGame(Term):
     """Equation 7: an inferred style and content are to their image what drawn ones are to the image made of them."""
-
-    infers = ("style", "content")
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
@@ -250,15 +246,13 @@ class DualInferenceGame(Term):
         given = batch.generated, batch.z, batch.c, batch.z_inferred, batch.c_inferred
         return dual_ali_discriminator_loss(*self._judge(batch, *(tensor.detach() for tensor in given)))
 
-    def generate(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         given = batch.generated, batch.z, batch.c, batch.z_inferred, batch.c_inferred
         return dual_ali_generator_loss(*self._judge(batch, *given))
 
 
 class ImageCycleGame(Term):
     """Equation 8: an image beside its reconstruction from inferred style and content is like an image beside itself."""
-
-    infers = ("style", "content")
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
@@ -274,7 +268,7 @@ class ImageCycleGame(Term):
             reconstructed=batch.run(self.cycle, batch.images, self.reconstruction(batch).detach()),
         )
 
-    def generate(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         return image_cycle_generator_loss(batch.run(self.cycle, batch.images, self.reconstruction(batch)))
 
 
@@ -282,9 +276,8 @@ class CodeCycle(Term):
     """Equation 9: from a generated image the style and the content that it was made of are inferred again."""
 
     plays = False
-    infers = ("style", "content")
 
-    def generate(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         return code_cycle_loss(batch.z, batch.c, batch.style_again.sample(), batch.content_again.sample())
 
 
@@ -292,14 +285,13 @@ class ReversedPrediction(Term):
     """Equation 11: style cannot be predicted from content, nor content from style."""
 
     plays = False
-    infers = ("style", "content")
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
         self.style = CodePredictor(sizes.content, sizes.style, sizes.width)
         self.content = CodePredictor(sizes.style, sizes.content, sizes.width)
 
-    def generate(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         def predict_z(c: Tensor) -> Tensor:
             return batch.run(self.style, c)
 
@@ -313,9 +305,8 @@ class SelfSupervision(Term):
     """Equation 15: an image and its transformed copy have one content, and different styles."""
 
     plays = False
-    infers = ("style", "content")
 
-    def generate(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         (z, z_transformed), (c, c_transformed) = batch.z_inferred.chunk(2), batch.c_inferred.chunk(2)
         return self_supervision_loss(z, c, z_transformed, c_transformed)
 
@@ -324,13 +315,12 @@ class StyleInformation(Term):
     """The second term of equation 17: the style of a generated image can be read off it."""
 
     plays = False
-    infers = ("style",)
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
         self.entropy = normal_entropy(sizes.style)
 
-    def generate(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         nll = gaussian_code_nll(*batch.style_again, batch.z)
         return -batch.model.lambda_information * information_bound(self.entropy, nll)
 
@@ -339,16 +329,13 @@ class ContentCycle(Term):
     """‖c' - c‖, the content's part of equation 9: what makes a double-variable model of cInfoGAN."""
 
     plays = False
-    infers = ("content",)
 
-    def generate(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         return code_distance(batch.content_again.sample(), batch.c)
 
 
 class ConditionalCycleGame(ImageCycleGame):
     """D_cycle of a conditional adversarial VAE: the style is inferred, the content is that of the condition."""
-
-    infers = ("style",)
 
     def reconstruction(self, batch: Batch) -> Tensor:
         return batch.conditional_reconstruction
@@ -356,8 +343,6 @@ class ConditionalCycleGame(ImageCycleGame):
 
 class MatchingGame(Term):
     """D_{x,t} of a conditional adversarial VAE: a reconstruction belongs to the condition that it was made with."""
-
-    infers = ("style",)
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
@@ -374,7 +359,7 @@ class MatchingGame(Term):
             generated_pair=generated_pair,
         )
 
-    def generate(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         return matching_generator_loss(batch.run(self.pairs, batch.conditional_reconstruction, batch.t))
 
 
@@ -384,8 +369,6 @@ class StyleTripleGame(Term):
     The text says no more than that it "also takes advantage of the latent code ẑ": here an image, or its
     reconstruction, stands beside the same condition and the same ẑ.
     """
-
-    infers = ("style",)
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
@@ -407,7 +390,7 @@ class StyleTripleGame(Term):
             generated=batch.run(self.triples, reconstruction, batch.t, code),
         )
 
-    def generate(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         reconstruction, code = self.made(batch)
         return ali_generator_loss(
             inferred=batch.run(self.triples, batch.images, batch.t, code),
@@ -417,8 +400,6 @@ class StyleTripleGame(Term):
 
 class ContentTripleGame(StyleTripleGame):
     """D_{x,t,c} of the double-variable model: the same with the content that is inferred from the image."""
-
-    infers = ("style", "content")
 
     def code_size(self, sizes: Sizes) -> int:
         return sizes.content
