@@ -123,14 +123,15 @@ def test_an_update_by_hand(system):
         judged = square(d_x, 1) + square(d_made, 0) + square(pair, 1) + (square(wrong, 0) + square(made_pair, 0)) / 2
         for d, inferred, drawn in ((dual.style, z_in, z), (dual.content, c_in, c)):
             judged = judged + square(d(x, inferred), 1) + square(d(made, drawn), 0)
-        judged = judged + square(cycle.cycle(torch.cat([x, x], 1)), 1) + square(cycle.cycle(torch.cat([x, again], 1)), 0)
+        same, reconstructed = (cycle.cycle(torch.cat([x, other], 1)) for other in (x, again))
+        judged = judged + square(same, 1) + square(reconstructed, 0)
         expected["discriminators"] = judged.mean()
         expected["game"] = (square(d_made, 1) + square(made_pair, 1) / 2).mean()
         expected["inference"] = sum(
             square(d(x, inferred), 0) + square(d(made, drawn), 1)
             for d, inferred, drawn in ((dual.style, z_in, z), (dual.content, c_in, c))
         ).mean()
-        expected["image_cycle"] = square(cycle.cycle(torch.cat([x, again], 1)), 1).mean()
+        expected["image_cycle"] = square(reconstructed, 1).mean()
         z_again, c_again = draw(*model.style_encoder(made)), draw(*model.content_encoder(made))
         expected["code_cycle"] = (z_again - z).abs().mean() + (c_again - c).abs().mean()
         predictors = terms["reversed_prediction"]
@@ -248,7 +249,10 @@ def test_transformations_are_the_five():
 class TestCodes:
     def test_style_is_normal_and_content_depends_on_the_condition(self):
         model = build(DRAI).eval()
-        assert [(part.name, part.start, part.stop) for part in model.code_layout] == [("style", 0, 3), ("content", 3, 5)]
+        assert [(part.name, part.start, part.stop) for part in model.code_layout] == [
+            ("style", 0, 3),
+            ("content", 3, 5),
+        ]
         columns = {"dx": torch.tensor([0, 0, 2]), "old": torch.tensor([1, 1, 0])}
         codes = model.sample_codes(3, torch.Generator().manual_seed(0), **columns)
         generator = torch.Generator().manual_seed(0)
