@@ -28,6 +28,7 @@ from .style_content import (
     DAISelfRegMIReg,
     DCInfoGAN,
     StyleContentModel,
+    TwoVariableModel,
 )
 from .tc_vae import BetaTCVAE
 from .vae import VAE, BetaVAE
@@ -64,6 +65,7 @@ __all__ = [
     "ResidualTCVAE",
     "ResidualVAE",
     "StyleContentModel",
+    "TwoVariableModel",
     "Uniform",
     "batches_of",
     "code_parts",

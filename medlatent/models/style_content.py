@@ -54,8 +54,16 @@ NODULE = {
 """The paper's condition of a lung nodule, 17 numbers: six characteristics as one-hot pairs and five bins of size."""
 
 
-class StyleContentModel(LatentModel):
+class StyleContentModel(LatentModel, shared=True):
     """What the ten systems share: networks, codes, and an update of two steps. The systems are its subclasses.
+
+    A system is a subclass that names its terms and whose KL its objective has:
+
+    .. code-block:: python
+
+        class ConditionalGAN(StyleContentModel):
+            objective = {"game": ConditionalGame}
+            divergences = ("content_of_condition",)
 
     **What the paper leaves open**, chosen here and held equal for all systems: layers (those of
     :mod:`medlatent.nets.style_content`), dimensions, batch, epochs; that every D_{x,t} is matching-aware; that the
@@ -82,6 +90,13 @@ class StyleContentModel(LatentModel):
             dimensions, as the KL terms are.
         generator_rate: of the Adam of generator, encoders and predictors.
         discriminator_rate: of the Adam of the discriminators.
+
+    Attributes:
+        objective: the terms by name, classes of :mod:`medlatent.models.style_content_terms`.
+        divergences: the posteriors whose KL to the standard normal is minimised, attributes of a
+            :class:`~medlatent.models.style_content_terms.Batch`: of ``style``, ``content`` and
+            ``content_of_condition``.
+        infers_content: whether there is an encoder of the content of images.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -240,8 +255,8 @@ class StyleContentModel(LatentModel):
         return {name: term.detach() for name, term in named.items()}
 
 
-class _TwoVariables(StyleContentModel):
-    """A system that infers style and content, and so has codes for images."""
+class TwoVariableModel(StyleContentModel, shared=True):
+    """What the systems share that infer style and content: they have codes for images."""
 
     infers_content = True
 
@@ -278,14 +293,14 @@ class CAVAE(StyleContentModel):
 # --------------------------------------------------------------------------------------------- systems of two variables
 
 
-class DCInfoGAN(_TwoVariables):
+class DCInfoGAN(TwoVariableModel):
     """*D-cInfoGAN*: cInfoGAN, from whose images the content, too, is inferred again."""
 
     objective: ClassVar = CInfoGAN.objective | {"content_cycle": ContentCycle}
     divergences = CInfoGAN.divergences
 
 
-class DCAVAE(_TwoVariables):
+class DCAVAE(TwoVariableModel):
     """*D-cAVAE*: cAVAE, which also reconstructs an image from the content that it infers from it."""
 
     objective: ClassVar = CAVAE.objective | {
@@ -295,7 +310,7 @@ class DCAVAE(_TwoVariables):
     divergences = (*CAVAE.divergences, "content")
 
 
-class DAI(_TwoVariables):
+class DAI(TwoVariableModel):
     """*DAI* (Lao et al. 2019): conditional generation, inference of style and content, and the cycle of images."""
 
     objective: ClassVar = {"game": ConditionalGame, "inference": DualInferenceGame, "image_cycle": ImageCycleGame}
