@@ -45,6 +45,12 @@ def classifier_of(images: ImageSet) -> DomainClassifier | None:
     return None
 
 
+def classifiers_of(images: ImageSet) -> tuple[DomainClassifier, ...]:
+    """The domain classifiers of images like these."""
+    classifier = classifier_of(images)
+    return () if classifier is None else (classifier,)
+
+
 @cache
 def _trained(spec: ClassifierSpec) -> DomainClassifier:
     training = open_images(spec.source).split("train")

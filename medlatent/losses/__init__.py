@@ -18,6 +18,8 @@ from .adversarial_inference import (
     factorised_posterior,
     image_cycle_discriminator_loss,
     image_cycle_generator_loss,
+    matching_discriminator_loss,
+    matching_generator_loss,
     posterior_dependence,
 )
 from .attribute import attri_vae_objective, attribute_distances, attribute_loss
@@ -114,6 +116,8 @@ __all__ = [
     "log_importance_weights",
     "log_mse",
     "log_mse_objective",
+    "matching_discriminator_loss",
+    "matching_generator_loss",
     "median_squared_distance",
     "normal_entropy",
     "posterior_dependence",

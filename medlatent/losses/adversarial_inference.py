@@ -53,12 +53,7 @@ def conditional_discriminator_loss(
         generated_pair=generated_pair,
     )
     images = least_squares_discriminator_loss(real, generated)
-    # Each half holds half of the positive example.
-    pairs = 0.5 * (
-        least_squares_discriminator_loss(real_pair, mismatched_pair)
-        + least_squares_discriminator_loss(real_pair, generated_pair)
-    )
-    return images + pairs
+    return images + matching_discriminator_loss(real_pair, mismatched_pair, generated_pair)
 
 
 def conditional_generator_loss(generated: Tensor, generated_pair: Tensor) -> Tensor:
@@ -78,7 +73,43 @@ def conditional_generator_loss(generated: Tensor, generated_pair: Tensor) -> Ten
         ValueError: the shapes differ.
     """
     one_shape(generated=generated, generated_pair=generated_pair)
-    return least_squares_deception_loss(generated) + 0.5 * least_squares_deception_loss(generated_pair)
+    return least_squares_deception_loss(generated) + matching_generator_loss(generated_pair)
+
+
+def matching_discriminator_loss(real_pair: Tensor, mismatched_pair: Tensor, generated_pair: Tensor) -> Tensor:
+    """½ (D_{x,t}(x, t) - 1)² + ½ {½ D_{x,t}(x̄, t)² + ½ D_{x,t}(x̃, t)²}: D_{x,t}'s part of equation 1 by itself.
+
+    The conditional adversarial VAEs of Havaei et al. (2021), III-B2, have it without a D_x.
+
+    Args:
+        real_pair: see :func:`conditional_discriminator_loss`, as of the others.
+        mismatched_pair: the same shape.
+        generated_pair: the same shape.
+
+    Returns:
+        The shape of the outputs.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    one_shape(real_pair=real_pair, mismatched_pair=mismatched_pair, generated_pair=generated_pair)
+    # Each half holds half of the positive example.
+    return 0.5 * (
+        least_squares_discriminator_loss(real_pair, mismatched_pair)
+        + least_squares_discriminator_loss(real_pair, generated_pair)
+    )
+
+
+def matching_generator_loss(generated_pair: Tensor) -> Tensor:
+    """½ · ½ (D_{x,t}(x̃, t) - 1)²: what the generator minimises of it.
+
+    Args:
+        generated_pair: see :func:`conditional_generator_loss`.
+
+    Returns:
+        The shape of ``generated_pair``.
+    """
+    return 0.5 * least_squares_deception_loss(generated_pair)
 
 
 def ali_discriminator_loss(inferred: Tensor, generated: Tensor) -> Tensor:

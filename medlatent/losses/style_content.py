@@ -166,7 +166,7 @@ def self_supervision_loss(z: Tensor, c: Tensor, z_transformed: Tensor, c_transfo
 
 
 def drai_objective(terms: Mapping[str, Tensor], divergences: Mapping[str, Tensor], lambda_kl: float = 1.0) -> Tensor:
-    """The sum of the terms, each with the weight 1, and of λ times the KL terms: what generator and encoders minimise.
+    """The sum of the terms, each with weight 1, and of λ times the KL terms: what generator and encoders minimise.
 
     Equation 16 of Havaei et al. (2021). DRAI's terms are, in the paper's order, :func:`conditional_generator_loss`,
     :func:`dual_ali_generator_loss`, :func:`image_cycle_generator_loss`, :func:`code_cycle_loss`,
@@ -177,6 +177,11 @@ def drai_objective(terms: Mapping[str, Tensor], divergences: Mapping[str, Tensor
     Its value is not that of the paper's V: a least-squares loss stands in the place of each game, and the term with
     reversed gradients enters with its plain sign.
 
+    The reduction of the KL is not stated. It is a mean over the code's dimensions here, like the norms of the other
+    terms. Summed over them, as in an ELBO, it has D times the weight: beside least-squares games, which are of the
+    order of 1, λ = 1 then costs more nats than an encoder gains by them, and the posteriors become the prior. With
+    ``lambda_kl`` = D that is what is minimised.
+
     Args:
         terms: of each name its loss, one value an image, ``(B,)`` or ``(B, 1)``, at least one.
         divergences: of each name a KL of each image and dimension, ``(B, D)``, in nats, as from
@@ -184,7 +189,7 @@ def drai_objective(terms: Mapping[str, Tensor], divergences: Mapping[str, Tensor
         lambda_kl: λ, the weight of the KL terms, not negative; the paper's is 1.
 
     Returns:
-        A scalar: means over the batch, of KL terms summed over dimensions.
+        A scalar: means over the batch, of KL terms over dimensions, too.
 
     Raises:
         ValueError: there is no term, a shape is another one, or ``lambda_kl`` is negative.
@@ -200,7 +205,7 @@ def drai_objective(terms: Mapping[str, Tensor], divergences: Mapping[str, Tensor
         if kl.ndim != 2:
             raise ValueError(f"divergences[{name!r}]: expected (B, D), got {tuple(kl.shape)}")
     losses = [term.mean() for term in terms.values()]
-    losses += [lambda_kl * kl.sum(1).mean() for kl in divergences.values()]
+    losses += [lambda_kl * kl.mean() for kl in divergences.values()]
     return torch.stack(losses).sum()
 
 

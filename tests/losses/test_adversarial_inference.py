@@ -18,6 +18,8 @@ from medlatent.losses import (
     factorised_posterior,
     image_cycle_discriminator_loss,
     image_cycle_generator_loss,
+    matching_discriminator_loss,
+    matching_generator_loss,
     posterior_dependence,
 )
 
@@ -39,6 +41,9 @@ def test_equation_1_by_hand(values):
     images = ((real - 1) ** 2 + generated**2) / 2
     pairs = ((real_pair - 1) ** 2 + (mismatched_pair**2 + generated_pair**2) / 2) / 2
     assert found == pytest.approx(images + pairs)
+    alone = matching_discriminator_loss(double(real_pair), double(mismatched_pair), double(generated_pair))
+    assert alone.item() == pytest.approx(pairs)
+    assert matching_generator_loss(double(generated_pair)).item() == pytest.approx((generated_pair - 1) ** 2 / 4)
     found = conditional_generator_loss(double(generated), double(generated_pair)).item()
     assert found == pytest.approx((generated - 1) ** 2 / 2 + (generated_pair - 1) ** 2 / 4)
 

@@ -152,16 +152,15 @@ def test_attraction_ends_and_repulsion_does_not():
 
 
 def test_the_kl_gives_the_repelling_term_a_minimum():
-    """Two posteriors of D dimensions at m and -m: -2m + λ D m², least at m = 1/(λ D)."""
-    dimensions = 4
-    m = torch.linspace(0, 5, 5001, dtype=torch.float64)[:, None].expand(-1, dimensions)
+    """An image and its copy with posteriors at m and -m in every dimension: -2m + λ m² / 2, least at m = 2/λ."""
+    m = torch.linspace(0, 25, 5001, dtype=torch.float64)[:, None].expand(-1, 4)
     flat = torch.zeros_like(m)
     repel = self_supervision_loss(m, flat, -m, flat)
     assert repel.argmin() == 5000  # alone: as far as the grid goes
-    kl = kl_to_standard_normal(m, flat).sum(1) + kl_to_standard_normal(-m, flat).sum(1)
+    kl = kl_to_standard_normal(torch.stack([m, -m], 1), torch.stack([flat, flat], 1))
     for lambda_kl in (0.1, 1.0):
-        least = (repel + lambda_kl * kl).argmin()
-        assert m[least, 0].item() == pytest.approx(1 / (lambda_kl * dimensions))
+        loss = [drai_objective({"self": repel[i : i + 1]}, {"z": kl[i]}, lambda_kl).item() for i in range(0, 5001, 10)]
+        assert m[10 * min(range(501), key=loss.__getitem__), 0].item() == pytest.approx(2 / lambda_kl)
 
 
 # --------------------------------------------------------------------------------------- 16 to 18: whole objectives
@@ -170,8 +169,8 @@ def test_the_kl_gives_the_repelling_term_a_minimum():
 def test_equation_16_by_hand():
     terms = {"game": torch.tensor([[1.0], [3.0]]), "cycle": torch.tensor([0.5, 0.5])}
     divergences = {"z": torch.tensor([[1.0, 2.0], [0.0, 1.0]]), "c": torch.tensor([[4.0], [0.0]])}
-    assert drai_objective(terms, divergences).item() == (2 + 0.5) + (4 / 2 + 4 / 2)
-    assert drai_objective(terms, divergences, lambda_kl=0.25).item() == 2.5 + 1
+    assert drai_objective(terms, divergences).item() == (2 + 0.5) + (4 / 4 + 4 / 2)
+    assert drai_objective(terms, divergences, lambda_kl=0.25).item() == 2.5 + 0.75
     assert drai_objective(terms, {}).item() == 2.5
 
 
