@@ -36,6 +36,7 @@ from .imageset import Card, ImageSet, split_by_group
 from .lidc_ct import CITATION, LICENCE
 from .nodules import (
     CHARACTERISTICS,
+    CLASSIFIED,
     FACTORS,
     MIDDLE,
     RATINGS,
@@ -51,7 +52,7 @@ from .nodules import (
     size_bin,
 )
 from .packing import File, Files, Findings, find_files, parallel
-from .source import Source, StandIn
+from .source import ClassifierSpec, Source, StandIn
 from .views import coarser
 
 NAME = "LIDC-IDRI nodules"
@@ -715,5 +716,6 @@ LIDC = Source(
     options="--from YOUR_LIDC",
     script="lidc_nodules",
     stand_in=StandIn("phantoms.nodule", 1000, 1),
+    classifiers=tuple(ClassifierSpec(factor, "lidc", (1, SIZE, SIZE), card=NAME) for factor in CLASSIFIED),
 )
 SOURCES = (LIDC, *coarser(LIDC, size=SIZE))

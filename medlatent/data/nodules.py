@@ -71,6 +71,9 @@ SIZES = (
 
 CONDITIONED = (*CHARACTERISTICS, "size_bin")
 """The columns of a table that make up the condition vector: a model that takes it names them as its ``columns``."""
+CLASSIFIED = ("malignancy", "size_bin")
+"""What classifiers recognise that judge drawn nodules: benign or malignant in section III-C of the paper, and one of
+five sizes in III-G."""
 CONDITION = (
     *(f"{name} {value}" for name in CHARACTERISTICS for value in (0, 1)),
     *(f"size {value}" for value in SIZES),

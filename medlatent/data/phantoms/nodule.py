@@ -57,9 +57,20 @@ from scipy.special import ndtr
 
 from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet, split_by_group
-from ..nodules import ABSENT, CHARACTERISTICS, RATINGS, SIZES, binarised, equivalent_diameter, filled, inner, size_bin
+from ..nodules import (
+    ABSENT,
+    CHARACTERISTICS,
+    CLASSIFIED,
+    RATINGS,
+    SIZES,
+    binarised,
+    equivalent_diameter,
+    filled,
+    inner,
+    size_bin,
+)
 from ..nodules import FACTORS as CONDITIONED
-from ..source import Source
+from ..source import ClassifierSpec, Source
 from ..views import coarser
 from ._common import (
     checked_count,
@@ -76,6 +87,9 @@ from ._common import noise as white_noise
 
 LOW, HIGH = -1000, 400
 """The range of the pixels in HU, to which real patches are clipped, too."""
+
+NAME = "nodule phantoms"
+INDEPENDENT_NAME = "nodule phantoms of independent factors"
 
 FIELD = 32.0
 """Height and width of a patch in mm, half a millimetre a pixel at 64 × 64."""
@@ -556,7 +570,7 @@ def generate(n: int = 2000, size: int = 64, seed: int = 0, independent: bool = F
     table["nodule"] = nodule
     table["split"] = split_by_group(table["patient_id"], seed=seed)
     card = Card(
-        name="nodule phantoms",
+        name=INDEPENDENT_NAME if independent else NAME,
         source="rendered by medlatent.data.phantoms.nodule",
         licence="CC0-1.0: computed, no picture of anybody",
         citation="medlatent; size and ratings follow LIDC-IDRI, doi:10.7937/K9/TCIA.2015.LO9QL9SX",
@@ -870,10 +884,13 @@ NODULES = Source(
     limits="Rendered images, with the sizes and ratings of LIDC-IDRI and looks fitted by eye; no patient was seen.",
     licence="Apache-2.0",  # computed by this package, and under its licence
     exact=False,
+    classifiers=tuple(ClassifierSpec(factor, "phantoms.nodule", (1, 64, 64), card=NAME) for factor in CLASSIFIED),
 )
 INDEPENDENT = replace(
     NODULES,
     name="phantoms.nodule.independent",
+    # None of malignancy: where size and margin say nothing of it, the outline alone does not let a classifier see it.
+    classifiers=(ClassifierSpec("size_bin", "phantoms.nodule.independent", (1, 64, 64), card=INDEPENDENT_NAME),),
     summary="the same with factors that are drawn independently of one another, as in no people",
     open=lambda n, seed: generate(2000 if n is None else n, seed=seed, independent=True),
 )
