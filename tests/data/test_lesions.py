@@ -84,6 +84,13 @@ def test_a_missing_column(column):
         balanced(images)
 
 
+def test_diagnoses_that_are_not_all_known():
+    images = lesions(["nv"], ["train"])
+    images.factors = {}
+    with pytest.raises(DataError, match="lesions: 'dx' is no factor, as the diagnosis is not known of every image"):
+        balanced(images)
+
+
 def test_none_of_the_three():
     with pytest.raises(DataError, match="lesions: of its 2 images none is of nv, mel, bkl"):
         balanced(lesions(["akiec", "akiec"], ["train", "test"]))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medlatent.data import DataError, ImageSet, lidc, lidc_ct, nodules, open_images
+from medlatent.data import DataError, ImageSet, find_source, lidc, lidc_ct, nodules, open_images
 from medlatent.data.packing import File, Findings
 from medlatent.data.phantoms import nodule
 from medlatent.data.phantoms._common import write_ct_series
@@ -357,7 +357,13 @@ class TestBothLayouts:
         with pytest.raises(DataError, match=r"run `python data_scripts/lidc_nodules\.py --from YOUR_LIDC --out FOLD"):
             open_images("lidc")
         lidc.pack(official[0], tmp_path / "lidc", workers=1, progress=False)
-        assert open_images("lidc.32").images.shape[1:] == (1, 32, 32)
+        for name, side in (("lidc", 64), ("lidc.32", 32)):
+            images = open_images(name)
+            assert images.images.shape[1:] == (1, side, side)
+            specs = find_source(name).classifiers
+            assert [spec.factor for spec in specs] == ["malignancy", "size_bin"]
+            for spec in specs:
+                assert (spec.card, spec.shape) == (images.card.name, images.images.shape[1:])
 
 
 class TestExtracted:
