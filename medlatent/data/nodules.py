@@ -10,7 +10,7 @@ calcification, whose scale names patterns and ends with 6 for "absent", where th
 readers or more saw some. The five bins of size are "from 2 to 12 with an interval of 2", the unit of which is that of
 volumes resized to 256 × 256 × 256. A slice of 512 pixels has 0.70 mm a pixel at the median of LIDC-IDRI, one of 256 has
 1.4 mm; the bins are taken in this unit, so that their edges are 5.6, 8.4, 11.2 and 14.0 mm (:data:`SIZE_EDGES`). Taken
-in millimetres, the first of the paper's bins would be empty: no outlined nodule is that small.
+in millimetres, the first of the paper's bins would hold 18 of the 829 nodules, and the last, open one 308.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from .errors import DataError
 from .imageset import Factor
@@ -70,6 +71,9 @@ SIZES = (
 
 CONDITIONED = (*CHARACTERISTICS, "size_bin")
 """The columns of a table that make up the condition vector: a model that takes it names them as its ``columns``."""
+CLASSIFIED = ("malignancy", "size_bin")
+"""What classifiers recognise that judge drawn nodules: benign or malignant in section III-C of the paper, and one of
+five sizes in III-G."""
 CONDITION = (
     *(f"{name} {value}" for name in CHARACTERISTICS for value in (0, 1)),
     *(f"size {value}" for value in SIZES),
@@ -152,7 +156,8 @@ class Reading:
     Attributes:
         reader: the number of the reader within the scan.
         ratings: of each name of ``RATINGS`` the whole number.
-        pixels: by the UID of a slice, the pixels of the nodule there ``(K, 2)``, row and column, each once.
+        pixels: by the UID of a slice, the pixels of the outline there and those in it ``(K, 2)``, row and column, each
+            once, see :func:`filled`.
         position: by the UID of a slice, its place in mm along the patient, upwards.
     """
 
@@ -164,14 +169,14 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Nodule:
-    """A nodule as its readers agree on it, in the slice where it is largest.
+    """A nodule of several readers, in the slice where one of them outlined the most.
 
     Attributes:
         readers: how many outlined it.
         median: of each name of ``RATINGS`` the median of the readers, in halves.
         slice_uid: of the slice.
         position: of the slice, in mm upwards.
-        pixels: ``(K, 2)``, row and column.
+        pixels: of that outline and those in it ``(K, 2)``, row and column; those of the nodule are their :func:`inner`.
     """
 
     readers: int
@@ -181,16 +186,14 @@ class Nodule:
     pixels: np.ndarray
 
 
-def inside(outline: Sequence[tuple[int, int]]) -> np.ndarray:
-    """The pixels that an outline encloses.
-
-    The readers' outlines run on the first pixels *outside* of the nodule, so those of the outline do not belong to it.
+def filled(outline: Sequence[tuple[int, int]]) -> np.ndarray:
+    """The pixels of an outline and those that it encloses.
 
     Args:
         outline: corners (column, row) of a closed polygon, in order.
 
     Returns:
-        ``(K, 2)``, int64, row and column; none where nothing is enclosed.
+        ``(K, 2)``, int64, row and column.
     """
     points = np.asarray(outline, dtype=np.int64)
     corner = points.min(axis=0)
@@ -199,8 +202,29 @@ def inside(outline: Sequence[tuple[int, int]]) -> np.ndarray:
     draw = ImageDraw.Draw(picture)
     if len(shifted) > 2:
         draw.polygon(shifted, fill=1)
-        draw.line([*shifted, shifted[0]], fill=0)
+    draw.line([*shifted, shifted[0]], fill=1)
     return np.argwhere(np.asarray(picture)) + corner[::-1]
+
+
+def inner(pixels: np.ndarray) -> np.ndarray:
+    """The pixels of a nodule: those of a filled outline but for the outline itself.
+
+    The readers' outlines run on the first pixels *outside* of the nodule. So the outermost ring is taken off once:
+    every pixel that has one outside of the outline above, below, left or right of it. A hole is not outside: the ring
+    around it stays.
+
+    Args:
+        pixels: ``(K, 2)``, int64, row and column, of :func:`filled` outlines less holes.
+
+    Returns:
+        ``(L, 2)`` of them, in order; none where nothing is enclosed.
+    """
+    if not len(pixels):
+        return pixels
+    corner = pixels.min(axis=0) - 1
+    within = np.zeros(np.ptp(pixels, axis=0) + 3, dtype=bool)
+    within[tuple((pixels - corner).T)] = True
+    return np.argwhere(ndimage.binary_erosion(ndimage.binary_fill_holes(within)) & within) + corner
 
 
 def group(readings: Sequence[Reading]) -> list[list[Reading]]:
@@ -247,22 +271,23 @@ def _codes(pixels: np.ndarray) -> np.ndarray:
 def merge(readings: Sequence[Reading]) -> Nodule:
     """The readings of one nodule as one.
 
-    - A pixel belongs to the nodule where at least half of its readers enclosed it.
-    - Of its slices, the one with the most such pixels is kept; of equals, the lowest.
+    - Its pixels are those of the reader who outlined the most in any slice, in that slice; of equals, those of the
+      highest slice, and in it of the first reader.
     - A rating is the median of the readers; of an even number, the mean of the middle two.
+
+    Pixels that half of the readers agree on would be another choice, but one that extracted patches do not hold, see
+    :func:`medlatent.data.lidc.pack`. Of the 1 268 nodules of three readers or more whose outlines could be compared,
+    the diameter of the largest outline is 9.6 % above that of the pixels which at least half enclosed (the mean), and
+    80 % are in the same bin of size.
     """
-    slices: dict[str, np.ndarray] = {}
-    position = {uid: place for reading in readings for uid, place in reading.position.items()}
-    for uid in position:
-        codes = np.concatenate([_codes(r.pixels[uid]) for r in readings if uid in r.pixels])
-        found, count = np.unique(codes, return_counts=True)
-        slices[uid] = found[2 * count >= len(readings)]
-    largest = min(slices, key=lambda uid: (-len(slices[uid]), position[uid]))
-    codes = slices[largest]
+    reading, uid = max(
+        ((reading, uid) for reading in readings for uid in reading.pixels),
+        key=lambda one: (len(one[0].pixels[one[1]]), one[0].position[one[1]]),
+    )
     return Nodule(
         readers=len(readings),
         median={name: float(np.median([r.ratings[name] for r in readings])) for name in RATINGS},
-        slice_uid=largest,
-        position=position[largest],
-        pixels=np.stack([codes >> 32, codes & (2**32 - 1)], axis=1),
+        slice_uid=uid,
+        position=reading.position[uid],
+        pixels=reading.pixels[uid],
     )

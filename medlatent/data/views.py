@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import DataError
 from .imageset import ImageSet
-from .source import Source, StandIn
+from .source import ClassifierSpec, Source, StandIn
 
 
 def halved(images: ImageSet) -> ImageSet:
@@ -53,7 +53,8 @@ def _seen(images: ImageSet, pixels: np.ndarray, how: str, changed: Mapping[str, 
 def coarser(source: Source, pictures: Sequence[str] = (), size: int = 128) -> tuple[Source, ...]:
     """Sources that show images at half the resolution: all of their channels, and each alone.
 
-    What stands in for them is the same view of what stands in for the source.
+    What stands in for them is the same view of what stands in for the source, and their classifiers are trained on the
+    same view of what the source's are.
 
     Args:
         source: of images of ``size`` pixels a side.
@@ -77,9 +78,17 @@ def coarser(source: Source, pictures: Sequence[str] = (), size: int = 128) -> tu
         other = source.stand_in
         return other and replace(other, source=f"{other.source}.{part}")
 
-    views = [source.seen(f"{half}", f"{source.name} at {half} pixels", seen, beside(f"{half}"))]
+    def classifiers(part: str, channels: int | None = None) -> tuple[ClassifierSpec, ...]:
+        return tuple(
+            replace(spec, source=f"{spec.source}.{part}", shape=(channels or spec.shape[0], half, half))
+            for spec in source.classifiers
+        )
+
+    part = f"{half}"
+    views = [source.seen(part, f"{source.name} at {half} pixels", seen, beside(part), classifiers(part))]
     for k, name in enumerate(pictures):
         part = f"{half}.{name}"
         alone = partial(lambda images, k, name: picture(seen(images), k, name), k=k, name=name)
-        views.append(source.seen(part, f"{source.name} at {half} pixels, {name} alone", alone, beside(part)))
+        summary = f"{source.name} at {half} pixels, {name} alone"
+        views.append(source.seen(part, summary, alone, beside(part), classifiers(part, 1)))
     return tuple(views)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medlatent.data import DataError, nodules
-from medlatent.data.nodules import Reading, condition, group, inside, merge
+from medlatent.data.nodules import Reading, condition, filled, group, inner, merge
 
 RATINGS = dict.fromkeys(nodules.RATINGS, 1)
 
@@ -68,19 +68,32 @@ class TestTheConditionVector:
         assert nodules.equivalent_diameter(314, (0.5, 2.0)) == pytest.approx(20, abs=0.01)
 
 
-class TestInside:
+class TestPixels:
+    """The corners are (column, row); the outline itself is outside of the nodule."""
+
     def test_a_square_by_hand(self):
-        """The corners are (column, row); the outline itself is outside."""
-        found = inside([(10, 20), (14, 20), (14, 23), (10, 23)])
-        assert found.tolist() == [[21, 11], [21, 12], [21, 13], [22, 11], [22, 12], [22, 13]]
+        outline = [(10, 20), (14, 20), (14, 23), (10, 23)]
+        assert filled(outline).tolist() == [[row, column] for row in range(20, 24) for column in range(10, 15)]
+        assert inner(filled(outline)).tolist() == [[21, 11], [21, 12], [21, 13], [22, 11], [22, 12], [22, 13]]
 
     def test_an_outline_as_the_readers_draw_it_pixel_by_pixel(self):
         ring = [(2, 0), (3, 1), (4, 2), (3, 3), (2, 4), (1, 3), (0, 2), (1, 1), (2, 0)]
-        assert inside(ring).tolist() == [[1, 2], [2, 1], [2, 2], [2, 3], [3, 2]]
+        assert len(filled(ring)) == 13
+        assert inner(filled(ring)).tolist() == [[1, 2], [2, 1], [2, 2], [2, 3], [3, 2]]
 
     @pytest.mark.parametrize("outline", [[(5, 5)], [(5, 5), (6, 5)], [(5, 5), (6, 5), (6, 6), (5, 6)]])
     def test_what_encloses_no_pixel(self, outline):
-        assert inside(outline).shape == (0, 2)
+        assert len(filled(outline)) == len(outline)
+        assert inner(filled(outline)).shape == (0, 2)
+
+    def test_a_hole_is_not_outside(self):
+        """Of 7 × 7 pixels with one missing in the middle, the outermost ring of 24 is taken off, and no more."""
+        pixels = filled([(0, 0), (6, 0), (6, 6), (0, 6)])
+        pixels = pixels[(pixels != [3, 3]).any(axis=1)]
+        assert len(inner(pixels)) == 49 - 1 - 24
+
+    def test_nothing(self):
+        assert inner(np.zeros((0, 2), dtype=np.int64)).shape == (0, 2)
 
 
 class TestGroup:
@@ -106,23 +119,27 @@ class TestGroup:
 
 class TestMerge:
     def test_four_readers_by_hand(self):
-        """In slice b: pixel (0, 0) has four readers, (0, 1) two, (0, 2) one; slice a has (0, 0) of two."""
+        """The third outlined the most, and in slice b; what the others outlined has no say."""
         readings = [
             reading(1, (0, 0), (0, 1), slices="b", malignancy=5, texture=5),
-            reading(2, (0, 0), (0, 1), (0, 2), slices="b", malignancy=4, texture=5),
-            reading(3, (0, 0), slices="ab", malignancy=2, texture=5),
+            reading(2, (0, 0), (0, 1), (0, 2), slices="a", malignancy=4, texture=5),
+            Reading(
+                3,
+                RATINGS | {"malignancy": 2, "texture": 5},
+                {"a": np.array([[0, 0]]), "b": np.array([[5, 0], [5, 1], [6, 0], [6, 1]])},
+                {"a": 0.0, "b": 2.0},
+            ),
             reading(4, (0, 0), slices="ab", malignancy=1, texture=4),
         ]
         nodule = merge(readings)
         assert (nodule.readers, nodule.slice_uid, nodule.position) == (4, "b", 2.0)
-        assert nodule.pixels.tolist() == [[0, 0], [0, 1]]
+        assert nodule.pixels.tolist() == [[5, 0], [5, 1], [6, 0], [6, 1]]
         assert nodule.median == {**RATINGS, "malignancy": 3.0, "texture": 5.0}
 
-    def test_three_readers_need_two(self):
-        readings = [reading(1, (7, 8), (7, 9), malignancy=2), reading(2, (7, 9)), reading(3, (7, 9), (8, 9))]
-        nodule = merge(readings)
-        assert nodule.pixels.tolist() == [[7, 9]]
-        assert nodule.median["malignancy"] == 1
+    def test_the_middle_of_three(self):
+        readings = [reading(1, (7, 8), malignancy=5), reading(2, (7, 9), malignancy=2), reading(3, (7, 9))]
+        assert merge(readings).median["malignancy"] == 2
 
-    def test_of_equal_slices_the_lowest(self):
-        assert merge([reading(1, (3, 3), slices="cab")]).slice_uid == "a"
+    def test_of_equals_the_highest_slice_and_the_first_reader(self):
+        assert merge([reading(1, (3, 3), slices="bca"), reading(2, (4, 4), slices="cb")]).slice_uid == "c"
+        assert merge([reading(1, (3, 3)), reading(2, (4, 4))]).pixels.tolist() == [[3, 3]]

@@ -57,9 +57,20 @@ from scipy.special import ndtr
 
 from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet, split_by_group
-from ..nodules import ABSENT, CHARACTERISTICS, RATINGS, SIZES, binarised, equivalent_diameter, inside, size_bin
+from ..nodules import (
+    ABSENT,
+    CHARACTERISTICS,
+    CLASSIFIED,
+    RATINGS,
+    SIZES,
+    binarised,
+    equivalent_diameter,
+    filled,
+    inner,
+    size_bin,
+)
 from ..nodules import FACTORS as CONDITIONED
-from ..source import Source
+from ..source import ClassifierSpec, Source
 from ..views import coarser
 from ._common import (
     checked_count,
@@ -76,6 +87,9 @@ from ._common import noise as white_noise
 
 LOW, HIGH = -1000, 400
 """The range of the pixels in HU, to which real patches are clipped, too."""
+
+NAME = "nodule phantoms"
+INDEPENDENT_NAME = "nodule phantoms of independent factors"
 
 FIELD = 32.0
 """Height and width of a patch in mm, half a millimetre a pixel at 64 × 64."""
@@ -155,16 +169,16 @@ MEDIANS = {
 EDGES = (1.0, 1.25, 1.75, 2.25, 2.75, 3.0, 3.75, 4.25, 4.75, 5.0)
 CALCIFIED = 172 / 829
 SIZE_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
-SIZE_QUANTILES = (5.0, 5.4, 5.7, 6.1, 6.8, 7.5, 8.3, 9.5, 11.0, 13.2, 15.7, 19.8, 23.3, 26.7, 30.0)
+SIZE_QUANTILES = (3.6, 4.0, 4.3, 4.8, 5.4, 6.1, 6.9, 8.1, 9.5, 11.7, 14.1, 18.0, 21.6, 24.7, 30.0)
 # Of the logarithm of the size, the medians and whether there is calcium, in the order of CONTENT.
 CORRELATIONS = (
-    (1.000, 0.559, -0.074, -0.254, -0.053, 0.734, -0.281),
-    (0.559, 1.000, 0.077, 0.173, 0.270, 0.319, 0.162),
-    (-0.074, 0.077, 1.000, 0.287, 0.086, -0.116, 0.124),
-    (-0.254, 0.173, 0.287, 1.000, 0.663, -0.396, 0.381),
-    (-0.053, 0.270, 0.086, 0.663, 1.000, -0.157, 0.185),
+    (1.000, 0.566, -0.067, -0.255, -0.055, 0.734, -0.280),
+    (0.566, 1.000, 0.077, 0.173, 0.270, 0.319, 0.162),
+    (-0.067, 0.077, 1.000, 0.287, 0.086, -0.116, 0.124),
+    (-0.255, 0.173, 0.287, 1.000, 0.663, -0.396, 0.381),
+    (-0.055, 0.270, 0.086, 0.663, 1.000, -0.157, 0.185),
     (0.734, 0.319, -0.116, -0.396, -0.157, 1.000, -0.668),
-    (-0.281, 0.162, 0.124, 0.381, 0.185, -0.668, 1.000),
+    (-0.280, 0.162, 0.124, 0.381, 0.185, -0.668, 1.000),
 )
 AT_THE_WALL, NEAR = 0.22, 0.3  # shares of nodules that lie against the wall, and with the wall in the patch
 
@@ -556,7 +570,7 @@ def generate(n: int = 2000, size: int = 64, seed: int = 0, independent: bool = F
     table["nodule"] = nodule
     table["split"] = split_by_group(table["patient_id"], seed=seed)
     card = Card(
-        name="nodule phantoms",
+        name=INDEPENDENT_NAME if independent else NAME,
         source="rendered by medlatent.data.phantoms.nodule",
         licence="CC0-1.0: computed, no picture of anybody",
         citation="medlatent; size and ratings follow LIDC-IDRI, doi:10.7937/K9/TCIA.2015.LO9QL9SX",
@@ -676,12 +690,12 @@ def _readings(
         shaken = (1 + SHAKE * rng.standard_normal()) * first["size"] * radius / PIXEL
         outlines = {}
         for k, part in enumerate(share.tolist()):
-            # The outline runs on the first pixels outside.
-            far = part * shaken + 1
+            # The outline runs on the first pixels outside, whose middle lies half a pixel beyond in the mean.
+            far = part * shaken + 0.5
             points = np.rint(middle + far[:, None] * np.stack([np.cos(angle), -np.sin(angle)], axis=1)).astype(int)
             chain = [tuple(point) for point in points.tolist()]
             chain = [point for point, before in zip(chain, [chain[-1], *chain], strict=False) if point != before]
-            if part > 0 and len(inside(chain)):
+            if part > 0 and len(inner(filled(chain))):
                 outlines[start + k] = chain
         ratings = {}
         for name, most in RATINGS.items():
@@ -793,8 +807,10 @@ def _add(parent: ElementTree.Element, **texts: str) -> None:
 def write_patches(folder: str | os.PathLike, patients: int = 5, seed: int = 0) -> pd.DataFrame:
     """Writes the nodules of :func:`write_dicom` as extracted patches: ``nodules_71px_hu.npz`` and ``nodules_71px.csv``.
 
-    A patch is 71 × 71 pixels of the slice in which half of the readers enclosed the most pixels, around their middle,
-    with these pixels as its mask; a row of the table has the mean and the median of each rating.
+    A patch is 71 × 71 pixels of the slice in which one of the readers outlined the most, around the middle of this
+    outline; its mask is the filled outline, sampled half a pixel beside along a side of even length, as that of the
+    real patches is, see :func:`medlatent.data.lidc.pack`. A row of the table has the mean and the median of each
+    rating.
 
     Args:
         folder: where to; it must not exist. It is written under a temporary name and renamed.
@@ -824,14 +840,12 @@ def write_patches(folder: str | os.PathLike, patients: int = 5, seed: int = 0) -
 
 def _extracted(scan: _Scan, readings: list[_Read]) -> tuple[dict[str, object], np.ndarray, np.ndarray]:
     """The row of a nodule, its patch and its mask ``(PATCH, PATCH)``."""
-    drawn = np.zeros((len(readings), *scan.hu.shape), dtype=bool)
-    for mask, read in zip(drawn, readings, strict=True):
-        for k, outline in read.outlines.items():
-            mask[k][tuple(inside(outline).T)] = True
-    agreed = drawn.mean(axis=0) >= 0.5
-    k = int(agreed.sum(axis=(1, 2)).argmax())
-    seen = np.argwhere(agreed[k])
-    top, left = ((seen.min(axis=0) + seen.max(axis=0)) // 2 - PATCH // 2).tolist()
+    drawn = [(filled(outline), k) for read in readings for k, outline in read.outlines.items()]
+    outlined, k = max(drawn, key=lambda one: (len(one[0]), one[1]))
+    mask = np.zeros(scan.hu.shape[1:], dtype=np.uint8)
+    mask[tuple(outlined.T)] = 1
+    middle = (outlined.min(axis=0) + outlined.max(axis=0)) / 2
+    top, left = (math.floor(place) - PATCH // 2 for place in middle)
     window = slice(top, top + PATCH), slice(left, left + PATCH)
     row = {
         "SeriesInstanceUid": scan.series_uid,
@@ -839,15 +853,27 @@ def _extracted(scan: _Scan, readings: list[_Read]) -> tuple[dict[str, object], n
         "imageZposition": scan.position[k],
         "imageSOP_UID": scan.slice_uids[k],
         "PixelSpacing": PIXEL,
-        "Area": len(seen),
-        "EquivDiameter": equivalent_diameter(len(seen), (1, 1)),
+        "Area": len(outlined),
+        "EquivDiameter": equivalent_diameter(len(outlined), (1, 1)),
         "patient_id": scan.patient_id,
         "n_readers": len(readings),
     }
     for name in RATINGS:
         given = [read.ratings[name] for read in readings]
         row |= {f"{name}_mean": np.mean(given), f"{name}_median": np.median(given)}
-    return row, scan.hu[k][window], agreed[k][window].astype(np.uint8)
+    return row, scan.hu[k][window], mask[np.ix_(*map(_sampled, middle))]
+
+
+def _sampled(middle: float) -> np.ndarray:
+    """Which ``PATCH`` rows a mask shows, around a middle that lies on a row or between two.
+
+    Of an even number of rows every other one is there twice: those of even places above the middle, and of odd ones
+    below it.
+    """
+    first, half, i = math.floor(middle) - PATCH // 2, PATCH // 2, np.arange(PATCH)
+    if middle == math.floor(middle):
+        return first + i
+    return first + np.where(i < half, (i + 1) // 2 * 2, i // 2 * 2 + 1)
 
 
 NODULES = Source(
@@ -858,10 +884,13 @@ NODULES = Source(
     limits="Rendered images, with the sizes and ratings of LIDC-IDRI and looks fitted by eye; no patient was seen.",
     licence="Apache-2.0",  # computed by this package, and under its licence
     exact=False,
+    classifiers=tuple(ClassifierSpec(factor, "phantoms.nodule", (1, 64, 64), card=NAME) for factor in CLASSIFIED),
 )
 INDEPENDENT = replace(
     NODULES,
     name="phantoms.nodule.independent",
+    # None of malignancy: where size and margin say nothing of it, the outline alone does not let a classifier see it.
+    classifiers=(ClassifierSpec("size_bin", "phantoms.nodule.independent", (1, 64, 64), card=INDEPENDENT_NAME),),
     summary="the same with factors that are drawn independently of one another, as in no people",
     open=lambda n, seed: generate(2000 if n is None else n, seed=seed, independent=True),
 )
