@@ -2603,6 +2603,8 @@ def test_what_the_model_loses_is_said_in_decibels(hybrid):
     assert notes[1:3] == ["hybrid", "hybrid"]
     for note, decibels in zip(notes[::3], expected, strict=True):
         assert float(re.fullmatch(r"reconstruction, ([\d.]+) dB", note)[1]) == pytest.approx(decibels, abs=0.06)
+    take_image(page, box, "style", 0)  # of one image with itself all are reconstructions
+    assert box.locator(".grid").first.locator("button").all_inner_texts() == [notes[0]] * 4
 
 
 def test_both_ways_between_two_images(hybrid):
@@ -2730,7 +2732,7 @@ def test_the_content_of_a_condition(hybrid):
     go(page, box, "content", "PageUp")
     assert_shows(picture, explorer, 0.75 * chosen + 0.25 * contents[1], styles[1])
     assert box.locator(WAY.format("content")).get_attribute("aria-valuetext") == (
-        "0.25 of the way from the condition to image 2"
+        "0.25 of the way from condition to image 2"
     )
     press_button(page, box, "As of image 1")
     assert_shows(picture, explorer, own, styles[1])

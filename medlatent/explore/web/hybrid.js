@@ -173,9 +173,10 @@ const hybridView = {
 
     /** What a corner is, and how far a reconstruction is from its image. */
     function remark({ style, content }, pixels) {
-      if (style !== content) return "hybrid";
-      const decibels = `${psnr(pixels, images[style ? pair.style : pair.content].pixels).toFixed(1)} dB`;
-      return `${conditioned && !content ? "from the condition" : "reconstruction"}, ${decibels}`;
+      const [ofStyle, ofContent] = [style, content].map((way) => (way ? pair.style : pair.content));
+      if (ofStyle !== ofContent) return "hybrid";
+      const kind = conditioned && !content ? "from the condition" : "reconstruction";
+      return `${kind}, ${psnr(pixels, images[ofStyle].pixels).toFixed(1)} dB`;
     }
 
     /** What depends on the pair and on the condition. */
@@ -184,7 +185,7 @@ const hybridView = {
       rows.content.show(pair.content, `Content of ${given}`);
       rows.style.show(pair.style, `Style of ${to}`);
       form.show(conditioned, condition, conditions.length ? from : "", isOwn());
-      sliders.forEach((slider, k) => slider.name(k && conditioned ? "the condition" : from, to));
+      sliders.forEach((slider, k) => slider.name(k && conditioned ? "condition" : from, to));
       contents.take(pair.content);
       styles.take(pair.style);
       const edge = (i) => ({ name: nameOf(i), pixels: images[i].pixels });
