@@ -233,7 +233,7 @@ def mismatched(another: Callable, shares: Callable, seed: int = 0) -> None:
     """
     torch.manual_seed(seed)
     np.random.seed(seed)  # an answer may draw by NumPy's global state
-    t = torch.tensor([0, 0, 0, 0, 0, 0, 1, 2, 1, 2, 2, 0])[torch.randperm(12)]
+    t = torch.tensor([0] * 6 + [1] * 5 + [2] * 2)[torch.randperm(13)]  # no majority: a shuffle can be right, too
     draws = 800
     counts = torch.zeros(len(t), len(t))
     for k in range(draws):
@@ -510,9 +510,9 @@ def distances(cycle: Callable, contrast: Callable, apart: Callable, seed: int = 
                 2 / weight,
                 meaning="one number",
                 mistakes={
-                    "the two styles are 2 m apart, not m.": 1 / weight,
-                    "the KL of a code with mean m is m²/2 a dimension, not m².": 2 / (2 * weight) / 2,
-                    "it is the mean KL of the image and its copy that counts, not the sum of both.": 2 / (2 * weight),
+                    "the two styles are 2 m apart, not m, and the KL, a mean over both images, is m²/2 a dimension.": (
+                        1 / weight
+                    ),
                     "that is how far the two styles lie apart; m is half of it.": 4 / weight,
                     "that is right for the mean of the KL; a sum has dim times the weight.": 2 / lam,
                     "that is right for the sum of the KL; in a mean the dimension plays no part.": 2 / (lam * dim),
@@ -615,8 +615,7 @@ def exchange(errors: Callable, leak: float, hidden: float, seed: int = 0) -> Non
             "that is after one exchange; the second brings the other content in, too.": (
                 LEAK * (abs(content_a) + abs(content_b))
             ),
-            "in the two exchanges the leaks add up, they are not subtracted.": 2 * LEAK * abs(content_a - content_b),
-            "the contents have different signs: add them up before you take the absolute value.": (
+            "the contents, 3 and -0.5, add up with their signs; take the absolute value of their sum.": (
                 2 * LEAK * (abs(content_a) + abs(content_b))
             ),
         },
