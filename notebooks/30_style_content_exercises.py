@@ -492,10 +492,11 @@ print(f"SGD by hand: {growth(0.1) ** 100:.3f}")
 # *Implement and derive, 15 minutes, 2 points.* Write the cycle of codes {eq}`eq-style-content-9` and the term that
 # attracts contents and repels styles {eq}`eq-style-content-15`, one value for each image.
 #
-# Let an image and its mirror image have the styles $m$ and $-m$ in all $D$ dimensions, with unit variances, and the
-# same content. Their KL to the prior is $\frac12 m^2$ a dimension. At which $m$ is the second term together with
-# $\lambda$ times the KL smallest, if the KL is a mean over the dimensions? And if it is their sum? The norm is a mean
-# in both cases, and the KL is that of an image, a mean over both.
+# Let the style of an image have the mean $m$ in all $D$ dimensions, that of its mirror image $-m$, both with unit
+# variances, and let the contents be the same. Their KL to the prior is $\frac12 m^2$ a dimension. Take the second term
+# of the means, without the noise of samples. At which $m$ is it, together with $\lambda$ times the KL, smallest, if the
+# KL is a mean over the dimensions? And if it is their sum? The norm is a mean in both cases, and the KL is that of an
+# image, a mean over both.
 
 
 # %% nbgrader={"grade": false, "grade_id": "style-content-5", "locked": false, "schema_version": 3, "solution": true, "task": false}
