@@ -247,8 +247,14 @@ show_source(
 # That is *not* the data. Half of the negative examples are mismatched whatever the generator does, and it has to make up for
 # them. With $m = p(x)\, p(t)$, image and condition drawn apart, $g(x|t) = 2\, p(x|t) - p(x)$: images that are more typical
 # of their condition than the real ones. And since $\sum_t g(x, t) = p(x)$, the other discriminator, which sees images alone, has
-# nothing against it. The check takes three images and two conditions, finds the best discriminator by search, and looks
-# at both generators.
+# nothing against it. (The package draws a condition that *differs* from the image's own. Then the effect is larger: with three
+# equally frequent conditions $g(x|t) = 2.5\, p(x|t) - 1.5\, p(x)$.)
+#
+# This holds where $2p \ge m$, that is, where images of different conditions look alike, as those of most ratings do. A disc shows
+# its size: no image belongs to two conditions, and $2p - m$ would be negative off the own one. There the data themselves are an end of the
+# game, since on the images of a condition the best $D_{x,t}$ is a constant, $1 / (\frac32 + \frac12 p(t))$, and prefers none of them.
+#
+# The check takes three images and two conditions, finds the best discriminator by search, and looks at both generators.
 
 # %% tags=["check-style-content-1"]
 p = torch.tensor([[0.20, 0.10], [0.15, 0.15], [0.10, 0.30]]).double()  # p(x, t)
@@ -771,8 +777,8 @@ print(f"of an independent normal {z.abs().mean():.3f}")
 assert math.isclose(hidden, z.abs().mean(), rel_tol=0.01)
 
 # %% [markdown]
-# In DRAI the second escape is closed by another term, the KL of {eq}`eq-style-content-16`, which holds codes to the scale of the prior. The
-# third stays open. So the term takes away what a network can predict; it is a help, no proof.
+# In DRAI the second escape is closed by another term, the KL of {eq}`eq-style-content-16`, which holds codes to the scale of the prior, and brings a game to rest
+# in which two players would otherwise circle each other. The third stays open. So the term takes away what a network can predict; it is a help, no proof.
 #
 # ## Equation 15: attract and repel
 #
@@ -788,9 +794,10 @@ show_source(losses.self_supervision_loss, content_preserving)
 
 # %% [markdown]
 # Where is its minimum? The contents attract each other, down to 0. The styles repel each other with the same force at any distance: the term
-# has no minimum. What keeps it finite is again the KL to the prior. For an image and its copy with means $m$ and $-m$ in all
-# dimensions it is $-2 m + \lambda\, m^2/2$, with the least value at $m = 2/\lambda$. So $\lambda$ decides how large the styles become;
-# with $\lambda = 1$ they go *beyond* the prior, whose deviation is 1.
+# has no minimum. What keeps it finite is again the KL to the prior. Let an image and its copy have the styles $m$ and $-m$ in all
+# dimensions, and let the KL be a mean over dimensions: $-2 m + \lambda\, m^2/2$ is least at $m = 2/\lambda$. So $\lambda$ decides how large the styles become;
+# with $\lambda = 1$ they go *beyond* the prior, whose deviation is 1. Codes are drawn from their posteriors, though, and two draws lie apart without any help: where
+# the noise is larger than $m$, the force fades. With deviations of 1 the means repel each other up to $\lambda \approx 2.3$, and beyond that not at all.
 #
 # And what does it call content? Everything that turning does not change: the size, but also the brightness, of which the condition says nothing.
 # (In the paper the content of skin lesions holds the colour, "the result of inductive biases" and of this term.) A property that turns with the image, as the place does,
@@ -803,7 +810,7 @@ by_package = losses.self_supervision_loss(z, c, z_turned, c_turned)
 print(f"by hand {0.5 / 2 - 3 / 2}, by package {by_package.item()}")
 assert by_package.item() == 0.5 / 2 - 3 / 2
 
-for lam in (0.25, 1.0, 4.0):
+for lam in (0.25, 1.0, 4.0):  # of codes without noise
     m = torch.linspace(0, 10, 2_001)[:, None].expand(-1, 4)
     flat = torch.zeros_like(m)
     repel = losses.self_supervision_loss(m, flat, -m, flat)
@@ -884,7 +891,7 @@ explore.show(
 
 # %% [markdown]
 # Read the table by its columns. What the content knows of the place, and what the style knows of the size, are leaks. It is one seed of
-# small networks, trained for half a minute each; what becomes of ten systems on real images, over seeds, is the next page.
+# small networks, trained for half a minute each; what becomes of ten systems on real images, over seeds, is on the page {ref}`style-content-results`.
 #
 # ## The rivals: equations 17 and 18
 #
@@ -980,10 +987,11 @@ for amount in (0.0, 0.1):
 # - **all in one**: the style holds the whole image, and the generator ignores the content, which is constant. What is exchanged is the image. CIFC is 0;
 # - **small**: the good one, with codes a tenth as large: a tenth of the error.
 #
-# Two of the three are what a game of this kind ends in when it goes wrong. To have a number that they do not win, divide CIFC by what it would be
+# The first two are what a game of this kind ends in when it goes wrong. To have a number that they do not win, divide CIFC by what it would be
 # if the codes of $I_{aa}$ were those of *another image of the set*. A perfect model has 0, chance is 1, whatever the scale; constant codes get 1.
 # The second is not caught by any version of the measure, since both its codes do what is asked. It is caught by *resampling*: keep one code, draw
-# the other anew, and ask what stayed, which the next page does.
+# the other anew, and ask what stayed, as {ref}`style-content-results` does. And one leak is seen less than it should be: in the check, those of the two exchanges add up with
+# their signs, so that of two opposite styles nothing is seen at all.
 
 # %%
 summed = {"DAI, KL summed": trained(DAI, lambda_kl=4.0)}
@@ -1003,14 +1011,14 @@ show_table(pd.DataFrame(rows).T[["PSNR", "CIFC", "relative"]], 2)
 #
 # - **Layers, dimensions, batch, epochs.** Not stated. All encoders, all discriminators are of one kind and width; see {py:mod}`medlatent.nets.style_content`.
 # - **The reduction of norms and KL.** Not stated. Means over dimensions.
-# - **The mismatched pairs.** "A mis-matched pair": here the condition is drawn from those in the batch that *differ*. With three classes of which one has two thirds of
-#   the images, the next image's condition is the same in every second case, and a matched pair would be called mismatched.
+# - **The mismatched pairs.** "A mis-matched pair": here the condition is drawn from those in the batch that *differ*. With three classes of which one has half of
+#   the images, the next image's condition is the same in three of eight cases, and a matched pair would be called mismatched.
 # - **"Each batch is trained twice"**, as it is and transformed. Here both passes are one update, since {eq}`eq-style-content-15` compares them; systems without that term get
 #   them as well, so that all have seen the same images.
 # - **$D_{x,t,z}$** of cAVAE "also takes advantage of the latent code $\hat z$": here an image or its reconstruction beside the same condition and the same code.
 # - **The reversal's strength**, and whether the code that is predicted is reversed, too. {eq}`eq-style-content-11` is minimised over both, and so it is here.
-# - **Style and content of a condition are one line of text apart.** What the paper calls content of a skin lesion, its colour, is in no condition: it is what turning
-#   leaves as it is. On nodules the condition holds the size. The two contents are not of one kind.
+# - **Two notions of content.** By definition it is what goes with the condition. What the paper calls content of a skin lesion, its colour, is in no condition: it is what
+#   turning leaves as it is. On nodules the condition holds the size, so that there both notions agree.
 
 # %% tags=["remove-cell"]
 publish_metrics(
@@ -1039,7 +1047,7 @@ display_quiz(
             "type": "multiple_choice",
             "answers": [
                 {
-                    "answer": "images more typical of the condition than real ones",
+                    "answer": "where conditions share images, images more typical of the condition than real ones",
                     "correct": True,
                     "feedback": "Yes: 2 p(x|t) - p(x). It makes up for the mismatched pairs.",
                 },
@@ -1171,7 +1179,7 @@ display_quiz(
 # **Limits.** Discs of one seed show mechanisms and prove nothing about images of patients. What a code "knows" was asked of a line; a leak that no line finds stays unseen.
 #
 # **Summary.**
-# - A matching-aware conditional GAN {eq}`eq-style-content-1` draws images that are more typical of their condition than real ones.
+# - A matching-aware conditional GAN {eq}`eq-style-content-1` draws images that are more typical of their condition than real ones, where conditions share images.
 # - A game between joint distributions {eq}`eq-style-content-2` infers codes without a likelihood. Two separate encoders {eq}`eq-style-content-3` hold a product of posteriors, and
 #   two games {eq}`eq-style-content-7` may be over while image, style and content do not belong together; the cycle of images {eq}`eq-style-content-8` asks for that.
 # - Nothing in these games keeps the size out of the style. Cycles of codes {eq}`eq-style-content-9`, reversed gradients {eq}`eq-style-content-11` and transformed images
