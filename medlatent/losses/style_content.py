@@ -144,9 +144,10 @@ def self_supervision_loss(z: Tensor, c: Tensor, z_transformed: Tensor, c_transfo
     """‖ĉ - ĉ'‖ - ‖ẑ - ẑ'‖: a transformation that keeps the content moves the style and nothing else.
 
     Equation 15 of Havaei et al. (2021). The contents of an image and its transformed copy attract each other, with a
-    least value of 0. Their styles repel each other at any distance, with a force that does not fade (of points; of codes
-    drawn from posteriors it does, below their noise): the loss has no lower bound, and alone no minimum. What keeps it finite is the KL of the style's posterior in equation 16, which
-    grows with the square of the codes where this falls with their size.
+    least value of 0. Their styles repel each other at any distance, with a force that does not fade (of points; of
+    codes drawn from posteriors it does, below their noise): the loss has no lower bound, and alone no minimum. What
+    keeps it finite is the KL of the style's posterior in equation 16, which grows with the square of the codes
+    where this falls with their size.
 
     Args:
         z: ẑ, style inferred from images, ``(B, D_z)``.
