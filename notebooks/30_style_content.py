@@ -598,7 +598,8 @@ explore.show(
 )
 
 # %% [markdown]
-# Look along a row and down a column. The disc does not keep to either: where it lies is decided by both codes, and so is how large it is.
+# Along a row the disc should go from place to place with the style; it stays where it was in the image that gave the content. Down a column it should stay in its place and change
+# its size alone.
 #
 # How much does either code know? Let us ask for a number: fit a line that predicts a factor from the code, and test it on other
 # images. $R^2$ is 1 if the code holds the factor, and 0 if it says nothing, or less than the mean would. For the size, which is a class, a linear classifier
@@ -1038,7 +1039,7 @@ show_table(frame[["leak", "PSNR", "CIFC", "relative"]], 2)
 #
 # - *DRAI* has the least leak, and the *largest* CIFC: its styles are driven apart by {eq}`eq-style-content-15`, its codes are large, and so are errors in them. Beside chance it stands well.
 # - *DAI, KL summed* over the four dimensions of a code in place of averaged: the smallest CIFC of the systems that infer codes from real images, because its codes have drawn together at the centre of the prior. Beside chance it is the worst.
-# - *D-cInfoGAN* has the best ratio to chance and the worst pictures. It is the system *another image*: its encoders have seen generated images only.
+# - *D-cInfoGAN* has the best ratio to chance, and a leak of several times DRAI's. It is near to the system *another image*: its encoders have seen generated images only, among which all goes well.
 #
 # A comparison by CIFC needs codes of one scale, and a look at the images.
 #
