@@ -243,7 +243,7 @@ explore.show(
 # \end{aligned}
 # $$ (eq-style-content-1)
 #
-# All games here are played with least squares, as in the paper's section III-G, see {eq}`eq-gan-5`: $\frac12 (D - 1)^2$ stands in the
+# All games here are played with least squares, as in the paper's section III-G, see {eq}`eq-gan-5` of {ref}`gan`: $\frac12 (D - 1)^2$ stands in the
 # place of $-\log D$, and $\frac12 D^2$ in that of $-\log(1 - D)$.
 
 # %% tags=["remove-input"]
