@@ -118,8 +118,8 @@ def conventions(source: Path) -> list[str]:
 def verdicts(root: Path, doc: str) -> list[str]:
     """Where a chapter's words differ from its verdicts: it states each, in bold, as ``**A1a: undecided**``.
 
-    The words may stand on a page of the chapter: a notebook of ``_toc.yml`` without a number, whose name begins with the
-    chapter's.
+    The words may stand on a page of the chapter: a notebook of ``_toc.yml`` without a number, whose name begins with
+    the chapter's.
     """
     source = f"results/{slug(doc)}/claims.json"
     if not (root / source).is_file():
