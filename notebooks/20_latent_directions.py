@@ -1321,7 +1321,7 @@ explore.show(claim_points("latent_directions"))
 #   the lower $L_s$ with 100 directions.
 # - **D4: undecided**, and both estimates have the wrong sign: of a hundred *random* directions the matched ones are purer than of a hundred discovered ones. Whatever
 #   makes discovered directions look more interpretable to the eye, by this measure it is not that they change one thing.
-# - **D5: undecided**: the best of 32 discovered directions moves the height further than the best of 32 random ones, in the VAE by a quarter. The third dimension is in the
+# - **D5: undecided**: the best of 32 discovered directions moves the height further than the best of 32 random ones, clearly so in the VAE. The third dimension is in the
 #   generators, as random directions show as well; the search makes it a little easier to find.
 #
 # The table says for each part how many seeds would decide it; mostly it is six. Why not run a sixth? To add seeds until a verdict changes is a way to
