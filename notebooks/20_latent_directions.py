@@ -904,7 +904,7 @@ explore.show(fig)
 # the thick lines go on rising. And our reconstructors and generators are narrow.
 #
 # **Much of the RCA costs nothing.** In the VAE a reconstructor recognises directions that were *drawn at random* nearly as
-# well as those that were searched for, and principal components not much worse. Whoever reads 0.6 in the first table should have
+# well as those that were searched for; in the GAN principal components are recognised as well as they. Whoever reads 0.6 in the first table should have
 # in mind what the same row has in the second. That VAEs beat GANs is true of random directions, too: it says that VAEs' pictures
 # are easier to tell apart, and nothing of what the search found in them.
 #
@@ -1065,9 +1065,13 @@ show_table(pd.DataFrame(rows).set_index(["generator", "directions"]))
 # %% [markdown]
 # Discovered directions are **stronger, not purer**: in both generators they move the measured properties further than random ones do, and
 # spread what they move over as many of them. That is what the disc had foretold. A strong direction is easier to recognise, and the
-# loss asks for no more. The third column of numbers shows how the search gets there with columns of unit length: they lean
-# towards each other. A shift along a strong direction is easily measured, so each column has a reason to turn towards the
-# strongest one, and only the classification keeps them apart.
+# loss asks for no more.
+#
+# And columns of unit length lean towards each other. An explanation is at hand: a shift along a strong direction is easily
+# measured, so that each column has a reason to turn towards the strongest one. The row with $\gamma = 0$ tests it, and it is wrong, or not the
+# whole: without the shift's part the columns lean almost as much. It is the classification that turns them to where pictures change.
+# Without the shift's part the RCA is no higher, either; in the VAE it falls to that of random directions. So what the search is better at than chance owes much to the second term of
+# {eq}`eq-latent-directions-3`.
 
 # %% [markdown]
 # ### Where every factor is known
