@@ -1746,7 +1746,8 @@ display_quiz(
 # Härkönen et al. {cite:p}`harkonen2020` and Shen and Zhou {cite:p}`shen2021` on directions without a search; Meehan et
 # al. {cite:p}`meehan2020` on copies of the data; Armato et al. {cite:p}`armato2011` on LIDC-IDRI.
 #
-# **The functions of this chapter** in the API reference: {py:class}`medlatent.models.ResidualVAE` and
+# **The functions of this chapter** in the API reference: {py:func}`medlatent.losses.discriminator_loss` and
+# {py:func}`medlatent.losses.saturating_deception_loss` {eq}`eq-latent-directions-1`, {py:class}`medlatent.models.ResidualVAE` and
 # {py:func}`medlatent.losses.log_mse_objective` {eq}`eq-latent-directions-2`, {py:class}`medlatent.models.LatentDirections`,
 # {py:func}`medlatent.losses.direction_loss`, {py:func}`medlatent.losses.shift_loss` and
 # {py:func}`medlatent.losses.directions_objective` {eq}`eq-latent-directions-3`,

@@ -1239,7 +1239,11 @@ display_quiz(
 # {cite:p}`donahue2017` on inferring codes by a game, and Li et al. {cite:p}`li2017` on what it leaves open; Reed et al. {cite:p}`reed2016` on mismatched pairs; Ganin and
 # Lempitsky {cite:p}`ganin2015` on reversed gradients.
 #
-# **The functions of this chapter** in the API reference: {py:class}`medlatent.models.DRAI` {eq}`eq-style-content-16` and {py:mod}`medlatent.models.style_content_terms`;
-# {py:func}`medlatent.losses.conditional_discriminator_loss` {eq}`eq-style-content-1`, {py:func}`medlatent.losses.dual_ali_discriminator_loss` {eq}`eq-style-content-7`,
-# {py:func}`medlatent.losses.reversed_prediction_loss` {eq}`eq-style-content-11`, {py:func}`medlatent.losses.self_supervision_loss` {eq}`eq-style-content-15`,
-# {py:func}`medlatent.metrics.style_content.cifc` {eq}`eq-style-content-19`.
+# **The functions of this chapter** in the API reference: {py:func}`medlatent.losses.conditional_discriminator_loss` {eq}`eq-style-content-1`,
+# {py:func}`medlatent.losses.ali_discriminator_loss` {eq}`eq-style-content-2`, {py:func}`medlatent.losses.factorised_posterior` {eq}`eq-style-content-3`,
+# {py:func}`medlatent.losses.dual_ali_discriminator_loss` {eq}`eq-style-content-7`, {py:func}`medlatent.losses.image_cycle_discriminator_loss` {eq}`eq-style-content-8`,
+# {py:func}`medlatent.losses.code_cycle_loss` {eq}`eq-style-content-9`, {py:func}`medlatent.losses.reversed_prediction_loss` {eq}`eq-style-content-11`,
+# {py:func}`medlatent.losses.gaussian_information` {eq}`eq-style-content-12`, {py:func}`medlatent.losses.laplace_information_bound` {eq}`eq-style-content-13`,
+# {py:func}`medlatent.losses.self_supervision_loss` {eq}`eq-style-content-15`, {py:func}`medlatent.losses.drai_objective` {eq}`eq-style-content-16`,
+# {py:func}`medlatent.losses.infogan_objective` {eq}`eq-style-content-17`, {py:func}`medlatent.metrics.style_content.cifc` {eq}`eq-style-content-19`; the systems,
+# {py:class}`medlatent.models.DRAI` and others, are made of the terms in {py:mod}`medlatent.models.style_content_terms`.

@@ -25,12 +25,12 @@ def conditional_discriminator_loss(
 ) -> Tensor:
     """What D_x, which sees images, and D_{x,t}, which sees pairs of image and condition, minimise together.
 
-    ½ (D_x(x) - 1)² + ½ D_x(x̃)² + ½ (D_{x,t}(x, t) - 1)² + ½ {½ D_{x,t}(x̄, t)² + ½ D_{x,t}(x̃, t)²}, where x̄ is a real
-    image that belongs to another condition than t. D_{x,t} is matching-aware (Reed et al. 2016): a real image beside
-    the wrong condition is a negative example as well, so that it cannot do with looking at the image alone. Its two
-    kinds of negative examples have half a weight each.
+    ½ (D_x(x) - 1)² + ½ D_x(x̃)² + ½ (D_{x,t}(x, t) - 1)² + ½ {½ D_{x,t}(x̄, t)² + ½ D_{x,t}(x̃, t)²}, where x̄ is a
+    real image that belongs to another condition than t. D_{x,t} is matching-aware (Reed et al. 2016): a real image
+    beside the wrong condition is a negative example as well, so that it cannot do with looking at the image alone. Its
+    two kinds of negative examples have half a weight each.
 
-    Equation 1 of Havaei et al. (2021).
+    Implements :eq:`eq-style-content-1`, equation 1 of Havaei et al. (2021).
 
     Args:
         real: D_x of real images, ``(B,)`` or ``(B, 1)``, as all of these.
@@ -115,9 +115,10 @@ def matching_generator_loss(generated_pair: Tensor) -> Tensor:
 def ali_discriminator_loss(inferred: Tensor, generated: Tensor) -> Tensor:
     """½ (D(x, ẑ) - 1)² + ½ D(x̃, z)², telling an image with its inferred code from a code with its generated image.
 
-    Equation 2 of Havaei et al. (2021), adversarially learned inference (ALI; Donahue et al. 2017, Dumoulin et al.
-    2017). Where q(x, z) is the joint distribution of images and inferred codes and p(x, z) that of drawn codes and
-    generated images, the best discriminator is q / (q + p): it says ½ everywhere only if the joints are the same.
+    Implements :eq:`eq-style-content-2`, equation 2 of Havaei et al. (2021), adversarially learned inference (ALI;
+    Donahue et al. 2017, Dumoulin et al. 2017). Where q(x, z) is the joint distribution of images and inferred codes and
+    p(x, z) that of drawn codes and generated images, the best discriminator is q / (q + p): it says ½ everywhere only
+    if the joints are the same.
 
     Args:
         inferred: D of real images x and the codes ẑ inferred from them, ``(B,)`` or ``(B, 1)``.
@@ -156,8 +157,9 @@ def ali_generator_loss(inferred: Tensor, generated: Tensor) -> Tensor:
 def factorised_posterior(joint: Tensor) -> Tensor:
     """p(z|x) p(c|x) of a table p(z, c, x): what two separate encoders can hold of the posterior p(z, c|x).
 
-    Equations 3 and 4 of Havaei et al. (2021) say that this product is the posterior. Its two factors are what equations
-    5 and 6 match: the joint of an image with either code, p(z, x) or p(c, x), divided by p(x).
+    Implements :eq:`eq-style-content-3` and :eq:`eq-style-content-4`: equations 3 and 4 of Havaei et al. (2021) say that
+    this product is the posterior. Its two factors are what equations 5 and 6 match: the joint of an image with either
+    code, p(z, x) or p(c, x), divided by p(x).
 
     Args:
         joint: the probability of each style, content and image, ``(Z, C, X)``; every image has a positive one.
@@ -220,10 +222,10 @@ class JudgedPairs(NamedTuple):
 def dual_ali_discriminator_loss(style: JudgedPairs, content: JudgedPairs) -> Tensor:
     """What D_{x,z} and D_{x,c} minimise together: :func:`ali_discriminator_loss` of style and of content.
 
-    ½ (D_{x,z}(x, ẑ) - 1)² + ½ (D_{x,c}(x, ĉ) - 1)² + ½ D_{x,z}(x̃, z)² + ½ D_{x,c}(x̃, c)². No discriminator sees image,
-    style and content at once: the game is over where q(z, x) = p(z, x) and q(c, x) = p(c, x), equations 5 and 6.
+    ½ (D_{x,z}(x, ẑ) - 1)² + ½ (D_{x,c}(x, ĉ) - 1)² + ½ D_{x,z}(x̃, z)² + ½ D_{x,c}(x̃, c)². No discriminator sees
+    image, style and content at once: the game is over where q(z, x) = p(z, x) and q(c, x) = p(c, x), equations 5 and 6.
 
-    Equation 7 of Havaei et al. (2021).
+    Implements :eq:`eq-style-content-7`, equation 7 of Havaei et al. (2021).
 
     Args:
         style: what D_{x,z} says.
@@ -266,7 +268,8 @@ def _check_pairs(style: JudgedPairs, content: JudgedPairs) -> None:
 def image_cycle_discriminator_loss(same: Tensor, reconstructed: Tensor) -> Tensor:
     """½ (D_cycle(x, x) - 1)² + ½ D_cycle(x, x̂)², telling an image beside itself from one beside its reconstruction.
 
-    Equation 8 of Havaei et al. (2021), after ALICE (Li et al. 2017). The positive example is the pair (x, x).
+    Implements :eq:`eq-style-content-8`, equation 8 of Havaei et al. (2021), after ALICE (Li et al. 2017). The positive
+    example is the pair (x, x).
 
     Args:
         same: D_cycle of real images beside themselves, ``(B,)`` or ``(B, 1)``.

@@ -121,8 +121,9 @@ def information_bound(entropy: float, nll: Tensor) -> Tensor:
 def gaussian_information(correlation: Tensor) -> Tensor:
     """I(z; c) = H(z) - H(z|c) = -½ log(1 - ρ²) of two jointly normal numbers.
 
-    Equation 12 of Havaei et al. (2021) where it is known: H(z) = ½ log(2πe σ²), and given c the variance that is left
-    is σ² (1 - ρ²). σ is in both and not in I: no scaling of a code changes what it says of another.
+    Implements :eq:`eq-style-content-12`, equation 12 of Havaei et al. (2021), where it is known: H(z) = ½ log(2πe σ²),
+    and given c the variance that is left is σ² (1 - ρ²). σ is in both and not in I: no scaling of a code changes what
+    it says of another.
 
     Args:
         correlation: ρ, any shape, between -1 and 1.
@@ -140,9 +141,9 @@ def gaussian_information(correlation: Tensor) -> Tensor:
 def laplace_information_bound(correlation: Tensor, deviation: Tensor | float = 1.0, scale: float = 1.0) -> Tensor:
     """H(z) + max_F E[log Q(z|ĉ)] of two jointly normal numbers, where Q is a Laplace distribution about F(ĉ).
 
-    Equation 13 of Havaei et al. (2021) with the Q that turns it into equation 14: log Q(z|ĉ) = -abs(z - F(ĉ)) / b -
-    log 2b. The best F(ĉ) is the median of z given ĉ. Given ĉ, z is normal with deviation σ √(1 - ρ²), so that the mean
-    of abs(z - F(ĉ)) is σ √(1 - ρ²) √(2/π).
+    Implements :eq:`eq-style-content-13`, equation 13 of Havaei et al. (2021), with the Q that turns it into equation
+    14: log Q(z|ĉ) = -abs(z - F(ĉ)) / b - log 2b. The best F(ĉ) is the median of z given ĉ. Given ĉ, z is normal with
+    deviation σ √(1 - ρ²), so that the mean of abs(z - F(ĉ)) is σ √(1 - ρ²) √(2/π).
 
     It is a lower bound on :func:`gaussian_information`. The gap is least, ½ - log(π/2) = 0.048 nats, where b is that
     error. It depends on σ, and I does not: a code that is multiplied by more and more pushes this bound below any

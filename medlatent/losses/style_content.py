@@ -42,8 +42,9 @@ def code_distance(code: Tensor, other: Tensor) -> Tensor:
 def code_cycle_loss(z: Tensor, c: Tensor, z_again: Tensor, c_again: Tensor) -> Tensor:
     """‖z' - z‖ + ‖c' - c‖: codes that are inferred from a generated image are to be those it was generated from.
 
-    Equation 9 of Havaei et al. (2021). Gradients reach the encoder of images through z' and c', the generator through
-    the image between, and, since c is a sample of q(c|t), the encoder of conditions.
+    Implements :eq:`eq-style-content-9`, equation 9 of Havaei et al. (2021). Gradients reach the encoder of images
+    through z' and c', the generator through the image between, and, since c is a sample of q(c|t), the encoder of
+    conditions.
 
     Args:
         z: style, drawn from the prior, ``(B, D_z)``.
@@ -107,8 +108,8 @@ def reversed_prediction_loss(
 ) -> Tensor:
     """‖ẑ - F_z(ĉ)‖ + ‖ĉ - F_c(ẑ)‖, which the predictors F lower and, through reversed gradients, the encoder raises.
 
-    Equation 11 of Havaei et al. (2021) with its sign turned: it prints min over G and max over F of the negative of
-    this. Equation 14 is the first of the two terms.
+    Implements :eq:`eq-style-content-11`, equation 11 of Havaei et al. (2021) with its sign turned: it prints min over G
+    and max over F of the negative of this. Equation 14 is the first of the two terms.
 
     An inferred code enters twice, as what is predicted from and as what is predicted, and equation 11 is minimised over
     the encoder through both: so both are reversed. The second way has a price. The error may be raised by a code that
@@ -143,11 +144,11 @@ def reversed_prediction_loss(
 def self_supervision_loss(z: Tensor, c: Tensor, z_transformed: Tensor, c_transformed: Tensor) -> Tensor:
     """‖ĉ - ĉ'‖ - ‖ẑ - ẑ'‖: a transformation that keeps the content moves the style and nothing else.
 
-    Equation 15 of Havaei et al. (2021). The contents of an image and its transformed copy attract each other, with a
-    least value of 0. Their styles repel each other at any distance, with a force that does not fade (of points; of
-    codes drawn from posteriors it does, below their noise): the loss has no lower bound, and alone no minimum. What
-    keeps it finite is the KL of the style's posterior in equation 16, which grows with the square of the codes
-    where this falls with their size.
+    Implements :eq:`eq-style-content-15`, equation 15 of Havaei et al. (2021). The contents of an image and its
+    transformed copy attract each other, with a least value of 0. Their styles repel each other at any distance, with a
+    force that does not fade (of points; of codes drawn from posteriors it does, below their noise): the loss has no
+    lower bound, and alone no minimum. What keeps it finite is the KL of the style's posterior in equation 16, which
+    grows with the square of the codes where this falls with their size.
 
     Args:
         z: ẑ, style inferred from images, ``(B, D_z)``.
@@ -169,11 +170,11 @@ def self_supervision_loss(z: Tensor, c: Tensor, z_transformed: Tensor, c_transfo
 def drai_objective(terms: Mapping[str, Tensor], divergences: Mapping[str, Tensor], lambda_kl: float = 1.0) -> Tensor:
     """The sum of the terms, each with weight 1, and of λ times the KL terms: what generator and encoders minimise.
 
-    Equation 16 of Havaei et al. (2021). DRAI's terms are, in the paper's order, :func:`conditional_generator_loss`,
-    :func:`dual_ali_generator_loss`, :func:`image_cycle_generator_loss`, :func:`code_cycle_loss`,
-    :func:`reversed_prediction_loss`, with which the predictors are trained, too, and :func:`self_supervision_loss`; its
-    KL terms are those of q(z|x), q(c|x) and q(c|t) to the standard normal. A system with fewer of them is that system's
-    objective.
+    Implements :eq:`eq-style-content-16`, equation 16 of Havaei et al. (2021). DRAI's terms are, in the paper's order,
+    :func:`conditional_generator_loss`, :func:`dual_ali_generator_loss`, :func:`image_cycle_generator_loss`,
+    :func:`code_cycle_loss`, :func:`reversed_prediction_loss`, with which the predictors are trained, too, and
+    :func:`self_supervision_loss`; its KL terms are those of q(z|x), q(c|x) and q(c|t) to the standard normal. A system
+    with fewer of them is that system's objective.
 
     Its value is not that of the paper's V: a least-squares loss stands in the place of each game, and the term with
     reversed gradients enters with its plain sign.
@@ -213,8 +214,9 @@ def drai_objective(terms: Mapping[str, Tensor], divergences: Mapping[str, Tensor
 def infogan_objective(game: Tensor, bound: Tensor, lambda_information: float = 1.0) -> Tensor:
     """V_GAN - λ (log Q(c|x̃) + H(c)), what the generator and the auxiliary encoder Q of an InfoGAN minimise.
 
-    Equation 17 of Havaei et al. (2021). In cInfoGAN the code that Q reads off the image is the style z, and the game is
-    the conditional one; Q and the generator share the second term, the discriminator has no part in it.
+    Implements :eq:`eq-style-content-17`, equation 17 of Havaei et al. (2021). In cInfoGAN the code that Q reads off the
+    image is the style z, and the game is the conditional one; Q and the generator share the second term, the
+    discriminator has no part in it.
 
     Args:
         game: the generator's loss, one value an image, ``(B,)``, as from :func:`conditional_generator_loss`.

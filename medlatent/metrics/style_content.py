@@ -53,9 +53,10 @@ def cifc(
 ) -> CIFCScore:
     """Cross image feature consistency: are codes swapped between two images, and swapped back, the same codes?
 
-    Havaei et al. (2021), equation 19: E[‖ẑ_a − ẑ_aa‖ + ‖ĉ_a − ĉ_aa‖ + ‖ẑ_b − ẑ_bb‖ + ‖ĉ_b − ĉ_bb‖]. The hybrids are
-    I_ab = G(ẑ_b, ĉ_a) and I_ba = G(ẑ_a, ĉ_b); the reconstructions take both codes from hybrids, I_aa = G(ẑ_ba, ĉ_ab)
-    and I_bb = G(ẑ_ab, ĉ_ba); their codes are compared with those of the images.
+    Implements :eq:`eq-style-content-19`, equation 19 of Havaei et al. (2021): E[‖ẑ_a − ẑ_aa‖ + ‖ĉ_a − ĉ_aa‖ + ‖ẑ_b −
+    ẑ_bb‖ + ‖ĉ_b − ĉ_bb‖]. The hybrids are I_ab = G(ẑ_b, ĉ_a) and I_ba = G(ẑ_a, ĉ_b); the reconstructions take both
+    codes from hybrids, I_aa = G(ẑ_ba, ĉ_ab) and I_bb = G(ẑ_ab, ĉ_ba); their codes are compared with those of the
+    images.
 
     The paper states neither norm nor scale. ``"mae"``, the mean absolute difference over a code's dimensions, is what
     it measures distances of codes with elsewhere (III-C5), does not grow with the dimension, and is the only one whose
