@@ -116,12 +116,17 @@ def conventions(source: Path) -> list[str]:
 
 
 def verdicts(root: Path, doc: str) -> list[str]:
-    """Where a chapter's words differ from its verdicts: it states each, in bold, as ``**A1a: undecided**``."""
+    """Where a chapter's words differ from its verdicts: it states each, in bold, as ``**A1a: undecided**``.
+
+    The words may stand on a page of the chapter: a notebook of ``_toc.yml`` without a number, whose name begins with
+    the chapter's.
+    """
     source = f"results/{slug(doc)}/claims.json"
     if not (root / source).is_file():
         return []
     judged = {c["id"]: c["verdict"] for c in json.loads((root / source).read_text(encoding="utf-8"))["claims"]}
-    text = " ".join(Chapter.read(root, doc).text.split())
+    pages = [page for page in toc_documents(root) if page.startswith(f"notebooks/{slug(doc)}_")]
+    text = " ".join(" ".join(Chapter.read(root, page).text.split()) for page in [doc, *pages])
     said = re.findall(r"\*\*([A-Z]\d+[a-z]?): ([^*]+)\*\*", text)
     found = [f"it says {id}: {words}, {source} has no such claim" for id, words in said if id not in judged]
     found += [

@@ -4,8 +4,9 @@
 
 downloads the official files (2.8 GB, resumed when interrupted), packs them, and does nothing when run again. The
 notebooks and tests look for real data in the folder that the environment variable MEDLATENT_DATA names, so let --out be
-the folder ham10000 in it. With --from, files already on disk are packed instead: the archives of HAM10000 or of ISIC
-2018 (Task 3, Task 1-2), or the folders that they unpack to.
+the folder ham10000 in it. With --patch 48, the images are patches around the lesions, as in Havaei et al. (2021): pack
+them beside the whole ones, into the folder ham10000.patches. With --from, files already on disk are packed instead: the
+archives of HAM10000 or of ISIC 2018 (Task 3, Task 1-2), or the folders that they unpack to.
 """
 
 from __future__ import annotations

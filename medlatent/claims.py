@@ -34,6 +34,7 @@ nothing else.
     direction = "greater"                     # greater, less, not less, not greater
     paper = 0.29                              # the paper's effect, or a text that says why there is no number
     rows = { chance = "scc_chance" }          # other measures of the same records, shown beside it
+    # against = "scc_chance"                  # of the second, where its measure is another one; it may be the same run
 
 **From values to marks.** A part compares two systems. Its effect is the mean over seeds of the paired differences.
 
@@ -124,6 +125,8 @@ class Part:
         margin: δ of a one-sided direction, above 0, in the unit of the measure.
         margin_because: why this margin, and what it means in pictures.
         rows: other measures of the same records, by the names under which they are shown.
+        against: the measure of the second system, where it is another one: of what needs no training, such as pixels, a
+            measure of the same record.
     """
 
     name: str
@@ -135,6 +138,7 @@ class Part:
     margin: float = 0.0
     margin_because: str = ""
     rows: dict[str, str] = field(default_factory=dict)
+    against: str = ""
 
     @property
     def sign(self) -> int:
@@ -290,15 +294,17 @@ def _part(claim: str, number: int, entry: object) -> Part:
         raise ValueError(f"{claim}: expected entries [[claims.parts]], got {entry!r}")
     place = f"{claim}, part {entry.get('name', number)!r}"
     texts = dict.fromkeys(("name", "set", "measure", "direction"), str)
-    optional = {"margin": float, "margin_because": str, "rows": dict}
+    optional = {"margin": float, "margin_because": str, "rows": dict, "against": str}
     check_fields(place, entry, {**texts, "runs": list, "paper": float | str}, optional)
     for key in texts:
         _check_text(place, entry, key)
     if entry["direction"] not in DIRECTIONS:
         raise ValueError(f"{place}: 'direction' must be one of {', '.join(DIRECTIONS)}, got {entry['direction']!r}")
     runs = entry["runs"]
-    if len(runs) != 2 or runs[0] == runs[1] or not all(_is_template(run) for run in runs):
+    if len(runs) != 2 or not all(_is_template(run) for run in runs):
         raise ValueError(f"{place}: 'runs' must be two names of records with {{seed}} in each, got {runs!r}")
+    if runs[0] == runs[1] and entry.get("against", entry["measure"]) == entry["measure"]:
+        raise ValueError(f"{place}: 'runs' names {runs[0]!r} twice; compare two systems, or give 'against'")
     if not all(isinstance(measure, str) and measure for measure in entry.get("rows", {}).values()):
         raise ValueError(f"{place}: 'rows' must be measures by name, got {entry['rows']!r}")
     for key in ("paper", "margin"):
@@ -547,6 +553,7 @@ def judge(protocol: Protocol, values: Values) -> list[dict[str, Any]]:
             "runs": list(part.runs),
             "set": part.set,
             "measure": part.measure,
+            **({"against": part.against} if part.against else {}),
             "direction": part.direction,
             "margin": part.margin,
             "margin_because": part.margin_because,
@@ -616,7 +623,7 @@ def _points(protocol: Protocol, claim: Claim, part: Part, values: Values) -> dic
     return {
         "seeds": list(protocol.judged),
         "first": of(0, part.measure),
-        "second": of(1, part.measure),
+        "second": of(1, part.against or part.measure),
         "rows": rows,
     }
 

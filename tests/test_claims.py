@@ -92,6 +92,18 @@ def values(first, second=None, measure="scc", names=("new", "old")) -> dict:
     }
 
 
+def test_a_system_against_another_measure_of_its_own(tmp_path):
+    """As codes against pixels: the second value needs no training, and every record has it."""
+    part = {"runs": ["new_seed{seed}", "new_seed{seed}"], "against": "chance", "paper": "none"}
+    records = {name: value for name, value in values(NORMAL).items() if name.startswith("new")}
+    ((judged,),) = (claim["parts"] for claim in judge(protocol(tmp_path, part), records))
+    assert judged["against"] == "chance"
+    assert judged["second"] == [0.1] * 5
+    assert judged["estimate"] == pytest.approx(np.mean(NORMAL) - 0.1, rel=1e-5)
+    ((plain,),) = (claim["parts"] for claim in judge(protocol(tmp_path, {}), values(NORMAL)))
+    assert "against" not in plain
+
+
 def judge_one(folder, differences, **part) -> dict:
     """The only part of the only claim."""
     seeds = HEAD["seeds"] | {"judged": list(range(len(differences)))}
@@ -433,7 +445,11 @@ class TestRead:
             ({"measure": " "}, "'measure' is empty"),
             ({"direction": "better"}, "'direction' must be one of greater, less, not less, not greater, got 'better'"),
             ({"runs": ["a_{seed}"]}, "'runs' must be two names of records with {seed} in each"),
-            ({"runs": ["a_{seed}", "a_{seed}"]}, "'runs' must be two names"),
+            (
+                {"runs": ["a_{seed}", "a_{seed}"]},
+                "'runs' names 'a_{seed}' twice; compare two systems, or give 'against'",
+            ),
+            ({"runs": ["a_{seed}", "a_{seed}"], "against": "scc"}, "'runs' names 'a_{seed}' twice"),
             ({"runs": ["a_{seed}", "b"]}, "'runs' must be two names"),
             ({"runs": ["a_{seed}", "../b_{seed}"]}, "'runs' must be two names"),
             ({"runs": ["a_{seed}", 1]}, "'runs' must be two names"),

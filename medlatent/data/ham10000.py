@@ -31,6 +31,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -42,7 +43,9 @@ from tqdm import tqdm
 from .download import open_zip, read_member
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet, split_by_group
-from .source import Source, StandIn
+from .lesions import NAME, balanced
+from .source import ClassifierSpec, Source, StandIn
+from .views import coarser
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 UNKNOWN = "unknown"
@@ -545,17 +548,31 @@ def _card(publication: str, files: _Files, size: int, patch: int | None) -> Card
     )
 
 
-SOURCES = (
-    Source(
-        name="ham10000",
-        kind="packed",
-        summary="10 015 dermatoscopic images of pigmented skin lesions",
-        limits=(
-            "Small images of the patients of one clinic in Vienna and one practice in Queensland, among whom dark skin "
-            "is all but absent, and lesions that somebody had reason to photograph. The classes are unbalanced: two "
-            "thirds are naevi. Hair, rulers and tinted light are drawn as if they belonged to the lesion."
-        ),
-        licence=LICENCE,
-        stand_in=StandIn("phantoms.lesion", 2000, 1),
+LESIONS = Source(
+    name="ham10000",
+    kind="packed",
+    summary="10 015 dermatoscopic images of pigmented skin lesions",
+    limits=(
+        "Small images of the patients of one clinic in Vienna and one practice in Queensland, among whom dark skin "
+        "is all but absent, and lesions that somebody had reason to photograph. The classes are unbalanced: two "
+        "thirds are naevi. Hair, rulers and tinted light are drawn as if they belonged to the lesion."
     ),
+    licence=LICENCE,
+    stand_in=StandIn("phantoms.lesion", 2000, 1),
 )
+PATCHES = replace(
+    LESIONS,
+    name="ham10000.patches",
+    summary="the same, a patch around each lesion, as in Havaei et al. (2021)",
+    script="ham10000",
+    options="--patch 48",
+    stand_in=StandIn("phantoms.lesion.patches", 2000, 1),
+)
+BALANCED = PATCHES.seen(
+    "balanced",
+    "patches of naevi, melanomas and keratoses, the latter two three times in training, as in Havaei et al. (2021)",
+    balanced,
+    StandIn("phantoms.lesion.patches.balanced", 2000, 1),
+    (ClassifierSpec("dx", "ham10000.patches.balanced", (3, 64, 64), card=f"HAM10000{NAME}"),),
+)
+SOURCES = (LESIONS, PATCHES, BALANCED, *coarser(BALANCED, size=64))

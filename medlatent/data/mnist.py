@@ -202,7 +202,7 @@ LIMITS = (
     "Nothing medical follows from them."
 )
 # None of the 5 000 digits that it is trained on lies in MNIST's official test set.
-CLASSIFIER = ClassifierSpec("digit", "mnist.digits", (1, SIDE, SIDE))
+CLASSIFIERS = (ClassifierSpec("digit", "mnist.digits", (1, SIDE, SIDE)),)
 SOURCES = (
     Source(
         name="mnist.digits",
@@ -211,7 +211,7 @@ SOURCES = (
         open=digits,
         limits=LIMITS,
         licence=LICENCE,
-        classifier=CLASSIFIER,
+        classifiers=CLASSIFIERS,
     ),
     Source(
         name="mnist",
@@ -220,6 +220,6 @@ SOURCES = (
         limits=LIMITS,
         licence=LICENCE,
         stand_in=StandIn("mnist.digits"),
-        classifier=CLASSIFIER,
+        classifiers=CLASSIFIERS,
     ),
 )

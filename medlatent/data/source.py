@@ -32,19 +32,21 @@ class StandIn:
 
 @dataclass(frozen=True)
 class ClassifierSpec:
-    """The domain classifier of a source's images, which the evaluation trains where it is needed.
+    """A domain classifier of a source's images, which the evaluation trains where it is needed.
 
     Attributes:
         factor: what it recognises.
-        source: what it is trained on, on the training split; it must be at hand everywhere.
+        source: what it is trained on, on the training split; it must be at hand wherever such images are.
         shape: of the images that it takes, ``(C, H, W)``.
         steps: of its training.
+        card: the name on the card of the images that it takes; of any set, where it is empty.
     """
 
     factor: str
     source: str
     shape: tuple[int, int, int]
     steps: int = 300
+    card: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Source:
         licence: of models trained on it, as the cards of the data call it.
         exact: whether the same pixels come on every machine. Rendered ones may differ by a rounding.
         stand_in: see :class:`StandIn`.
-        classifier: see :class:`ClassifierSpec`.
+        classifiers: see :class:`ClassifierSpec`; each of another factor. The first is that of its images where one is
+            asked for.
         options: what the packing script must be told beside ``--out``.
         script: the name of the packing script in ``data_scripts/``, where that is not the source's own.
         of: the source that a view shows.
@@ -76,7 +79,7 @@ class Source:
     licence: str = ""
     exact: bool = True
     stand_in: StandIn | None = None
-    classifier: ClassifierSpec | None = None
+    classifiers: tuple[ClassifierSpec, ...] = ()
     options: str = ""
     script: str = ""
     of: Source | None = None
@@ -85,7 +88,14 @@ class Source:
         if self.kind not in KINDS or (self.kind == "packed") != (self.open is None):
             raise ValueError(f"source {self.name}: kind {self.kind!r}; a packed source is not opened by a function")
 
-    def seen(self, part: str, summary: str, view: Callable[[ImageSet], ImageSet], stand_in: StandIn | None) -> Source:
+    def seen(
+        self,
+        part: str,
+        summary: str,
+        view: Callable[[ImageSet], ImageSet],
+        stand_in: StandIn | None,
+        classifiers: tuple[ClassifierSpec, ...] = (),
+    ) -> Source:
         """A source of its own that shows this one otherwise, such as at half the resolution.
 
         Args:
@@ -93,9 +103,11 @@ class Source:
             summary: a line for lists.
             view: what it makes of this source's image set, row by row.
             stand_in: see :class:`StandIn`.
+            classifiers: of what is seen.
         """
         name = f"{self.name}.{part}"
-        return replace(self, name=name, kind="view", summary=summary, open=view, stand_in=stand_in, of=self)
+        changed = {"summary": summary, "open": view, "stand_in": stand_in, "classifiers": classifiers}
+        return replace(self, name=name, kind="view", of=self, **changed)
 
     @property
     def command(self) -> str:

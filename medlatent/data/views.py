@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import DataError
 from .imageset import ImageSet
-from .source import Source, StandIn
+from .source import ClassifierSpec, Source, StandIn
 
 
 def halved(images: ImageSet) -> ImageSet:
@@ -50,32 +50,45 @@ def _seen(images: ImageSet, pixels: np.ndarray, how: str, changed: Mapping[str, 
     return ImageSet(pixels, images.table, images.factors, card, images.group, images.value_range)
 
 
-def coarser(source: Source, pictures: Sequence[str] = ()) -> tuple[Source, ...]:
-    """Sources that show images of 128 pixels at 64: all of their channels, and each alone.
+def coarser(source: Source, pictures: Sequence[str] = (), size: int = 128) -> tuple[Source, ...]:
+    """Sources that show images at half the resolution: all of their channels, and each alone.
 
-    What stands in for them is the same view of what stands in for the source.
+    What stands in for them is the same view of what stands in for the source, and their classifiers are trained on the
+    same view of what the source's are.
 
     Args:
-        source: of images of 128 pixels a side.
+        source: of images of ``size`` pixels a side.
         pictures: what its channels show, in their order; without any there is no source of one channel.
+        size: an even number, 128 unless the source has other images.
 
     Returns:
-        ``NAME.64``, and ``NAME.64.PICTURE`` for each picture.
+        ``NAME.64``, and ``NAME.64.PICTURE`` for each picture, where 64 is half of the size.
     """
+    half = size // 2
 
-    def half(images: ImageSet) -> ImageSet:
-        if images.images.shape[2:] != (128, 128):
+    def seen(images: ImageSet) -> ImageSet:
+        if images.images.shape[2:] != (size, size):
             height, width = images.images.shape[2:]
-            raise DataError(f"{source.name}: {source.name}.64 shows images of 128×128, and these have {height}×{width}")
+            raise DataError(
+                f"{source.name}: {source.name}.{half} shows images of {size}×{size}, and these have {height}×{width}"
+            )
         return halved(images)
 
     def beside(part: str) -> StandIn | None:
         other = source.stand_in
         return other and replace(other, source=f"{other.source}.{part}")
 
-    views = [source.seen("64", f"{source.name} at 64 pixels", half, beside("64"))]
+    def classifiers(part: str, channels: int | None = None) -> tuple[ClassifierSpec, ...]:
+        return tuple(
+            replace(spec, source=f"{spec.source}.{part}", shape=(channels or spec.shape[0], half, half))
+            for spec in source.classifiers
+        )
+
+    part = f"{half}"
+    views = [source.seen(part, f"{source.name} at {half} pixels", seen, beside(part), classifiers(part))]
     for k, name in enumerate(pictures):
-        part = f"64.{name}"
-        alone = partial(lambda images, k, name: picture(half(images), k, name), k=k, name=name)
-        views.append(source.seen(part, f"{source.name} at 64 pixels, {name} alone", alone, beside(part)))
+        part = f"{half}.{name}"
+        alone = partial(lambda images, k, name: picture(seen(images), k, name), k=k, name=name)
+        summary = f"{source.name} at {half} pixels, {name} alone"
+        views.append(source.seen(part, summary, alone, beside(part), classifiers(part, 1)))
     return tuple(views)

@@ -22,12 +22,13 @@ import numpy as np
 
 from ..data import ImageSet
 from ..models import LatentModel
-from .classifiers import classifier_of, domain_classifier
+from .classifiers import classifier_of, classifiers_of, domain_classifier
 from .columns import factor_columns
 
 __all__ = [
     "agrees",
     "classifier_of",
+    "classifiers_of",
     "domain_classifier",
     "evaluate",
     "factor_columns",

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import anywidget
 import numpy as np
@@ -26,9 +26,13 @@ from ..metrics import information
 from ..models import Categorical, CodePart, Conditional, Normal, Uniform, measured
 from .directions import Directions, as_state, direction_sets, strongest
 from .figures import image_table, picture_bundle, side_by_side, traversal
+from .hybrids import Exchange, condition_sizes, exchange_of, said_of_condition, trace_condition, what_is_missing
 from .labelling import directions_to_label
 from .measuring import Scale, Segmentation, calibration_of, changed_pixels, device_of, trace_segmentation
 from .network import Network, trace
+
+if TYPE_CHECKING:
+    from ..data import Factor
 
 WEB = Path(__file__).parent / "web"
 SCRIPTS = (
@@ -41,9 +45,10 @@ SCRIPTS = (
     "codes.js",
     "directions.js",
     "label.js",
+    "hybrid.js",
     "explorer.js",
 )
-VIEWS = ("codes", "directions", "label", "traverse", "map", "walk")
+VIEWS = ("hybrid", "codes", "directions", "label", "traverse", "map", "walk")
 NEEDS = {
     "codes": "a category or a pad",
     "directions": "directions",
@@ -56,6 +61,8 @@ MOST_PICTURES = 6  # side by side; more would be too small to see
 PROBES = 64  # codes on which the rounded weights are compared with the model
 MEASURED_PROBES = 16  # and so many of what they decode to, on which those of a segmentation are
 STILL_ROWS, STILL_STEPS = 8, 7  # of the picture of directions that stands where no widget lives
+STILL_HYBRIDS = 3  # rows, and columns, of that of hybrids
+MIXED_PROBES = 8  # images of which each style is mixed with each content to compare the rounded weights with the model
 
 
 def _module() -> str:
@@ -72,8 +79,11 @@ class Explorer(anywidget.AnyWidget):
     of pictures and two continuous codes as a point in a square; *directions*, a shift along a direction of the latent
     space, seen on this code and on eight others, beside what the direction was measured to do; *label*, where the
     reader names directions without knowing what was measured, by the protocol of Schön et al. (2022): first on eight
-    animations, then on eight codes in stills. At the end stands how far labels and measurement agree.
-    ``explorer.code`` is the present code: the views follow it, and it follows them.
+    animations, then on eight codes in stills. At the end stands how far labels and measurement agree; *hybrid*, for a
+    code of style and content such as that of Havaei et al. (2021), the style of one image with the content of another,
+    G(ẑ, ĉ) of the means of the posteriors, beside the reconstructions of both: exchanged, interpolated along one of the
+    two or both, as a table of three contents in three styles, and with the content of a condition in place of an
+    image's. ``explorer.code`` is the present code: the views follow it, and it follows them.
 
     Args:
         model: a :class:`~medlatent.models.LatentModel`, or any ``torch.nn.Module`` that makes images ``(B, C, H, W)``
@@ -82,14 +92,17 @@ class Explorer(anywidget.AnyWidget):
             code.
         latent_dim: the dimension D of the code; by default the model's own ``latent_dim``.
         code: where it starts, ``(D,)``; by default the centre of each prior in the model's ``code_layout``, 0 where it
-            is normal: 0, the first category, the pad's centre.
+            is normal: 0, the first category, the pad's centre. With the view *hybrid* the style of the second image
+            with the content of the first.
         posteriors: the means and log-variances, ``(N, D)`` each, of many images. The dimensions are then in the order
             of their information, which is stated, and the means of the first 400 are the points of the map. For a model
             without posteriors, their codes alone, ``(N, D)``.
         labels: for the map's colours, by name: N numbers, or N class names.
         images: a strip of images to encode, ``(M, C, H, W)`` in [0, 1]; sixteen are a good number. Needs ``encode``.
+            The view *hybrid* exchanges them, and needs two or more.
         image_names: what each of them is called; by default "image 1" and so on.
-        names: of all D dimensions; by default z0, z1, …, and c1, c2, … of those with a uniform prior.
+        names: of all D dimensions; by default z0, z1, …, and c1, c2, … of those with a uniform prior. Of a code with
+            the parts ``style`` and ``content`` z0, z1, … of the style and c0, c1, … of the content.
         dimensions: which have a slider, in this order; by default the eight most informative, or the first eight, where
             those with a uniform prior come first and the noise last.
         limits: of the noise's sliders, in standard deviations; by default those of its prior, -3 and 3. Other sliders
@@ -97,8 +110,10 @@ class Explorer(anywidget.AnyWidget):
         walk: pairs (dimension, value): from ``code`` on, one dimension after the other goes to a value and stays there.
             By default the first four dimensions, each up to 2, down to -2 and back; those that are no noise go to
             their limits.
-        views: which of the views, in this order; by default all that the arguments allow, *codes* and *directions*
-            first; *label* only where ``label`` is given.
+        views: which of the views, in this order; by default all that the arguments allow, *hybrid*, *codes* and
+            *directions* first; *label* only where ``label`` is given. *hybrid* needs ``images`` and a model that infers
+            style and content of them: ``encode``, and a ``code_layout`` of the parts ``style`` and ``content``, in
+            whatever order.
         title: above the picture.
         category: the dimensions of a one-hot category, two or more: exactly one of them is 1, the others are 0. By
             default the first category of the model's ``code_layout``, where it has one.
@@ -126,6 +141,12 @@ class Explorer(anywidget.AnyWidget):
             there are others. They are asked for in a shuffled order, the same whenever the explorer is made. The set
             needs ``effects`` on two factors or more, all in their standard deviations, ``units="sd"``, which makes
             them comparable.
+        factors: what the columns of the model's condition mean, by their names, such as ``factors`` of an
+            :class:`~medlatent.data.ImageSet`: the names of the values that the reader chooses from in the view
+            *hybrid*. Of a binary factor these are what its meaning says of 0 and of 1: "…: 0 subtle, 1 obvious".
+        columns: of each column of the condition the values for ``images``, ``(M,)``, as
+            :meth:`ImageSet.columns <medlatent.data.ImageSet.columns>` gives them. The condition in the view *hybrid*
+            then is that of the image to begin with; without them it is the first value of each column.
 
     Raises:
         ValueError: an argument does not fit the model; or the model or the network of the segmentation computes
@@ -139,6 +160,7 @@ class Explorer(anywidget.AnyWidget):
     decoder_weights = traitlets.Bytes().tag(sync=True)
     encoder_weights = traitlets.Bytes().tag(sync=True)
     segmentation_weights = traitlets.Bytes().tag(sync=True)
+    condition_weights = traitlets.Bytes().tag(sync=True)
     code = traitlets.List(traitlets.CFloat()).tag(sync=True)
     start = traitlets.List(traitlets.CFloat()).tag(sync=True)
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -170,6 +192,7 @@ class Explorer(anywidget.AnyWidget):
     direction_effects = traitlets.Bytes().tag(sync=True)  # (K, F) of each set that has them, low and high behind
     max_shift = traitlets.Float().tag(sync=True)
     label = traitlets.Dict().tag(sync=True)  # the directions to label, and which labels agree with what was measured
+    hybrid = traitlets.Dict().tag(sync=True)  # where style and content stand in a code, and what is said of a condition
 
     def __init__(
         self,
@@ -196,6 +219,8 @@ class Explorer(anywidget.AnyWidget):
         directions: Directions | Mapping[str, Directions] | None = None,
         max_shift: float = 6.0,
         label: Sequence[int] | None = None,
+        factors: Mapping[str, Factor] | None = None,
+        columns: Mapping[str, Tensor] | None = None,
     ) -> None:
         width = getattr(model, "latent_dim", None) if latent_dim is None else latent_dim
         if not isinstance(width, int) or isinstance(width, bool) or width < 1:
@@ -212,8 +237,10 @@ class Explorer(anywidget.AnyWidget):
         if category and sorted(start[category]) != [0] * (len(category) - 1) + [1]:
             chosen = start[category].tolist()
             raise ValueError(f"code: of the category's dimensions one must be 1 and the others 0, got {chosen}")
+        exchange, missing = exchange_of(model, width), what_is_missing(model, width, images)
         if names is None:
-            named = {d: f"category {name}" for d, name in zip(category, category_names, strict=True)}
+            named = {} if exchange is None else exchange.names()
+            named |= {d: f"category {name}" for d, name in zip(category, category_names, strict=True)}
             named |= {d: f"c{i + 1}" for i, d in enumerate(uniform)}
             names = [named.get(d, f"z{d}") for d in range(width)]
         names = list(names)
@@ -248,17 +275,15 @@ class Explorer(anywidget.AnyWidget):
             raise ValueError(f"walk: expected pairs of a dimension and a finite value, got {wrong[0]}")
         if wrong := [d for d, _ in walk or [] if not 0 <= d < width]:
             raise ValueError(f"walk: there is no dimension {wrong[0]}, the code has {width}")
-        if walk is None:
-            centre = structure.centre
-            turns = {d: (centre[d] - 2, centre[d] + 2) if d in noise else limits[d] for d in order[:4]}
-            walk = [step for d, (low, high) in turns.items() for step in ((d, high), (d, low), (d, start[d]))]
-        if not walk:
+        if walk is not None and not walk:
             raise ValueError("walk: name at least one (dimension, value); for no walk, pass views")
         allowed = {"codes": category or pad, "directions": sets, "label": sets, "map": len(points) and width > 1}
+        allowed["hybrid"] = not missing
         possible = [view for view in VIEWS if allowed.get(view, True)]
         views = [v for v in possible if v != "label" or label is not None] if views is None else list(views)
         if wrong := [view for view in views if view not in possible]:
-            why = f"; it needs {NEEDS[wrong[0]]}" if wrong[0] in NEEDS else ""
+            needs = NEEDS | {"hybrid": missing}
+            why = f"; it needs {needs[wrong[0]]}" if wrong[0] in needs else ""
             raise ValueError(f"views: {wrong[0]!r} is none of {', '.join(possible)}{why}")
         if not views:
             raise ValueError(f"views: name at least one of {', '.join(possible)}")
@@ -267,6 +292,12 @@ class Explorer(anywidget.AnyWidget):
             raise ValueError(
                 "views: 'label' asks what a direction changes, and a segmentation would tell; leave out one of them"
             )
+        sizes = {} if missing else condition_sizes(model, exchange)
+        for name, value in (("factors", factors), ("columns", columns)):
+            if value is not None and not sizes:
+                why = f"it needs {missing}" if missing else f"{type(model).__name__} says of none"
+                raise ValueError(f"{name}: the view 'hybrid' alone asks for a condition, and {why}")
+        conditioned = {} if missing else said_of_condition(sizes, factors, columns, len(images))
         # Of the sets those travel that are shown.
         shown = sets if "directions" in views else dict([*sets.items()][:1]) if "label" in views else {}
 
@@ -291,22 +322,37 @@ class Explorer(anywidget.AnyWidget):
                 )
             strip, encoder = self._strip(model, images, shape, width)
             probes = torch.from_numpy(points[:PROBES]) if len(points) else _draws(structure)
+            mixing = None
+            if "hybrid" in views:
+                mixing = _mixing(model, exchange, strip, encoder, sizes)
+                mixed = range(min(len(strip), MIXED_PROBES))
+                probes = torch.cat([probes, exchange.hybrids(mixing.codes, mixed, mixed).flatten(0, 1)])
+                noise = [d for d in noise if d not in range(exchange.content.start, exchange.content.stop)]
+                if code is None:
+                    start = exchange.hybrids(mixing.codes, [0], [1])[0, 0].numpy().astype(float)
             if shown:
                 probes = torch.cat([probes, _shifted(probes, shown, max_shift)])
             error = _rounding_error(decode, decoder, probes.float())
             measuring = _measuring(segmentation, decode, shape, pictures, probes.float())
+        if walk is None:
+            centre, normal = structure.centre, structure.noise
+            turns = {d: (centre[d] - 2, centre[d] + 2) if d in normal else limits[d] for d in order[:4]}
+            walk = [step for d, (low, high) in turns.items() for step in ((d, high), (d, low), (d, start[d]))]
         image_names = [f"image {i + 1}" for i in range(len(strip))] if image_names is None else list(image_names)
         if len(image_names) != len(strip):
             raise ValueError(f"image_names: {len(image_names)} for {len(strip)} images")
 
         networks = {"decoder": decoder, "encoder": encoder, "segmentation": measuring and measuring.network}
+        networks["condition"] = mixing and mixing.condition
         networks = {name: network for name, network in networks.items() if network}
         self._model, self._posteriors, self._sets = model, given if nats else None, sets
+        self._exchange, self._image_codes = exchange, mixing and mixing.codes
         super().__init__(
             networks={name: network.spec for name, network in networks.items()},
             decoder_weights=decoder.data,
             encoder_weights=encoder.data if encoder else b"",
             segmentation_weights=measuring.network.data if measuring else b"",
+            condition_weights=mixing.condition.data if mixing and mixing.condition else b"",
             code=start.tolist(),
             start=start.tolist(),
             names=names,
@@ -333,6 +379,7 @@ class Explorer(anywidget.AnyWidget):
             segmentation=measuring.said if measuring else {},
             max_shift=float(max_shift),
             label=asked if "label" in views else {},
+            hybrid=conditioned | exchange.places() | {"starts": code is None} if mixing else {},
             **as_state(shown),
         )
 
@@ -381,6 +428,8 @@ class Explorer(anywidget.AnyWidget):
         """A traversal; of a code with a structure, a table: the category over the first other dimension, or two."""
         model = _Decoder(_decoding(self._model), len(self.names), self.pictures)
         start = torch.tensor(self.start)
+        if "hybrid" in self.views:
+            return self._still_of_hybrids(model)
         if {"directions", "label"} & {*self.views}:
             return self._still_of_directions(model, start)
         if len(self.noise) == len(self.names) and all(limits == self.limits[0] for limits in self.limits):
@@ -409,6 +458,20 @@ class Explorer(anywidget.AnyWidget):
         labels["columns"] = ["\n".join(label.rsplit(" ", 1)) for label in labels["columns"]]  # or they would overlap
         images, alt = side_by_side(model, images), f"A traversal: {said}."
         return image_table(images, *labels.values(), alt=alt, beside=self.pictures)
+
+    def _still_of_hybrids(self, model: _Decoder) -> Figure:
+        """The contents of the first three images in the styles of the same three."""
+        names = self.image_names[:STILL_HYBRIDS]
+        codes = self._exchange.hybrids(self._image_codes, range(len(names)), range(len(names)))
+        with torch.inference_mode():
+            images = model.decode(codes.flatten(0, 1).to(model.device)).cpu().unflatten(0, codes.shape[:2])
+        labels = {axis: [f"{axis} of {name}" for name in names] for axis in ("content", "style")}
+        alt = (
+            f"A traversal: a table of hybrids. In the rows the {', the '.join(labels['content'])}; in the columns the "
+            f"{', the '.join(labels['style'])}. On the diagonal the reconstructions."
+        )
+        heads = [f"style of\n{name}" for name in names]
+        return image_table(side_by_side(model, images), labels["content"], heads, alt, beside=self.pictures)
 
     def _still_of_directions(self, model: _Decoder, start: Tensor) -> Figure:
         """A row for each of up to eight directions of the first set: the strongest of each factor, or the first.
@@ -536,6 +599,21 @@ def _measuring(
         "changed": changed_pixels(segmentation, network, images.flatten(0, 1)[:, None]),
     }
     return _Measuring(network, said)
+
+
+class _Mixing(NamedTuple):
+    """What the view *hybrid* computes with: the codes of the images, and E_φ where there is one."""
+
+    codes: Tensor  # (M, D)
+    condition: Network | None
+
+
+def _mixing(
+    model: nn.Module, exchange: Exchange, strip: np.ndarray, encoder: Network, sizes: Mapping[str, int]
+) -> _Mixing:
+    """The codes are those that the page computes, from the images as bytes and by the rounded weights."""
+    codes = encoder.run(torch.from_numpy(strip).float() / 255)[0]
+    return _Mixing(codes, trace_condition(model, exchange, sizes, device_of(model)) if sizes else None)
 
 
 class _Structure(NamedTuple):

@@ -28,7 +28,8 @@ def deception_loss(fake: Tensor) -> Tensor:
 def saturating_deception_loss(fake: Tensor) -> Tensor:
     """log(1 - D(x̂)) of each image, what the generator of the minimax game minimises.
 
-    Implements :eq:`eq-gan-1` and :eq:`eq-hsic-infogan-1`: the part of the value that the generator can change.
+    Implements :eq:`eq-gan-1`, :eq:`eq-hsic-infogan-1` and :eq:`eq-latent-directions-1`: the part of the value that the
+    generator can change.
 
     Its gradient with respect to the logit is -D(x̂): it vanishes where the discriminator is sure, which is where the
     generator has most to learn. :func:`deception_loss` has the same fixed point and the gradient D(x̂) - 1.
@@ -45,9 +46,9 @@ def saturating_deception_loss(fake: Tensor) -> Tensor:
 def discriminator_loss(real: Tensor, fake: Tensor, smoothing: float | Tensor = 0.0) -> Tensor:
     """-log D(x) - log(1 - D(x̂)), the cross-entropy of telling real images from generated ones.
 
-    Implements :eq:`eq-gan-1`, :eq:`eq-adversarial-vae-3` and :eq:`eq-hsic-infogan-1`: the negative of the value in
-    equation 1 of Liu et al. (2022), and L_disc in equation 3 of Sarhan et al. (2019). A discriminator that cannot tell
-    has 2 log 2 nats.
+    Implements :eq:`eq-gan-1`, :eq:`eq-adversarial-vae-3`, :eq:`eq-hsic-infogan-1` and :eq:`eq-latent-directions-1`: the
+    negative of the value in equation 1 of Liu et al. (2022) and of Schön et al. (2022), and L_disc in equation 3 of
+    Sarhan et al. (2019). A discriminator that cannot tell has 2 log 2 nats.
 
     With one-sided label smoothing (Salimans et al. 2016) the target of real images is 1 - s in place of 1: the first
     term becomes -(1 - s) log D(x) - s log(1 - D(x)). Where p is the density of real images and q that of generated

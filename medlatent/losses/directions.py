@@ -40,8 +40,8 @@ def shift_loss(predicted: Tensor, alpha: Tensor) -> Tensor:
 def directions_objective(classification: Tensor, shift: Tensor, gamma: float = 0.25) -> Tensor:
     """E[L_cl + γ L_s] over a batch: what the directions A and the reconstructor R minimise together.
 
-    Equation 3 of Schön et al. (2022). At the shifts of the paper a reconstructor that knows nothing has log K + 0.25 ·
-    3.02: the two terms are of one order, and the first one is what makes directions differ.
+    Implements :eq:`eq-latent-directions-3`. At the shifts of the paper a reconstructor that knows nothing has log K +
+    0.25 · 3.02: the two terms are of one order, and the first one is what makes directions differ.
 
     Args:
         classification: L_cl of each pair, ``(B,)``.

@@ -100,7 +100,7 @@ def beta_vae_objective(reconstruction: Tensor, kl: Tensor, beta: float = 1.0) ->
     """An estimate of the negative ELBO, averaged over the batch, with the KL weighted by beta.
 
     Implements :eq:`eq-vae-8`, :eq:`eq-independence-1` and :eq:`eq-adversarial-vae-1`; at ``beta=1`` it is the negative
-    of :eq:`eq-vae-3`.
+    of :eq:`eq-vae-3`, and of Equation 18 of Havaei et al. (2021).
 
     Args:
         reconstruction: the negative log-likelihood of each image, ``(B,)``.

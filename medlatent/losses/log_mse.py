@@ -25,9 +25,9 @@ def log_mse(reconstruction: Tensor, images: Tensor) -> Tensor:
 def log_mse_objective(reconstruction: Tensor, kl: Tensor, beta: float = 0.01) -> Tensor:
     """log MSE + β KL, what the VAE of Schön et al. (2022) minimises.
 
-    Equation 2 of Schön et al. (2022), as their code computes it: the reconstruction term is divided by P/2, half the
-    number of values an image, and the KL is not. In the objective of a beta-VAE, in nats an image, their β = 0.01 is
-    0.01 · P/2: 82 for images of 128×128 pixels, 20 for 64×64.
+    Implements :eq:`eq-latent-directions-2` as their code computes it: the reconstruction term is divided by P/2, half
+    the number of values an image, and the KL is not. In the objective of a beta-VAE, in nats an image, their β = 0.01
+    is 0.01 · P/2: 82 for images of 128×128 pixels, 20 for 64×64.
 
     Args:
         reconstruction: the logarithm of the mean squared error, a scalar.

@@ -30,6 +30,7 @@ class CIFCScore:
         style: the mean of ‖ẑ_a − ẑ_aa‖ + ‖ẑ_b − ẑ_bb‖.
         content: the mean of ‖ĉ_a − ĉ_aa‖ + ‖ĉ_b − ĉ_bb‖.
         per_pair: ``(N,)``, float64.
+        per_pair_style: ``(N,)``, the two terms of the style; the rest is the content's.
         pairs: ``(N, 2)``, the positions of I_a and I_b.
     """
 
@@ -37,6 +38,7 @@ class CIFCScore:
     style: float
     content: float
     per_pair: np.ndarray
+    per_pair_style: np.ndarray
     pairs: np.ndarray
 
 
@@ -51,9 +53,10 @@ def cifc(
 ) -> CIFCScore:
     """Cross image feature consistency: are codes swapped between two images, and swapped back, the same codes?
 
-    Havaei et al. (2021), equation 19: E[‖ẑ_a − ẑ_aa‖ + ‖ĉ_a − ĉ_aa‖ + ‖ẑ_b − ẑ_bb‖ + ‖ĉ_b − ĉ_bb‖]. The hybrids are
-    I_ab = G(ẑ_b, ĉ_a) and I_ba = G(ẑ_a, ĉ_b); the reconstructions take both codes from hybrids, I_aa = G(ẑ_ba, ĉ_ab)
-    and I_bb = G(ẑ_ab, ĉ_ba); their codes are compared with those of the images.
+    Implements :eq:`eq-style-content-19`, equation 19 of Havaei et al. (2021): E[‖ẑ_a − ẑ_aa‖ + ‖ĉ_a − ĉ_aa‖ + ‖ẑ_b −
+    ẑ_bb‖ + ‖ĉ_b − ĉ_bb‖]. The hybrids are I_ab = G(ẑ_b, ĉ_a) and I_ba = G(ẑ_a, ĉ_b); the reconstructions take both
+    codes from hybrids, I_aa = G(ẑ_ba, ĉ_ab) and I_bb = G(ẑ_ab, ĉ_ba); their codes are compared with those of the
+    images.
 
     The paper states neither norm nor scale. ``"mae"``, the mean absolute difference over a code's dimensions, is what
     it measures distances of codes with elsewhere (III-C5), does not grow with the dimension, and is the only one whose
@@ -116,7 +119,53 @@ def cifc(
             content.append(distance(c_a, c_aa) + distance(c_b, c_bb))
     style, content = np.concatenate(style), np.concatenate(content)
     per_pair = style + content
-    return CIFCScore(float(per_pair.mean()), float(style.mean()), float(content.mean()), per_pair, pairs)
+    return CIFCScore(float(per_pair.mean()), float(style.mean()), float(content.mean()), per_pair, style, pairs)
+
+
+@dataclass(frozen=True)
+class KeptScore:
+    """How far a measured property stays what it is while one of two codes is drawn anew.
+
+    Attributes:
+        score: the intraclass correlation, at most 1.
+        between: the mean square between groups.
+        within: the mean square within groups.
+    """
+
+    score: float
+    between: float
+    within: float
+
+
+def kept(measured) -> KeptScore:
+    """Of images that share one code and differ in the other: how much of a property is the shared code's?
+
+    The intraclass correlation of one-way random effects, ICC(1) of Shrout and Fleiss (1979): (B - W) / (B + (S - 1) W)
+    with the mean squares B between and W within groups. With a fixed content in each group and S styles drawn anew it
+    is near 1 where the property belongs to the content, and near 0 where the style decides it. Havaei et al. (2021,
+    III-D) judge by eye whether content is kept when style is sampled.
+
+    A generator that ignores one code keeps everything of the other: read it beside the same number with the codes'
+    parts exchanged. One whose images are all alike keeps nothing that could be told apart, and has 0.
+
+    Args:
+        measured: a property of each image, ``(G, S)``: a row has the images of one shared code. At least two of both.
+
+    Returns:
+        The score; below 0, down to -1 / (S - 1), where groups are more alike than chance has it.
+
+    Raises:
+        ValueError: the shape is wrong, or a value is NaN or infinite.
+    """
+    values = finite("measured", measured, "(G, S)", at_least=2)
+    groups, size = values.shape
+    if size < 2:
+        raise ValueError(f"measured: expected at least two images of each shared code, got {size}")
+    means = values.mean(1)
+    between = size * np.square(means - values.mean()).sum() / (groups - 1)
+    within = np.square(values - means[:, None]).sum() / (groups * (size - 1))
+    spread = between + (size - 1) * within
+    return KeptScore(float((between - within) / spread) if spread > 0 else 0.0, float(between), float(within))
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,29 @@ from .known_directions import (
 )
 from .latent_directions import LatentDirections, ResidualVAE
 from .priors import Categorical, CodePart, Conditional, Normal, Prior, Uniform, code_parts
+from .style_content import (
+    CAVAE,
+    DAI,
+    DCAVAE,
+    DRAI,
+    CInfoGAN,
+    DAIFeatureCycle,
+    DAIMIReg,
+    DAISelfReg,
+    DAISelfRegMIReg,
+    DCInfoGAN,
+    StyleContentModel,
+    TwoVariableModel,
+)
 from .tc_vae import BetaTCVAE
 from .vae import VAE, BetaVAE
 
 __all__ = [
     "ARSIVAE",
+    "CAVAE",
+    "DAI",
+    "DCAVAE",
+    "DRAI",
     "GAN",
     "SIVAE",
     "VAE",
@@ -28,9 +46,15 @@ __all__ = [
     "AttriVAE",
     "BetaTCVAE",
     "BetaVAE",
+    "CInfoGAN",
     "Categorical",
     "CodePart",
     "Conditional",
+    "DAIFeatureCycle",
+    "DAIMIReg",
+    "DAISelfReg",
+    "DAISelfRegMIReg",
+    "DCInfoGAN",
     "HSICInfoGAN",
     "InfoGAN",
     "Inversion",
@@ -40,6 +64,8 @@ __all__ = [
     "Prior",
     "ResidualTCVAE",
     "ResidualVAE",
+    "StyleContentModel",
+    "TwoVariableModel",
     "Uniform",
     "batches_of",
     "code_parts",

@@ -64,9 +64,9 @@ class LatentModel(nn.Module):
         self.config = config
         self.precision = torch.float32
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, shared: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not cls.__name__.startswith("_"):  # what several models share is none itself
+        if not (shared or cls.__name__.startswith("_")):  # what several models share is none itself
             LatentModel.registry[cls.__name__] = cls
 
     @property

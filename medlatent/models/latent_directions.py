@@ -36,8 +36,8 @@ CODES = 5000  # of which principal directions are computed
 class ResidualVAE(LatentModel):
     """The variational autoencoder of Schön et al. (2022): residual networks, log MSE + 0.01 KL.
 
-    Equation 2 of Schön et al. (2022) as computed, see :func:`medlatent.losses.log_mse_objective`. The weight of the KL
-    is that of their text.
+    Implements :eq:`eq-latent-directions-2` as computed, see :func:`medlatent.losses.log_mse_objective`. The weight of
+    the KL is that of their text.
 
     Args:
         latent_dim: the dimension D of the code.
@@ -121,9 +121,10 @@ KNOWN = ("random", "principal", "sefa")
 class LatentDirections(LatentModel):
     """Directions of the latent space of a frozen generator that can be told apart in its images.
 
-    Equation 3 of Schön et al. (2022), the method of Voynov and Babenko (2020): min over A and R of the expectation of
-    L_cl(k, k̂) + γ L_s(α, α̂). For a code z ~ N(0, I), a direction k and a shift α, the reconstructor R sees the pair
-    G(z) and G(z + A(α e_k)), and says k̂ and α̂. The columns of A, one direction each, and R learn together; G does not.
+    Implements :eq:`eq-latent-directions-3`, the method of Voynov and Babenko (2020): min over A and R of the
+    expectation of L_cl(k, k̂) + γ L_s(α, α̂). For a code z ~ N(0, I), a direction k and a shift α, the reconstructor R
+    sees the pair G(z) and G(z + A(α e_k)), and says k̂ and α̂. The columns of A, one direction each, and R learn
+    together; G does not.
 
     It works on any generator that makes images of standard normal codes:
 

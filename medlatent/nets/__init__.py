@@ -24,11 +24,15 @@ from .regressor import FactorRegressor, train_factor_regressor
 from .residual import Bottleneck, ResidualDecoder, ResidualEncoder
 from .residual_vae import ResidualBlock, ResidualVAEDecoder, ResidualVAEEncoder
 from .segmentation import UNet, dice, train_unet
+from .style_content import CodeEncoder, CodePredictor, ConditionEncoder, ImageDiscriminator, JointDiscriminator
 
 __all__ = [
     "BasicBlock",
     "Bottleneck",
+    "CodeEncoder",
+    "CodePredictor",
     "CodeReader",
+    "ConditionEncoder",
     "ConvDecoder",
     "ConvEncoder",
     "DCGANDiscriminator",
@@ -38,11 +42,13 @@ __all__ = [
     "FactorRegressor",
     "FeatureMaps",
     "FixedDirections",
+    "ImageDiscriminator",
     "InfoGANDiscriminator",
     "InfoGANGenerator",
     "IntroBlock",
     "IntroVAEDecoder",
     "IntroVAEEncoder",
+    "JointDiscriminator",
     "LeNetReconstructor",
     "OrthonormalDirections",
     "PerceptualBackbone",

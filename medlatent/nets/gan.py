@@ -145,14 +145,18 @@ class CodeReader(nn.Module):
         return self.outputs(self.hidden(features)).split(self.sizes, 1)
 
 
-def _halvings(size: int) -> int:
-    """How often the side must be halved until 4 to 7 pixels are left."""
-    side, halvings = size, 0
+def halvings(size: int) -> int:
+    """How often a side must be halved until 4 to 7 pixels are left.
+
+    Raises:
+        ValueError: halving leads to none of these.
+    """
+    side, count = size, 0
     while side >= 8 and side % 2 == 0:
-        side, halvings = side // 2, halvings + 1
-    if not halvings or not 4 <= side <= 7:
+        side, count = side // 2, count + 1
+    if not count or not 4 <= side <= 7:
         raise ValueError(f"size: halving must lead to 4, 5, 6 or 7 pixels, as that of 28, 32 or 64 does, got {size}")
-    return halvings
+    return count
 
 
 class DCGANGenerator(nn.Sequential):
@@ -173,13 +177,13 @@ class DCGANGenerator(nn.Sequential):
     """
 
     def __init__(self, latent_dim: int = 64, channels: int = 3, size: int = 64, width: int = 32) -> None:
-        halvings = _halvings(size)
-        side, maps = size >> halvings, width << (halvings - 1)
+        count = halvings(size)
+        side, maps = size >> count, width << (count - 1)
         layers: list[nn.Module] = [
             nn.Linear(latent_dim, maps * side * side, bias=False),
             nn.Unflatten(1, (maps, side, side)),
         ]
-        for _ in range(halvings - 1):
+        for _ in range(count - 1):
             layers += [
                 nn.BatchNorm2d(maps),
                 nn.ReLU(inplace=True),
@@ -206,14 +210,14 @@ class DCGANDiscriminator(Discriminator):
     """
 
     def __init__(self, channels: int = 3, size: int = 64, width: int = 32) -> None:
-        halvings = _halvings(size)
+        count = halvings(size)
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
         maps = width
-        for _ in range(halvings - 1):
+        for _ in range(count - 1):
             layers += [
                 nn.Conv2d(maps, 2 * maps, 4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(2 * maps),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
             maps *= 2
-        super().__init__(nn.Sequential(*layers, nn.Flatten()), maps * (size >> halvings) ** 2)
+        super().__init__(nn.Sequential(*layers, nn.Flatten()), maps * (size >> count) ** 2)

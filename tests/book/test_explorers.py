@@ -21,9 +21,10 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from torch import nn
 from widgets import without_assets
 
+from medlatent.data import Factor
 from medlatent.explore import Directions, Explorer, Network, Scale, Segmentation, trace
 from medlatent.explore.explorer import _Function
-from medlatent.models import Conditional, code_parts
+from medlatent.models import Conditional, Normal, code_parts
 from medlatent.records import Record, record_paths
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -222,8 +223,10 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
         if len(state["views"]) > 1:  # the view with the sliders need not be the first
             box.get_by_role("tab", name="Traverse").click()
         start, dimension = torch.tensor(state["start"], dtype=torch.float32), state["order"][0]
-        shifts = state["views"] in (["directions"], ["label"])  # alone, they have no slider of a dimension
-        mark = "data-shift" if shifts else f"data-dimension='{dimension}'"
+        alone = state["views"][0] if len(state["views"]) == 1 else ""
+        # Alone, these have no slider of a dimension.
+        shifts, mixes = alone in ("directions", "label"), alone == "hybrid"
+        mark = "data-shift" if shifts else "data-way='style'" if mixes else f"data-dimension='{dimension}'"
         slider = box.locator(f"input[type=range][{mark}]").first
         count = frames(box)
         box.get_by_role("button", name="Reset", exact=True).click()  # where something played by itself
@@ -232,10 +235,16 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
         count = frames(box)
         slider.focus()
         for _ in range(3):
-            page.keyboard.press("PageUp")
+            page.keyboard.press("PageDown" if mixes else "PageUp")
         settle(page, box, count)
         page.wait_for_timeout(100)
-        if shifts:
+        if mixes:  # from the style of the second image towards that of the first
+            images = np.frombuffer(state["images"], np.uint8).reshape(state["image_shape"])[:2]
+            codes = network(state, "encoder").run(torch.from_numpy(images.astype(np.float32) / 255))[0]
+            part, way = slice(*state["hybrid"]["style"]), float(slider.input_value())
+            code = start.clone()
+            code[part] = (1 - way) * codes[0, part] + way * codes[1, part]
+        elif shifts:
             columns = np.frombuffer(state["direction_matrices"], "<f4").reshape(-1, len(start))
             k = state["label"]["asked"][0]["column"] if state["views"] == ["label"] else 0
             code = start + float(slider.input_value()) * torch.from_numpy(columns[k].copy())
@@ -259,9 +268,11 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
 def test_an_image_of_the_strip_is_encoded_as_pytorch_does(open_page, site, doc):
     page = open_page(f"{site}/{doc}.html")
     for index, state in enumerate(explorers(doc)):
-        if not state["image_shape"][0]:
+        if not state["image_shape"][0] or state["views"] == ["hybrid"]:  # which chooses images in its own way
             continue
         box = wake(page, index)
+        if state["views"][0] == "hybrid":
+            box.get_by_role("tab", name="Traverse").click()
         count = frames(box)
         box.locator("button[data-image='1']").click()
         settle(page, box, count)
@@ -2236,9 +2247,11 @@ def test_a_reader_who_labels_blind(label, reader):
     agreed = 6 if reader == "right" else 0
     said = box.locator(".verdict").inner_text()
     # Five of the six move some factor, and a guess is right in one of three.
+    always = sum("several at once" in right for right in AGREE.values())
+    assert 0 < always < 6
     assert said == (
         f"You and the measurement agree on {agreed} of 6 directions; a reader who guesses among the 3 factors would "
-        "agree on about 2. On the stills you kept every label."
+        f"agree on about 2, one who always answers “several at once” on {always}. On the stills you kept every label."
     )
     assert f"agree on {agreed} of 6" in box.locator("[role=status]").inner_text()
     assert box.locator(".agreement").all_inner_texts() == ["✓ yes" if reader == "right" else "✗ no"] * 6
@@ -2428,3 +2441,541 @@ def test_labels_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme):
     assert abs(ink - ground) > 400
     assert page.problems == []
     explorer.close()
+
+
+# ------------------------------------------------------------------------ hybrids of the styles and contents of images
+
+MIXED_IMAGES, KEPT, TURNED = 5, slice(0, 2), slice(2, 6)  # of the code below: the content first, then the style
+OF_CONDITION = {"size_bin": 3, "margin": 2}
+MEANT = {
+    "size_bin": Factor("size", kind="categorical", values=("small", "medium", "large")),
+    "margin": Factor("how well the margin is defined: 0 poorly, 1 sharply", kind="binary"),
+}
+RATED = {"size_bin": [2, 0, 1, 1, 2], "margin": [0, 1, 1, 0, 0]}
+WAY = "input[data-way='{}']"
+FROM_CONDITION = "Content from the condition instead"
+
+
+class Mixed(Phases):
+    """Content, of which a condition says something, and style."""
+
+    def __init__(self, *pictures: str) -> None:
+        super().__init__(*pictures or ("only",))
+        self.pictures = pictures
+        self.config = {"condition": OF_CONDITION}
+        self.content_layer = nn.Linear(5, 2)
+        self.encoder.weight.data.mul_(8)
+
+    def content_of(self, t):
+        mean = 3 * self.content_layer(t)
+        return mean, torch.zeros_like(mean)
+
+    @property
+    def code_layout(self):
+        def given(size_bin, margin):
+            hots = [nn.functional.one_hot(v.long(), n) for v, n in ((size_bin, 3), (margin, 2))]
+            return self.content_of(torch.cat(hots, 1).float())
+
+        return code_parts(content=Conditional(2, given, tuple(OF_CONDITION)), style=Normal(4))
+
+
+def mixed(*pictures: str, **options) -> Explorer:
+    shape = (MIXED_IMAGES, max(len(pictures), 1), HIGH, WIDE)
+    images = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+    rated = {name: torch.tensor(values) for name, values in RATED.items()}
+    options = {"factors": MEANT, "columns": rated, "views": ["hybrid", "traverse"], "dimensions": range(6)} | options
+    return Explorer(Mixed(*pictures), images=images, **options)
+
+
+@pytest.fixture(scope="module")
+def mixing(tmp_path_factory):
+    explorer = mixed()
+    yield explorer, published(explorer, folder=tmp_path_factory.mktemp("hybrid"))
+    explorer.close()
+
+
+@pytest.fixture
+def hybrid(open_page, mixing):
+    page = open_page(mixing[1], viewport={"width": 1000, "height": 1100})
+    box = wake(page)
+    rested(page, box)
+    return page, box, mixing[0]
+
+
+def parts_of(explorer) -> tuple[np.ndarray, np.ndarray]:
+    """Of each image what PyTorch infers: the content and the style."""
+    pixels = np.frombuffer(explorer.images, np.uint8).reshape(explorer.image_shape).astype(np.float32) / 255
+    with torch.inference_mode():
+        codes = explorer._model.encode(torch.from_numpy(pixels)).numpy()
+    return codes[:, KEPT], codes[:, TURNED]
+
+
+def content_given(explorer, *condition: int) -> np.ndarray:
+    columns = {name: torch.tensor([value]) for name, value in zip(OF_CONDITION, condition, strict=True)}
+    with torch.inference_mode():
+        return explorer._model.code_layout[0].prior.given(**columns)[0][0].numpy()
+
+
+def assert_shows(canvas, explorer, content: np.ndarray, style: np.ndarray, count: int = 1):
+    """A canvas has what PyTorch decodes; the codes, of the weights in 16 bits, may move it by a grey level."""
+    found = side_by_side(canvas, count)
+    assert np.abs(found - exact(explorer, np.concatenate([content, style]))).max() <= 2
+
+
+def take_image(page, box, role: str, i: int):
+    count = frames(box)
+    box.locator(f"input[data-{role}='{i}']").check()
+    settle(page, box, count)
+    rested(page, box)
+
+
+def go(page, box, axis: str, *keys: str) -> float:
+    """Moves along a way by keys; returns how far it then is."""
+    count = frames(box)
+    box.locator(WAY.format(axis)).focus()
+    for key in keys:
+        page.keyboard.press(key)
+    settle(page, box, count)
+    return float(box.locator(WAY.format(axis)).input_value())
+
+
+def caption(box) -> str:
+    return box.locator(".pictures .words:visible").inner_text()
+
+
+def switch(page, box, name: str):
+    count = frames(box)
+    box.get_by_role("switch", name=name).click()
+    settle(page, box, count)
+    rested(page, box)
+
+
+def test_hybrids_are_what_pytorch_decodes(hybrid):
+    """The picture, the ends of both ways, and the table, for the first pair, for others, and exchanged."""
+    page, box, explorer = hybrid
+    contents, styles = parts_of(explorer)
+    assert (np.ptp(contents, 0) > 0.3).all()
+    assert (np.ptp(styles, 0) > 0.3).all()
+    picture = box.locator("canvas.picture")
+    corners, table = (box.locator(".grid").nth(k).locator("button canvas") for k in range(2))
+
+    def assert_pair(content: int, style: int, rows: list[int], columns: list[int]):
+        assert_shows(picture, explorer, contents[content], styles[style])
+        both = [content, style]
+        for k, canvas in enumerate(corners.all()):
+            assert_shows(canvas, explorer, contents[both[k // 2]], styles[both[k % 2]])
+        for k, canvas in enumerate(table.all()):
+            assert_shows(canvas, explorer, contents[rows[k // 3]], styles[columns[k % 3]])
+        heads = box.locator(".grid").nth(1).locator(".head").all_inner_texts()
+        assert heads == [f"image {i + 1}" for i in [*columns, *rows]]
+        pressed = box.locator(".grid [aria-pressed=true]")
+        label = f"ontent of image {content + 1}, style of image {style + 1}"
+        assert [tile.get_attribute("aria-label") for tile in pressed.all()] == [f"C{label}"] * 2
+        assert caption(box) == f"C{label}"
+        assert picture.get_attribute("aria-label") == f"Decoded picture; c{label}."
+
+    assert_pair(0, 1, [0, 1, 2], [0, 1, 2])
+    take_image(page, box, "content", 3)  # in the place of the one that was not chosen
+    assert_pair(3, 1, [0, 1, 3], [0, 1, 2])
+    take_image(page, box, "style", 4)
+    assert_pair(3, 4, [0, 1, 3], [0, 1, 4])
+    press_button(page, box, "Exchange content and style")
+    assert_pair(4, 3, [0, 4, 3], [3, 1, 4])
+    cell = box.locator(".grid").nth(1).get_by_role("button", name="Content of image 1, style of image 4")
+    count = frames(box)
+    cell.click()
+    settle(page, box, count)
+    rested(page, box)
+    assert_pair(0, 3, [0, 4, 3], [3, 1, 4])
+    assert box.locator("[aria-live]").first.inner_text() == "Content of image 1, style of image 4."
+    assert page.problems == []
+
+
+def test_what_the_model_loses_is_said_in_decibels(hybrid):
+    page, box, explorer = hybrid
+    contents, styles = parts_of(explorer)
+    take_image(page, box, "style", 2)
+    images = np.frombuffer(explorer.images, np.uint8).reshape(explorer.image_shape)
+    expected = []
+    for i in (0, 2):
+        with torch.inference_mode():
+            rebuilt = explorer._model.decode(torch.from_numpy(np.concatenate([contents[i], styles[i]]))[None])[0]
+        expected.append(-10 * np.log10(float((rebuilt - torch.from_numpy(images[i] / 255)).square().mean())))
+    notes = box.locator(".grid").first.locator("button").all_inner_texts()
+    assert notes[1:3] == ["hybrid", "hybrid"]
+    for note, decibels in zip(notes[::3], expected, strict=True):
+        assert float(re.fullmatch(r"reconstruction, ([\d.]+) dB", note)[1]) == pytest.approx(decibels, abs=0.06)
+    take_image(page, box, "style", 0)  # of one image with itself all are reconstructions
+    assert box.locator(".grid").first.locator("button").all_inner_texts() == [notes[0]] * 4
+
+
+def test_both_ways_between_two_images(hybrid):
+    page, box, explorer = hybrid
+    contents, styles = parts_of(explorer)
+    take_image(page, box, "content", 2)
+    picture = box.locator("canvas.picture")
+
+    def assert_at(style: float, content: float, words: str):
+        found = [(1 - way) * part[2] + way * part[1] for part, way in ((contents, content), (styles, style))]
+        assert_shows(picture, explorer, *found)
+        assert caption(box) == words
+        values = [float(box.locator(WAY.format(axis)).input_value()) for axis in ("style", "content")]
+        assert values == pytest.approx([style, content])
+
+    assert_at(1, 0, "Content of image 3, style of image 2")
+    assert go(page, box, "style", "PageDown", "ArrowLeft", "ArrowLeft") == pytest.approx(0.65)
+    assert go(page, box, "content", "PageUp", "ArrowRight") == pytest.approx(0.3)
+    assert_at(0.65, 0.3, "Style 0.65, content 0.30 of the way")
+    assert picture.get_attribute("aria-label") == (
+        "Decoded picture; style 0.65 of the way from image 3 to image 2, content 0.30 of the way from image 3 to "
+        "image 2."
+    )
+    assert box.locator(".grid [aria-pressed=true]").count() == 0
+    go(page, box, "style", "Home")
+    go(page, box, "content", "Home")
+    assert_at(0, 0, "Reconstruction of image 3")
+    go(page, box, "style", "End")
+    go(page, box, "content", "End")
+    assert_at(1, 1, "Reconstruction of image 2")
+    go(page, box, "style", "Home")
+    assert_at(0, 1, "Content of image 2, style of image 3")
+    assert box.locator(".grid").first.locator("[aria-pressed=true]").get_attribute("title") == caption(box)
+    go(page, box, "style", "Delete")
+    go(page, box, "content", "Delete")
+    assert_at(1, 0, "Content of image 3, style of image 2")
+    count = frames(box)
+    box.get_by_role("button", name="Reconstruction of image 2").first.click()
+    settle(page, box, count)
+    assert_at(1, 1, "Reconstruction of image 2")
+    assert page.problems == []
+
+
+def test_each_way_plays_and_both(hybrid):
+    page, box, _ = hybrid
+    style, content = (box.locator(WAY.format(axis)) for axis in ("style", "content"))
+    moved = "(root, [axis, low, high]) => {{ const way = Number(root.querySelector(`[data-way=${axis}]`).value); "
+    moved = moved.replace("{{", "{") + "return low < way && way < high; }"
+    box.get_by_role("button", name="Play content", exact=True).click()
+    wait(page, box, moved, ["content", 0.1, 0.9])
+    box.get_by_role("button", name="Pause content", exact=True).click()
+    assert float(style.input_value()) == 1
+    rested(page, box)
+    before, count = float(content.input_value()), frames(box)
+    page.wait_for_timeout(300)
+    assert (float(content.input_value()), frames(box)) == (before, count)
+    assert 0 < before < 1
+    # Both go on from where they are: the style, which is at its end, turns back.
+    box.get_by_role("button", name="Play both", exact=True).click()
+    wait(page, box, moved, ["style", 0.5, 0.9])
+    assert float(content.input_value()) == pytest.approx(before + 1 - float(style.input_value()), abs=0.1)
+    # A hand on a slider stops it.
+    go(page, box, "style", "Home")
+    assert box.get_by_role("button", name="Play both", exact=True).is_visible()
+    count = frames(box)
+    page.wait_for_timeout(200)
+    assert frames(box) == count
+    # And so does another view.
+    box.get_by_role("button", name="Play style", exact=True).click()
+    wait(page, box, moved, ["style", 0, 0.9])
+    box.get_by_role("tab", name="Traverse").click()
+    rested(page, box)
+    count = frames(box)
+    page.wait_for_timeout(300)
+    assert frames(box) == count
+    assert page.problems == []
+
+
+def test_a_way_without_motion_goes_from_station_to_station(open_page, mixing):
+    page = open_page(mixing[1], reduced_motion="reduce")
+    box = wake(page)
+    rested(page, box)
+    go(page, box, "content", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight")
+    box.get_by_role("button", name="Play content", exact=True).click()
+    wait(page, box, "root => Number(root.querySelector('[data-way=content]').value) > 0.21")
+    assert float(box.locator(WAY.format("content")).input_value()) == 0.25
+    assert page.problems == []
+
+
+def test_the_content_of_a_condition(hybrid):
+    page, box, explorer = hybrid
+    contents, styles = parts_of(explorer)
+    picture = box.locator("canvas.picture")
+    assert not box.get_by_role("group", name="Condition").is_visible()
+    switch(page, box, FROM_CONDITION)
+    # That of the image to begin with, by the names of its values.
+    size = box.get_by_role("combobox", name="size bin")
+    assert size.locator("option").all_text_contents() == ["small", "medium", "large"]
+    assert size.locator("option:checked").text_content() == "large"
+    assert not box.get_by_role("switch", name="margin: poorly").is_checked()
+    own = content_given(explorer, 2, 0)
+    assert np.abs(own - contents[0]).max() > 0.3
+    assert_shows(picture, explorer, own, styles[1])
+    assert caption(box) == "Content of the condition of image 1, style of image 2"
+    notes = box.locator(".grid").first.locator("button").all_inner_texts()
+    assert notes[0].startswith("from the condition, ")
+    assert notes[3].startswith("reconstruction, ")
+    # Another value.
+    switch(page, box, "margin: poorly")
+    assert box.get_by_role("switch", name="margin: sharply").is_checked()
+    assert_shows(picture, explorer, content_given(explorer, 2, 1), styles[1])
+    count = frames(box)
+    size.select_option(label="medium")
+    settle(page, box, count)
+    rested(page, box)
+    chosen = content_given(explorer, 1, 1)
+    assert_shows(picture, explorer, chosen, styles[1])
+    assert caption(box) == "Content of the chosen condition, style of image 2"
+    # It is the content of its row, from which a way leads to the other image's.
+    grids = [box.locator(".grid").nth(k) for k in range(2)]
+    assert_shows(grids[0].locator("button canvas").nth(0), explorer, chosen, styles[0])
+    assert_shows(grids[0].locator("button canvas").nth(2), explorer, contents[1], styles[0])
+    assert_shows(grids[1].locator("button canvas").nth(2), explorer, chosen, styles[2])
+    assert_shows(grids[1].locator("button canvas").nth(3), explorer, contents[1], styles[0])
+    go(page, box, "content", "PageUp")
+    assert_shows(picture, explorer, 0.75 * chosen + 0.25 * contents[1], styles[1])
+    assert box.locator(WAY.format("content")).get_attribute("aria-valuetext") == (
+        "0.25 of the way from condition to image 2"
+    )
+    press_button(page, box, "As of image 1")
+    assert_shows(picture, explorer, own, styles[1])
+    assert not box.get_by_role("button", name="As of image 1").is_enabled()
+    # An image brings its condition with it; a row of the table what is seen in it.
+    take_image(page, box, "content", 3)
+    assert_shows(picture, explorer, content_given(explorer, 1, 0), styles[1])
+    count = frames(box)
+    grids[1].get_by_role("button", name="Content of image 2, style of image 3").click()
+    settle(page, box, count)
+    rested(page, box)
+    assert_shows(picture, explorer, contents[1], styles[2])
+    assert not box.get_by_role("switch", name=FROM_CONDITION).is_checked()
+    assert page.problems == []
+
+
+def test_a_condition_that_no_image_is_known_to_have(open_page, tmp_path):
+    explorer = mixed(columns=None, factors=None)
+    page = open_page(published(explorer, folder=tmp_path))
+    box = wake(page)
+    rested(page, box)
+    contents, styles = parts_of(explorer)
+    switch(page, box, FROM_CONDITION)
+    assert box.get_by_role("switch", name="margin: 0").is_visible()
+    assert not box.get_by_role("button", name="As of").is_visible()
+    assert_shows(box.locator("canvas.picture"), explorer, content_given(explorer, 0, 0), styles[1])
+    assert caption(box) == "Content of the chosen condition, style of image 2"
+    take_image(page, box, "content", 2)  # of which only its own content is known
+    assert_shows(box.locator("canvas.picture"), explorer, contents[2], styles[1])
+    assert not box.get_by_role("switch", name=FROM_CONDITION).is_checked()
+    assert page.problems == []
+    explorer.close()
+
+
+def test_whatever_else_moves_the_code_leads_away_from_the_images(hybrid):
+    page, box, explorer = hybrid
+    contents, styles = parts_of(explorer)
+    away = box.get_by_text("The picture shows another code now.")
+    strip = box.locator(".strip")
+    take_image(page, box, "content", 2)
+    assert not away.is_visible()
+    assert not strip.is_visible()  # the images are chosen above
+    # A look at another view changes nothing.
+    box.get_by_role("tab", name="Traverse").click()
+    wait(page, box, "root => root.querySelector('[data-dimension]')")
+    assert strip.is_visible()
+    assert code_shown(box, None) == pytest.approx(np.concatenate([contents[2], styles[1]]), abs=5e-3)
+    box.get_by_role("tab", name="Hybrid").click()
+    rested(page, box)
+    assert not away.is_visible()
+    # A new style leaves the content alone.
+    press_button(page, box, "New style")
+    assert away.is_visible()
+    assert box.locator("[aria-pressed=true]").count() == 0
+    box.get_by_role("tab", name="Traverse").click()
+    wait(page, box, "root => root.querySelector('[data-dimension]')")
+    drawn = code_shown(box, None)
+    assert drawn[KEPT] == pytest.approx(contents[2], abs=5e-3)
+    assert np.abs(drawn[TURNED] - styles[1]).max() > 0.3
+    box.locator("button[data-image='4']").click()
+    box.get_by_text("Original: image 5").wait_for()
+    box.get_by_role("tab", name="Hybrid").click()
+    away.wait_for()
+    go(page, box, "style", "PageDown")  # and back from there
+    assert not away.is_visible()
+    assert not box.locator("canvas.original").is_visible()
+    assert_shows(box.locator("canvas.picture"), explorer, contents[2], 0.25 * styles[2] + 0.75 * styles[1])
+    # Reset leads to the first pair.
+    press_button(page, box, "Reset")
+    assert not away.is_visible()
+    assert caption(box) == "Content of image 1, style of image 2"
+    assert box.locator("input[data-content='0']").is_checked()
+    assert np.abs(picture(box) - exact(explorer, explorer.start)[0]).max() <= 1
+    assert page.problems == []
+
+
+def test_changes_are_counted_from_the_image_in_its_own_style(hybrid):
+    page, box, _ = hybrid
+    take_image(page, box, "content", 3)
+    press_button(page, box, "Difference to the reconstruction of image 4")
+    assert (picture(box) != 255).any()
+    go(page, box, "style", "Home")
+    assert (picture(box) == 255).all()
+    switch(page, box, FROM_CONDITION)
+    button = box.get_by_role("button", name="Difference to the picture in the style of image 4", exact=True)
+    assert button.get_attribute("aria-pressed") == "true"
+    go(page, box, "style", "Home")
+    assert (picture(box) == 255).all()
+    assert page.problems == []
+
+
+def test_hybrids_by_keyboard_and_for_those_who_hear_the_page(hybrid):
+    page, box, _ = hybrid
+    switch(page, box, FROM_CONDITION)
+    unnamed = box.evaluate(
+        """root => [...root.querySelectorAll("input, select, button, [role=img], [role=group], [role=radiogroup]")]
+          .filter(e => e.checkVisibility({ visibilityProperty: true }))
+          .filter(e => !(e.ariaLabel || e.labels?.length || e.getAttribute("aria-labelledby") || e.textContent.trim()))
+          .map(e => e.outerHTML.slice(0, 100))"""
+    )
+    assert unnamed == []
+    switch(page, box, FROM_CONDITION)
+    contents = box.get_by_role("radiogroup", name="Content of").get_by_role("radio")
+    assert [radio.get_attribute("aria-label") for radio in contents.all()] == [f"image {i + 1}" for i in range(5)]
+    contents.first.focus()
+    count = frames(box)
+    page.keyboard.press("ArrowRight")
+    settle(page, box, count)
+    rested(page, box)
+    assert caption(box) == "Reconstruction of image 2"  # its own content in its own style
+    page.keyboard.press("ArrowRight")
+    rested(page, box)
+    focused = "() => document.activeElement.ariaLabel || document.activeElement.textContent.trim()"
+    met = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        met.append(page.evaluate(focused))
+        assert page.evaluate(
+            """() => [document.activeElement, document.activeElement.closest("label")]
+              .some(e => e && getComputedStyle(e).outlineStyle === "solid")"""
+        )
+    assert met[1:3] == ["image 2", "Exchange content and style"]
+    assert met[4] == "Play style"
+    assert met[6:] == ["Play content", "Play both", "Reconstruction of image 3"]
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == "Content of image 2, style of image 3"
+    page.keyboard.press("ArrowLeft")  # from the first column there is none
+    assert page.evaluate(focused) == "Content of image 2, style of image 3"
+    count = frames(box)
+    page.keyboard.press("Enter")
+    settle(page, box, count)
+    assert caption(box) == "Content of image 2, style of image 3"
+    assert (
+        box.locator(WAY.format("content")).get_attribute("aria-valuetext") == "1.00 of the way from image 3 to image 2"
+    )
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused).startswith("Content of image 1, style of image 1")
+    assert page.problems == []
+
+
+def test_hybrids_with_a_kernel(open_page, mixing):
+    explorer, _ = mixing
+    contents, styles = parts_of(explorer)
+    page = open_page("about:blank")
+    state = explorer.get_state()
+    buffers = {name: base64.b64encode(state.pop(name)).decode() for name, v in [*state.items()] if type(v) is bytes}
+    page.evaluate(KERNEL, [state, buffers])
+    box = page.locator(".medlatent-explorer")
+    wait(page, box, "root => root.dataset.ready === 'true'")
+    rested(page, box)
+    assert page.evaluate("window.kernel.sent") == []  # the code is Python's until the reader moves it
+    take_image(page, box, "style", 3)
+    wait(page, box, "() => window.kernel.sent.length > 0")
+    page.wait_for_timeout(200)
+    expected = np.concatenate([contents[0], styles[3]])
+    assert page.evaluate("window.kernel.sent.at(-1)") == pytest.approx(expected, abs=5e-3)
+    count = frames(box)
+    page.evaluate("code => window.kernel.set('code', code)", np.linspace(-1, 1, 6).tolist())
+    settle(page, box, count)
+    assert box.get_by_text("The picture shows another code now.").is_visible()
+    assert page.problems == []
+
+
+def test_an_encoder_that_is_missing_leaves_the_other_views_alive(open_page, tmp_path):
+    explorer = mixed()
+    explorer.encoder_weights = b""
+    page = open_page(published(explorer, folder=tmp_path))
+    box = wake(page)
+    box.get_by_text("The images cannot be mixed: the weights of its encoder are missing").wait_for(timeout=PATIENCE)
+    box.get_by_role("tab", name="Traverse").click()
+    wait(page, box, "root => root.querySelector('[data-dimension]')")
+    count = frames(box)
+    box.locator("input[data-dimension='0']").focus()
+    page.keyboard.press("PageUp")
+    settle(page, box, count)
+    assert page.problems == []
+    explorer.close()
+
+
+@pytest.mark.parametrize(("count", "scheme"), [(0, "dark"), (2, "light")])
+def test_hybrids_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme):
+    names = [f"patient LIDC-IDRI-{i:04d}, slice {40 + i}" for i in range(MIXED_IMAGES)]
+    explorer = mixed(*NAMES[:count], image_names=names)
+    contents, styles = parts_of(explorer)
+    page = open_page(
+        published(explorer, folder=tmp_path),
+        viewport={"width": 360, "height": 740},
+        color_scheme=scheme,
+        has_touch=True,
+    )
+    box = wake(page)
+    rested(page, box)
+    switch(page, box, FROM_CONDITION)
+    for width in (360, 600, 700, 1000, 1300):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate(TOO_WIDE), width
+        outside = box.evaluate(
+            """root => [...root.querySelectorAll("*")].filter(e => e.checkVisibility())
+              .filter(e => e.getBoundingClientRect().right > root.getBoundingClientRect().right + 0.5)
+              .map(e => e.outerHTML.slice(0, 100))"""
+        )
+        assert outside == [], width
+        low = box.evaluate(
+            """root => [...root.querySelectorAll(".views :is(button, .check, select, input[type=range])")]
+              .filter(e => e.checkVisibility({ visibilityProperty: true }))
+              .filter(e => e.getBoundingClientRect().height < 31.5).map(e => e.outerHTML.slice(0, 100))"""
+        )
+        assert low == [], width
+    page.set_viewport_size({"width": 360, "height": 740})
+    tile = box.locator(".grid").nth(1).locator("button").nth(5)
+    tile.scroll_into_view_if_needed()
+    before = frames(box)
+    tile.tap()
+    settle(page, box, before)
+    assert_shows(box.locator("canvas.picture"), explorer, contents[1], styles[2], max(count, 1))
+    ink, ground = box.locator(".head .number").first.evaluate(
+        """e => [getComputedStyle(e).color, getComputedStyle(e.closest(".medlatent-explorer")).backgroundColor]
+          .map(colour => colour.match(/[\\d.]+/g).slice(0, 3).reduce((sum, c) => sum + Number(c), 0))"""
+    )
+    assert (ink > ground) == (scheme == "dark")
+    assert page.problems == []
+    explorer.close()
+
+
+def test_moves_between_images_leave_no_memory_behind(hybrid):
+    page, box, _ = hybrid
+    session = page.context.new_cdp_session(page)
+
+    def used() -> float:
+        session.send("HeapProfiler.collectGarbage")
+        return session.send("Runtime.getHeapUsage")["usedSize"]
+
+    box.locator(WAY.format("content")).focus()
+
+    def move(times):
+        for i in range(times):
+            page.keyboard.press("ArrowRight" if i % 40 < 20 else "ArrowLeft")
+        rested(page, box)
+
+    move(40)
+    before, count = used(), frames(box)
+    move(160)
+    assert frames(box) > count
+    assert used() - before < 500_000

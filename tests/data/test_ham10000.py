@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from medlatent.data import DataError, ImageSet, ham10000, split_by_group
+from medlatent.data import DataError, ImageSet, find_source, ham10000, open_images, split_by_group
 
 SKIN, LESION = (220, 170, 150), (90, 50, 40)
 CLASSES = ("nv", "mel", "bkl", "bcc", "akiec", "vasc", "df")
@@ -240,6 +240,22 @@ def test_a_patch_is_cut_around_the_lesion(source, pack):
     np.testing.assert_allclose(images.table["size"], dark.mean(axis=(1, 2)), atol=0.01)
     assert images.card.attributes["patch"] == 48
     assert "48/64" in images.card.preprocessing
+
+
+def test_the_source_of_patches(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
+    command = r"run `python data_scripts/ham10000\.py --patch 48 --out FOLDER/ham10000\.patches`"
+    for name in ("ham10000.patches", "ham10000.patches.balanced", "ham10000.patches.balanced.32"):
+        with pytest.raises(DataError, match=rf"ham10000\.patches is not packed: {command}"):
+            open_images(name)
+    patches = ham10000.pack(source.write(), tmp_path / "ham10000.patches", patch=48, workers=1, progress=False)
+    images = open_images("ham10000.patches.balanced")
+    (spec,) = find_source("ham10000.patches.balanced").classifiers
+    assert (spec.card, spec.shape) == (images.card.name, images.images.shape[1:])
+    assert set(images.table["dx"]) == set(images.factors["dx"].values) < set(patches.table["dx"])
+    small = open_images("ham10000.patches.balanced.32")
+    (spec,) = find_source("ham10000.patches.balanced.32").classifiers
+    assert (spec.card, spec.shape) == (small.card.name, small.images.shape[1:])
 
 
 def test_processes_give_what_one_process_gives(source, pack, tmp_path):
@@ -591,6 +607,18 @@ def test_the_packed_set_is_ham10000():
     assert table["eccentricity"].between(0, 1).all()
     assert table["orientation"].between(-np.pi / 2, np.pi / 2, inclusive="left").all()
     assert table["age"].isna().sum() == 57
+
+
+@pytest.mark.real_data
+def test_the_packed_patches_of_three_diagnoses():
+    folder = Path(os.environ.get("MEDLATENT_DATA", "")) / "ham10000.patches"
+    if "MEDLATENT_DATA" not in os.environ or not folder.is_dir():
+        pytest.skip("$MEDLATENT_DATA holds no folder ham10000.patches")
+    images = open_images("ham10000.patches.balanced")
+    counts = images.table.groupby("dx")["split"].value_counts().unstack()
+    assert counts["train"].to_dict() == {"nv": 5277, "mel": 3 * 875, "bkl": 3 * 846}
+    assert counts[["validation", "test"]].sum(axis=1).to_dict() == {"nv": 1428, "mel": 238, "bkl": 253}
+    assert images.card.attributes["patch"] == 48
 
 
 @pytest.mark.real_data

@@ -346,6 +346,27 @@ def test_generate_gives_an_image_set_with_lesions_in_one_split(tmp_path):
     assert ImageSet.load(tmp_path / "set").fingerprint == images.fingerprint
 
 
+def test_a_patch_is_cut_from_the_photograph_around_its_lesion():
+    whole, patches = lesion.generate(60, seed=8, size=85), lesion.patches(60, seed=8)
+    factors, which = lesion._photographs(60, 8, correlated=True)
+    masks = lesion.render_masks(factors, 85, 8, lesion=which).numpy()
+    inwards = 0
+    for i, (patch, (_, row)) in enumerate(zip(patches.images, patches.table.iterrows(), strict=True)):
+        top, left = next(
+            (y, x) for y, x in np.ndindex(22, 22) if (whole.images[i, :, y : y + 64, x : x + 64] == patch).all()
+        )
+        column, line = 85 * (0.5 + whole.table["position_x"][i]), 85 * (0.5 - whole.table["position_y"][i])
+        assert row["position_x"] == pytest.approx((column - left) / 64 - 0.5, abs=1e-5)
+        assert row["position_y"] == pytest.approx(0.5 - (line - top) / 64, abs=1e-5)
+        for place, start in ((row["position_x"], left), (row["position_y"], top)):
+            assert abs(place) < 0.01 or start in (0, 21)
+            inwards += abs(place) >= 0.01
+        assert row["size"] == pytest.approx(masks[i, top : top + 64, left : left + 64].mean())
+    assert inwards
+    assert patches.table["lesion_id"].equals(whole.table["lesion_id"])
+    assert (patches.card.attributes["size"], whole.card.attributes["size"]) == (64, 85)
+
+
 def test_ham10000_layout(tmp_path):
     n = 60
     folder = tmp_path / "ham"

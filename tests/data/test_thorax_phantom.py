@@ -528,7 +528,7 @@ def test_a_failed_writing_leaves_nothing(tmp_path, monkeypatch):
     ):
         with pytest.raises(DataError, match=message):
             thorax.write_dicom(tmp_path / "set", **arguments)
-    monkeypatch.setattr(thorax, "_write_slice", full_disk)
+    monkeypatch.setattr(thorax, "write_ct_series", full_disk)
     with pytest.raises(OSError, match="No space"):
         thorax.write_dicom(tmp_path / "set", 1, size=32, distance=20)
     assert list(tmp_path.iterdir()) == []

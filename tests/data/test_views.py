@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from medlatent.data import Card, DataError, ImageSet, open_images
-from medlatent.data.source import Source, StandIn, find_source
+from medlatent.data.source import ClassifierSpec, Source, StandIn, find_source
 from medlatent.data.views import coarser, halved, picture
 
 CARD = Card("set", "here", "CC0-1.0", "nobody", "none", {"size": 4, "pixel_mm": 1.5, "channels": ["ED", "ES"]})
@@ -63,6 +63,12 @@ class TestSources:
         names = [(view.name, view.stand_in) for view in coarser(source, ["x"])]
         assert names == [("a.64", StandIn("b.64", 5, 1)), ("a.64.x", StandIn("b.64.x", 5, 1))]
         assert coarser(Source("a", "packed", "a"))[0].stand_in is None
+
+    def test_what_judges_them_is_trained_on_the_same_view(self):
+        spec = ClassifierSpec("x", "b", (2, 128, 128), 7, "card")
+        whole, alone = coarser(Source("a", "packed", "a", classifiers=(spec,)), ["x"])
+        assert whole.classifiers == (ClassifierSpec("x", "b.64", (2, 64, 64), 7, "card"),)
+        assert alone.classifiers == (ClassifierSpec("x", "b.64.x", (1, 64, 64), 7, "card"),)
 
     def test_images_of_another_size_are_refused(self):
         small = Source("a", "carried", "a", lambda: image_set())

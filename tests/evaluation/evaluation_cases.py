@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from medlatent.data import Card, ClassifierSpec, Factor, ImageSet, open_images
+from medlatent.data import Card, ClassifierSpec, Factor, ImageSet
+from medlatent.evaluation import classifiers
 from medlatent.models import VAE, InfoGAN
 from medlatent.nets import DomainClassifier, train_domain_classifier
 
@@ -68,5 +69,4 @@ def small_generator(system: type = InfoGAN, **options):
 
 @cache
 def trained_little(spec: ClassifierSpec, steps: int = 10) -> DomainClassifier:
-    training = open_images(spec.source).split("train")
-    return train_domain_classifier(training, spec.factor, steps, dtype=torch.float64)
+    return train_domain_classifier(classifiers._training(spec.source), spec.factor, steps, dtype=torch.float64)

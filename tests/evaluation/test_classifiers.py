@@ -1,12 +1,14 @@
 """The domain classifier of digits: how far to trust it, what it looks at, and that all have the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from medlatent.data import Card, DataError, Factor, ImageSet, find_source, open_images
-from medlatent.evaluation import classifier_of, classifiers, domain_classifier
+from medlatent.evaluation import classifier_of, classifiers, classifiers_of, domain_classifier
 from medlatent.metrics.generation import conditional_accuracy, frechet_distance
 
 
@@ -38,7 +40,7 @@ def test_rounding_does_not_grow(digits, monkeypatch):
     """A disturbance of the size of a rounding error is still one after training."""
     train = classifiers.train_domain_classifier
     monkeypatch.setattr(classifiers, "train_domain_classifier", lambda *args, **kw: train(*args[:2], 20, **kw))
-    spec = find_source("mnist.digits").classifier
+    (spec,) = find_source("mnist.digits").classifiers
     images = digits.subset(range(40)).batch(slice(None))
     plain, batch = classifiers._trained.__wrapped__(spec).features(images), ImageSet.batch
     monkeypatch.setattr(ImageSet, "batch", lambda self, index: batch(self, index).double() + 1e-15)
@@ -61,7 +63,7 @@ def test_images_that_nothing_classifies():
 
 @pytest.mark.parametrize("source", ["phantoms.lesion", "ham10000", "nothing", ""])
 def test_sources_without_one(source):
-    with pytest.raises(DataError, match=f"{source}: no domain classifier; there is one for mnist.digits, mnist"):
+    with pytest.raises(DataError, match=f"{source}: no domain classifier; there is one for .*, mnist.digits, .*mnist"):
         domain_classifier(source)
 
 
@@ -71,3 +73,73 @@ def test_it_looks_at_tensors():
     probabilities = domain_classifier("mnist.digits").probabilities(generated)
     assert probabilities.shape == (3, 10)
     np.testing.assert_allclose(probabilities.sum(1), 1)
+
+
+def nodules(name: str, side: int = 32, factors: tuple[str, ...] = ("size_bin", "malignancy")) -> ImageSet:
+    """Two patches with the name of a source on their card."""
+    known = {
+        "malignancy": Factor("of the readers", kind="binary"),
+        "size_bin": Factor("size", kind="categorical", values=("small", "large")),
+    }
+    table = pd.DataFrame({"malignancy": [0, 1], "size_bin": ["small", "large"]})
+    card = Card(name, "here", "CC0-1.0", "nobody", "none")
+    images = np.zeros((2, 1, side, side), np.int16)
+    return ImageSet(images, table, {factor: known[factor] for factor in factors}, card)
+
+
+class TestSeveral:
+    """Nodules have two: benign or malignant, and size."""
+
+    @pytest.fixture(autouse=True)
+    def named(self, monkeypatch):
+        """In the place of a classifier, what it would be trained for and on."""
+        monkeypatch.setattr(classifiers, "_trained", lambda spec: (spec.factor, spec.source, spec.steps))
+
+    def test_by_factor(self):
+        assert domain_classifier("phantoms.nodule.32") == ("malignancy", "phantoms.nodule.32", 300)
+        assert domain_classifier("phantoms.nodule.32", "size_bin") == ("size_bin", "phantoms.nodule.32", 300)
+        assert domain_classifier("phantoms.nodule", "size_bin") == ("size_bin", "phantoms.nodule", 300)
+        with pytest.raises(DataError, match=r"phantoms\.nodule: no domain classifier of 'dx'; there is one of malig"):
+            domain_classifier("phantoms.nodule", "dx")
+
+    def test_rendered_images_are_judged_by_what_saw_rendered_ones(self):
+        for side, part in ((32, ".32"), (64, "")):
+            source = f"phantoms.nodule{part}"
+            expected = (("malignancy", source, 300), ("size_bin", source, 300))
+            assert classifiers_of(nodules("nodule phantoms", side)) == expected
+            independent = nodules("nodule phantoms of independent factors", side)
+            assert classifiers_of(independent) == (("size_bin", f"phantoms.nodule.independent{part}", 300),)
+        assert classifiers_of(nodules("nodule phantoms", factors=("size_bin",))) == (
+            ("size_bin", "phantoms.nodule.32", 300),
+        )
+        assert classifiers_of(nodules("nodule phantoms", side=16)) == classifiers_of(nodules("others")) == ()
+
+    def test_real_ones_where_they_are_at_hand(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("MEDLATENT_DATA", raising=False)
+        assert classifier_of(nodules("LIDC-IDRI nodules")) is None
+        (tmp_path / "lidc").mkdir()
+        monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
+        images = nodules("LIDC-IDRI nodules")
+        assert classifiers_of(images) == (("malignancy", "lidc.32", 300), ("size_bin", "lidc.32", 300))
+        assert classifier_of(images) == classifiers_of(images)[0]
+
+    def test_whole_photographs_of_lesions_have_none(self):
+        assert classifiers_of(open_images("phantoms.lesion", 8)) == ()
+        part = "phantoms.lesion.patches.balanced.32"
+        assert classifiers_of(open_images(part, 8)) == (("dx", part, 300),)
+
+
+def test_what_its_classifiers_are_trained_on_is_opened_once(monkeypatch):
+    opened = []
+
+    def few(source):
+        opened.append(source)
+        return open_images(source, 16)
+
+    monkeypatch.setattr(classifiers, "open_images", few)
+    classifiers._training.cache_clear()
+    specs = find_source("phantoms.nodule.32").classifiers
+    found = [classifiers._trained.__wrapped__(replace(spec, steps=2)) for spec in specs]
+    assert [classifier.factor for classifier in found] == ["malignancy", "size_bin"]
+    assert opened == ["phantoms.nodule.32"]
+    classifiers._training.cache_clear()

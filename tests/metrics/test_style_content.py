@@ -5,9 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import f_oneway
 from torch import nn
 
-from medlatent.metrics.style_content import cifc, disagreement_divergence, label_overlap, nearest_neighbours
+from medlatent.metrics.style_content import cifc, disagreement_divergence, kept, label_overlap, nearest_neighbours
 
 RANDOM = np.random.default_rng(5)
 IMAGES = RANDOM.normal(size=(9, 1, 2, 3))  # the first row is the style, the second the content
@@ -240,3 +241,35 @@ def test_retrieval_scores_by_brute_force(seed, k):
 def test_retrieval_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+class TestKept:
+    def test_against_the_analysis_of_variance(self):
+        random = np.random.default_rng(0)
+        measured = random.normal(size=(9, 1)) + random.normal(size=(9, 5))
+        found = kept(torch.from_numpy(measured))
+        ratio = f_oneway(*measured).statistic
+        assert found.score == pytest.approx((ratio - 1) / (ratio + 4))
+        assert found.between / found.within == pytest.approx(ratio)
+
+    def test_ends(self):
+        groups = np.arange(6.0)[:, None].repeat(4, 1)
+        assert kept(groups).score == 1
+        assert kept(groups.T).score == pytest.approx(-1 / 5)  # all that differs, differs within
+        assert kept(np.ones((6, 4))).score == 0
+
+    def test_noise_keeps_nothing(self):
+        scores = [kept(np.random.default_rng(seed).normal(size=(40, 8))).score for seed in range(50)]
+        assert np.mean(scores) == pytest.approx(0, abs=0.02)
+
+    @pytest.mark.parametrize(
+        ("measured", "message"),
+        [
+            (np.ones((1, 4)), "measured"),
+            (np.ones((4, 1)), "at least two images of each shared code, got 1"),
+            (np.full((4, 4), np.nan), "measured"),
+        ],
+    )
+    def test_bad_input(self, measured, message):
+        with pytest.raises(ValueError, match=message):
+            kept(measured)

@@ -252,6 +252,20 @@ def test_a_chapter_says_what_its_verdicts_say(course, words, message):
     assert all(message in problem for problem in problems)
 
 
+def test_a_page_of_the_chapter_may_say_its_verdicts(course):
+    claims = [{"id": "A1a", "verdict": "supported"}]
+    (course / "results/good_one/claims.json").write_text(json.dumps({"claims": claims}))
+    (course / "notebooks/good_one_results.py").write_text("# %% [markdown]\n# # Results\n#\n# **A1a: supported**\n")
+    (course / "notebooks/good_other.py").write_text("# %% [markdown]\n# # Another\n#\n# **A1a: undecided**\n")
+    below = "  - file: notebooks/10_good_one\n    sections:\n"
+    assert below in TOC
+    pages = "".join(f"    - file: notebooks/{page}\n" for page in ("good_one_results", "good_other"))
+    (course / "_toc.yml").write_text(TOC.replace(below, below + pages))
+    assert "notebooks/10_good_one" not in check_chapters.check(course, to_build=True)
+    (course / "_toc.yml").write_text(TOC)
+    assert check_chapters.check(course, to_build=True)["notebooks/10_good_one"]
+
+
 @pytest.mark.parametrize(
     ("path", "text", "message"),
     [

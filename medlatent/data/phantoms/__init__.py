@@ -1,5 +1,5 @@
 """Phantoms: images rendered with every generative factor known, one module a data set."""
 
-from . import heart, lesion, thorax
+from . import heart, lesion, nodule, thorax
 
-__all__ = ["heart", "lesion", "thorax"]
+__all__ = ["heart", "lesion", "nodule", "thorax"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -97,3 +97,74 @@ def new_folder(folder: str | os.PathLike) -> Iterator[Path]:
     with replacing_together(folder) as (partial,):
         partial.mkdir()
         yield partial
+
+
+def dicom_uid(module: str, *parts: object) -> str:
+    """A UID that depends on the module and the parts alone."""
+    from pydicom.uid import generate_uid
+
+    return str(generate_uid(entropy_srcs=[f"medlatent.data.phantoms.{module}", *map(str, parts)]))
+
+
+def write_ct_series(
+    place: Path,
+    stored: np.ndarray,
+    position: np.ndarray,
+    pixel: float,
+    distance: float,
+    uids: Sequence[str],
+    tags: Mapping[str, object],
+) -> None:
+    """Writes axial slices as CT images in DICOM files, ``1-001.dcm`` the one at the head; 16 bits, uncompressed.
+
+    Args:
+        place: the folder of the series, which is made.
+        stored: ``(S, size, size)``, HU + 1024, from feet to head.
+        position: of each slice, in mm upwards.
+        pixel: distance of pixels in mm.
+        distance: between slices in mm.
+        uids: SOPInstanceUID of each slice.
+        tags: of the patient, the study and the series.
+    """
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+    place.mkdir(parents=True)
+    size = stored.shape[1]
+    corner = -pixel * (size - 1) / 2
+    for number, k in enumerate(reversed(range(len(stored))), start=1):
+        of_slice = {
+            "SOPInstanceUID": uids[k],
+            "Modality": "CT",
+            "Manufacturer": "medlatent",
+            "PatientPosition": "HFS",
+            "BodyPartExamined": "CHEST",
+            "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+            "SeriesNumber": 1,
+            "InstanceNumber": number,
+            "SliceThickness": f"{distance:.4f}",
+            "ImagePositionPatient": [f"{value:.4f}" for value in (corner, corner, position[k])],
+            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+            "PixelSpacing": [f"{pixel:.6f}"] * 2,
+            "PhotometricInterpretation": "MONOCHROME2",
+            "SamplesPerPixel": 1,
+            "Rows": size,
+            "Columns": size,
+            "BitsAllocated": 16,
+            "BitsStored": 16,
+            "HighBit": 15,
+            "PixelRepresentation": 1,
+            "RescaleIntercept": -1024,
+            "RescaleSlope": 1,
+            "RescaleType": "HU",
+            "PixelData": stored[k].astype("<i2").tobytes(),
+        }
+        dataset = pydicom.Dataset()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CTImageStorage
+        dataset.file_meta.MediaStorageSOPInstanceUID = uids[k]
+        for keyword, value in {**tags, **of_slice}.items():
+            setattr(dataset, keyword, value)
+        dataset.save_as(place / f"1-{number:03d}.dcm", enforce_file_format=True)

@@ -30,6 +30,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -41,7 +42,10 @@ import torch.nn.functional as F
 
 from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet, split_by_group
-from ..source import Source
+from ..lesions import NAME as CHOSEN
+from ..lesions import balanced
+from ..source import ClassifierSpec, Source
+from ..views import coarser
 
 DX = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 CLASS_COUNTS = (327, 514, 1099, 115, 1113, 6705, 142)
@@ -627,6 +631,56 @@ def generate(
     return ImageSet(images.cpu().numpy(), table, FACTORS, card, group="lesion_id")
 
 
+PATCHES_NAME = "patches of skin-lesion phantoms"
+PATCH, WHOLE = 64, 85  # pixels of a patch, and of the photograph that it is cut from
+
+
+def patches(n: int = 2000, seed: int = 0) -> ImageSet:
+    """Patches of 64×64 pixels around the lesions of :func:`generate`, as Havaei et al. (2021) cut them out.
+
+    A patch is 64/85 of a photograph wide, as near to the 48/64 of real ones as whole pixels get. The middle of the
+    lesion is that of the patch, which is moved inwards where it would leave the photograph; how large a lesion is stays
+    to be seen.
+
+    Args:
+        n: how many.
+        seed: as that of :func:`generate`.
+
+    Returns:
+        An image set as that of :func:`generate`, whose ``size`` is the share of the patch that the lesion covers, and
+        whose ``position_x`` and ``position_y`` are within the patch.
+
+    Raises:
+        DataError: n is too small.
+    """
+    whole = generate(n, seed, WHOLE)
+    factors, lesion = _photographs(n, seed, correlated=True)
+    masks = render_masks(factors, WHOLE, seed, lesion=lesion).numpy()
+    place = {"position_x": 0.5 + whole.table["position_x"], "position_y": 0.5 - whole.table["position_y"]}
+    corners = {
+        name: np.rint(WHOLE * share - PATCH / 2).clip(0, WHOLE - PATCH).to_numpy(int) for name, share in place.items()
+    }
+    rows, columns = (corners[name][:, None] + np.arange(PATCH) for name in ("position_y", "position_x"))
+    index = np.arange(n)[:, None, None]
+    images = whole.images.transpose(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None]].transpose(0, 3, 1, 2)
+    table = whole.table.copy()
+    table["size"] = masks[index, rows[:, :, None], columns[:, None]].mean((1, 2))
+    for name, up in (("position_x", 1), ("position_y", -1)):
+        table[name] = up * ((WHOLE * place[name] - corners[name]) / PATCH - 0.5)
+    described = {
+        "size": replace(FACTORS["size"], meaning="share of the patch that the lesion covers"),
+        "position_x": Factor("centroid of the lesion right of the patch's centre", unit="patch widths"),
+        "position_y": Factor("centroid of the lesion above the patch's centre", unit="patch heights"),
+    }
+    card = replace(
+        whole.card,
+        name=PATCHES_NAME,
+        preprocessing=f"{PATCH}×{PATCH} pixels of {WHOLE}×{WHOLE} around the lesion's middle",
+        attributes={**whole.card.attributes, "size": PATCH},
+    )
+    return ImageSet(np.ascontiguousarray(images), table, FACTORS | described, card, "lesion_id")
+
+
 def _checked_count(n: int) -> int:
     if n < 1:
         raise DataError(f"n: at least one image is needed, got {n}")
@@ -742,14 +796,26 @@ def _metadata(table: pd.DataFrame, lesion: torch.Tensor, seed: int) -> pd.DataFr
     return pd.concat([ids, patient.iloc[lesion.numpy()].reset_index(drop=True)], axis=1)
 
 
-SOURCES = (
-    Source(
-        name="phantoms.lesion",
-        kind="rendered",
-        summary="skin lesions with every factor known",
-        open=lambda n, seed: generate(5000 if n is None else n, seed=seed),
-        limits="Rendered images, fitted to the statistics of HAM10000; no patient was seen.",
-        licence="Apache-2.0",  # computed by this package, and under its licence
-        exact=False,
-    ),
+LESIONS = Source(
+    name="phantoms.lesion",
+    kind="rendered",
+    summary="skin lesions with every factor known",
+    open=lambda n, seed: generate(5000 if n is None else n, seed=seed),
+    limits="Rendered images, fitted to the statistics of HAM10000; no patient was seen.",
+    licence="Apache-2.0",  # computed by this package, and under its licence
+    exact=False,
 )
+PATCHES = replace(
+    LESIONS,
+    name="phantoms.lesion.patches",
+    summary="skin lesions with every factor known, a patch around each, as in Havaei et al. (2021)",
+    open=lambda n, seed: patches(5000 if n is None else n, seed=seed),
+)
+BALANCED = PATCHES.seen(
+    "balanced",
+    "patches of naevi, melanomas and keratoses, the latter two three times in training, as in Havaei et al. (2021)",
+    balanced,
+    None,
+    (ClassifierSpec("dx", "phantoms.lesion.patches.balanced", (3, 64, 64), card=f"{PATCHES_NAME}{CHOSEN}"),),
+)
+SOURCES = (LESIONS, PATCHES, BALANCED, *coarser(BALANCED, size=PATCH))

@@ -45,7 +45,17 @@ from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet, split_by_group
 from ..source import Source
 from ..views import coarser
-from ._common import checked_count, checked_factors, checked_size, checked_whole, new_folder, normal_numbers, tensors
+from ._common import (
+    checked_count,
+    checked_factors,
+    checked_size,
+    checked_whole,
+    dicom_uid,
+    new_folder,
+    normal_numbers,
+    tensors,
+    write_ct_series,
+)
 from ._common import noise as white_noise
 
 LOW, HIGH = -1000, 2000
@@ -1011,9 +1021,7 @@ def write_dicom(
 
 
 def _uid(*parts: object) -> str:
-    from pydicom.uid import generate_uid
-
-    return str(generate_uid(entropy_srcs=["medlatent.data.phantoms.thorax", *map(str, parts)]))
+    return dicom_uid("thorax", *parts)
 
 
 def _write_series(
@@ -1021,63 +1029,26 @@ def _write_series(
 ) -> None:
     first, study = table.iloc[0], _uid(seed, patient, "study")
     size = images.shape[1]
-    pixel = first["field_of_view"] / size
-    corner = -pixel * (size - 1) / 2
     out = 2 * (np.arange(size) + 0.5) / size - 1
     outside = circle & (out**2 + out[:, None] ** 2 > 1)
-    place = folder / first["patient_id"] / study / first["series_uid"]
-    place.mkdir(parents=True)
-    for number, k in enumerate(reversed(range(len(table))), start=1):
-        stored = np.where(outside, PADDING, images[k].astype(int) + 1024).astype("<i2")
-        tags = {
-            "SOPInstanceUID": _uid(seed, patient, "slice", k),
-            "StudyInstanceUID": study,
-            "SeriesInstanceUID": first["series_uid"],
-            "FrameOfReferenceUID": _uid(seed, patient, "frame"),
-            "Modality": "CT",
-            "Manufacturer": "medlatent",
-            "PatientID": first["patient_id"],
-            "PatientName": first["patient_id"],
-            "PatientSex": first["sex"][0].upper(),
-            "PatientPosition": "HFS",
-            "BodyPartExamined": "CHEST",
-            "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
-            "SeriesNumber": 1,
-            "InstanceNumber": number,
-            "SliceThickness": f"{distance:.4f}",
-            "ImagePositionPatient": [f"{value:.4f}" for value in (corner, corner, table["position"][k])],
-            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
-            "PixelSpacing": [f"{pixel:.6f}"] * 2,
-            "PhotometricInterpretation": "MONOCHROME2",
-            "SamplesPerPixel": 1,
-            "Rows": size,
-            "Columns": size,
-            "BitsAllocated": 16,
-            "BitsStored": 16,
-            "HighBit": 15,
-            "PixelRepresentation": 1,
-            "PixelPaddingValue": PADDING,
-            "RescaleIntercept": -1024,
-            "RescaleSlope": 1,
-            "RescaleType": "HU",
-            "PixelData": stored.tobytes(),
-        }
-        _write_slice(place / f"1-{number:03d}.dcm", tags)
-
-
-def _write_slice(path: Path, tags: Mapping[str, object]) -> None:
-    import pydicom
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-
-    dataset = pydicom.Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CTImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = tags["SOPInstanceUID"]
-    for keyword, value in tags.items():
-        setattr(dataset, keyword, value)
-    dataset.save_as(path, enforce_file_format=True)
+    tags = {
+        "StudyInstanceUID": study,
+        "SeriesInstanceUID": first["series_uid"],
+        "FrameOfReferenceUID": _uid(seed, patient, "frame"),
+        "PatientID": first["patient_id"],
+        "PatientName": first["patient_id"],
+        "PatientSex": first["sex"][0].upper(),
+        "PixelPaddingValue": PADDING,
+    }
+    write_ct_series(
+        folder / first["patient_id"] / study / first["series_uid"],
+        np.where(outside, PADDING, images.astype(int) + 1024),
+        table["position"].to_numpy(),
+        first["field_of_view"] / size,
+        distance,
+        [_uid(seed, patient, "slice", k) for k in range(len(table))],
+        tags,
+    )
 
 
 THORAX = Source(

@@ -9,15 +9,17 @@ const COLOURS = ["#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b
        update(spent)   called after each picture while the view is selected: show explorer.code;
                        the picture has taken `spent` ms of the frame
        describe()      if there is one: says how the code was made, in place of what moved
+       caption()       if there is one: what stands below the picture, where no original is beside it
        home()          if there is one: the code that changes are counted from while the view is
                        selected, a new array for each; homeName says what it is
+       choosesImages   true where the view has the images itself: the strip of them is hidden
    A view moves the code with explorer.move(dimension, value), explorer.load(code),
    explorer.encode(i) or explorer.animate(step). What is not part of its element (observers, timers)
    it gives back in a function handed to explorer.disposals.push. At hand: slider, smallMultiples,
    decodeAtRest and decodeWhenIdle (traverse.js), canvasFor, paint, choice and button (below). */
 const VIEWS = {
   codes: codesView, directions: directionsView, label: labelView, traverse: traverseView, map: mapView,
-  walk: walkView,
+  walk: walkView, hybrid: hybridView,
 };
 
 class Explorer {
@@ -52,6 +54,7 @@ class Explorer {
     this.centre = model.get("centre");
     this.normal = normalDraws();
     this.draws = 0;
+    this.drawn = model.get("hybrid").style ? "style" : "noise"; // by a button, where all else stays
     this.origin = Float64Array.from(model.get("start"));
     this.code = Float64Array.from(model.get("code"));
     this.input = new Float32Array(this.code.length);
@@ -111,7 +114,8 @@ class Explorer {
     const { pictures, tools } = this.picture;
     const layout = element("div", { class: "layout" }, pictures, right, tools);
     if (this.model.get("image_shape")[0] && this.model.get("networks").encoder) {
-      layout.append(imageStrip(this));
+      this.strip = imageStrip(this);
+      layout.append(this.strip);
     }
     this.root.append(layout);
     this.select(views[0]);
@@ -139,6 +143,7 @@ class Explorer {
     this.view = this.built[name] ??= VIEWS[name].build(this);
     this.picture.compare();
     this.panel.replaceChildren(this.view.element);
+    if (this.strip) this.strip.hidden = Boolean(this.view.choosesImages);
     for (const tab of this.tabs ?? []) {
       const selected = tab.dataset.view === name;
       setAttributes(tab, { "aria-selected": String(selected), tabindex: selected ? 0 : -1 });
@@ -254,7 +259,7 @@ class Explorer {
     this.draws += 1;
     this.say(this.noise.length === code.length
       ? `Draw ${this.draws} from the prior: every dimension changed.`
-      : `Draw ${this.draws} of the noise.`);
+      : `Draw ${this.draws} of the ${this.drawn}.`);
   }
 
   reset() {
@@ -339,7 +344,7 @@ function pictureColumn(explorer) {
   const { noise, code } = explorer;
   const buttons = element("div", { class: "buttons" },
     button("Reset", () => explorer.reset()),
-    button(noise.length === code.length ? "Random" : "New noise", () => explorer.random(),
+    button(noise.length === code.length ? "Random" : `New ${explorer.drawn}`, () => explorer.random(),
       { hidden: !noise.length }),
     toggle, button("Copy PNG", async () => explorer.say(await copyPicture(explorer, canvas))));
   if (measurement) toggle.after(measurement.toggle);
@@ -379,10 +384,8 @@ function pictureColumn(explorer) {
       speed.textContent = `Decoded in your browser in ${ms.toFixed(1)} ms, ${precision}.`;
       updateNorm(explorer.code);
       this.label();
-      if (explorer.image) {
-        const decibels = psnr(pixels, explorer.image.pixels);
-        quality.textContent = `Decoded, PSNR ${decibels.toFixed(1)} dB`;
-      }
+      const { image, view } = explorer;
+      quality.textContent = image ? `Decoded, PSNR ${psnr(pixels, image.pixels).toFixed(1)} dB` : view.caption?.() ?? "";
       if (legend.hidden) {
         paint(canvas, pixels, explorer);
         return;

@@ -199,8 +199,9 @@ function smallMultiples(explorer) {
 
 /** Pictures in a box that follow the code: once it has rested, codeOf(i) is decoded on each canvas.
  *
- * The result is called when they no longer fit the code; until they do, the box is `stale`. */
-function decodeAtRest(explorer, box, canvases, codeOf) {
+ * The result is called when they no longer fit the code; until they do, the box is `stale`. `drawn(i, pixels)` is
+ * called after each. */
+function decodeAtRest(explorer, box, canvases, codeOf, drawn = () => {}) {
   let timer = null;
   let cancel = () => {};
   const stop = () => {
@@ -212,14 +213,14 @@ function decodeAtRest(explorer, box, canvases, codeOf) {
   return () => {
     stop();
     box.classList.add("stale");
-    timer = setTimeout(() => { cancel = decodeWhenIdle(explorer, canvases, codeOf, done); }, 150);
+    timer = setTimeout(() => { cancel = decodeWhenIdle(explorer, canvases, codeOf, done, drawn); }, 150);
   };
 }
 
 /** Decodes codeOf(i) on each canvas, one an idle moment, so that no frame waits.
  *
- * `done()` is called after the last. The result calls it off. */
-function decodeWhenIdle(explorer, canvases, codeOf, done = () => {}) {
+ * `drawn(i, pixels)` is called after each, `done()` after the last. The result calls it off. */
+function decodeWhenIdle(explorer, canvases, codeOf, done = () => {}, drawn = () => {}) {
   // Safari has no idle callbacks.
   const idle = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 16));
   const callOff = globalThis.cancelIdleCallback ?? clearTimeout;
@@ -227,7 +228,9 @@ function decodeWhenIdle(explorer, canvases, codeOf, done = () => {}) {
   let request = idle(draw, { timeout: 1000 });
 
   function draw() {
-    paint(canvases[next], explorer.decode(codeOf(next)), explorer);
+    const pixels = explorer.decode(codeOf(next));
+    paint(canvases[next], pixels, explorer);
+    drawn(next, pixels);
     next += 1;
     if (next < canvases.length) request = idle(draw, { timeout: 1000 });
     else done();
