@@ -292,10 +292,12 @@ function labelResult(set, nameOf, choose) {
       rows.replaceChildren(...order.map((each, i) => rowOf(each, first[i], final[i], i)));
       const agreed = order.filter(({ agree }, i) => agree.includes(final[i])).length;
       const guessed = order.filter(({ factor, agree }) => agree.includes(factor)).length / factors.length;
+      const always = order.filter(({ agree }) => agree.includes(SEVERAL)).length;
       const changes = first.filter((label, i) => label !== final[i]).length;
       said.textContent = `You and the measurement agree on ${agreed} of ${order.length} directions`;
       verdict.replaceChildren(said, `; a reader who guesses among the ${factors.length} factors would agree on about ${
-        Number(guessed.toPrecision(1))}. ` + (changes ? `On the stills you changed ${changes} of your ${order.length} labels.`
+        Number(guessed.toPrecision(1))}, one who always answers “${nameOf(SEVERAL)}” on ${
+        always}. ` + (changes ? `On the stills you changed ${changes} of your ${order.length} labels.`
         : "On the stills you kept every label."));
       rule.textContent = "Share: of all that a direction was measured to change, per unit of shift and in standard "
         + "deviations (sd) of each factor. A label agrees if it is the factor with the largest share; “"
