@@ -23,8 +23,8 @@
 #     - class: '{ref}`latent-directions` up to equation 3: the log of a squared error,
 #         the game of pairs, the disc with two hidden directions'
 #       homework: '{ref}`latent-directions-exercises` 1 to 3'
-#     - class: '{ref}`latent-directions` from training on: a matrix of effects, and the
-#         labels of the class beside it'
+#     - class: '{ref}`latent-directions` from training on: a matrix of effects, and
+#         the labels of the class beside it'
 #       homework: the rest of {ref}`latent-directions-exercises`, quiz
 # ---
 
@@ -55,9 +55,11 @@ from medlatent.course import (
     claim_points,
     publish_metrics,
     recorded_runs,
+    seed_values,
     show_claims,
     show_source,
     show_table,
+    spread,
 )
 
 settings = choose(
@@ -97,6 +99,7 @@ settings
 # %% tags=["hide-input"]
 import math
 import re
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -747,27 +750,13 @@ CONFIGURATIONS = {
 }
 
 
-def values_of(prefix, measure, judged_on=JUDGED):
-    """A number of all recorded seeds of a run, (seeds,)."""
-    names = [n for n in recorded if re.fullmatch(rf"{prefix}_seed[0-4]", n)]
-    return np.array(
-        [recorded[name].metrics[judged_on]["values"][measure] for name in names]
-    )
+# A number of all recorded seeds of a run, (seeds,)
+values_of = partial(seed_values, recorded, judged_on=JUDGED, seeds=range(5))
 
 
 def observed_of(run, judged_on=JUDGED):
     """What was observed of a recorded search: its directions and their effects."""
     return recorded[run].load_observed()[judged_on]["directions"]
-
-
-def spread(found, decimals=2):
-    """Mean ± standard deviation over seeds, as text."""
-    if not len(found):
-        return "–"
-    text = f"{np.mean(found):.{decimals}f}"
-    if len(found) > 1:
-        text += f"\u00a0±\u00a0{np.std(found, ddof=1):.{decimals}f}"
-    return text
 
 
 rows = []
@@ -1138,7 +1127,9 @@ for generator, prefix in GENERATORS.items():
             ("selectivity", "selectivity"),
         ):
             row[head] = spread(
-                values_of(f"phantoms_{prefix}_{suffix}", measure, KNOWN)
+                values_of(
+                    f"phantoms_{prefix}_{suffix}", measure, judged_on=KNOWN
+                )
             )
         rows.append(row)
 show_table(pd.DataFrame(rows).set_index(["generator", "directions"]))

@@ -12,16 +12,16 @@
 #     language: python
 #     name: python3
 #   medlatent:
-#     about: 'two codes for an image {cite:p}`havaei2021`: content, which goes with what
-#       is known of it, and style, the rest; from a conditional GAN to DRAI one term
-#       at a time, each with the failure that it is there for'
+#     about: 'two codes for an image {cite:p}`havaei2021`: content, which goes with
+#       what is known of it, and style, the rest; from a conditional GAN to DRAI one
+#       term at a time, each with the failure that it is there for'
 #     needs:
 #     - vae
 #     - gan
 #     - measuring
 #     sessions:
-#     - class: '{ref}`style-content` up to DAI: the conditional game, two inferred
-#         codes, the cycle of images'
+#     - class: '{ref}`style-content` up to DAI: the conditional game, two inferred codes,
+#         the cycle of images'
 #       homework: '{ref}`style-content-exercises` 1 to 3'
 #     - class: '{ref}`style-content` from leaks on: what holds two codes apart, and
 #         whether the paper''s measure sees it'

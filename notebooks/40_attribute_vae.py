@@ -56,9 +56,11 @@ from medlatent.course import (
     claim_points,
     publish_metrics,
     recorded_runs,
+    seed_values,
     show_claims,
     show_source,
     show_table,
+    spread,
 )
 
 settings = choose(
@@ -95,8 +97,8 @@ settings
 # %% tags=["hide-input"]
 import itertools
 import math
-import re
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import nibabel
@@ -1420,23 +1422,8 @@ SYSTEMS = {
 JUDGED = "acdc.64/validation+test"
 
 
-def values_of(prefix, measure, key=JUDGED):
-    """A number of all recorded seeds of a system, (seeds,)."""
-    names = [n for n in recorded if re.fullmatch(rf"{prefix}_seed\d+", n)]
-    return np.array(
-        [recorded[name].metrics[key]["values"][measure] for name in names]
-    )
-
-
-def spread(found, decimals=2):
-    """Mean ± standard deviation over seeds, as text."""
-    if not len(found):
-        return "–"
-    text = f"{np.mean(found):.{decimals}f}"
-    if len(found) > 1:
-        text += f"\u00a0±\u00a0{np.std(found, ddof=1):.{decimals}f}"
-    return text
-
+# A number of all recorded seeds of a run, (seeds,)
+values_of = partial(seed_values, recorded, judged_on=JUDGED)
 
 first = recorded["acdc_arsivae_seed0"]
 print(f"{first.run['device']}, {first.run['threads']} thread")
@@ -1490,7 +1477,9 @@ for phases, published in PAPER_1.items():
     for (name, system), paper in zip(SYSTEMS.items(), published, strict=True):
         prefix = f"acdc_{alone.lower()}_{system}" if alone else f"acdc_{system}"
         key = JUDGED.replace("acdc.64", f"acdc.64.{alone}") if alone else JUDGED
-        found = [values_of(prefix, m, key) for m in ("ssim7", "perceptual")]
+        found = [
+            values_of(prefix, m, judged_on=key) for m in ("ssim7", "perceptual")
+        ]
         rows.append(
             {
                 "input": phases,
@@ -1691,7 +1680,9 @@ rows = []
 for how, (prefix, key) in PLACES.items():
     for name, system in SYSTEMS.items():
         found = {
-            head: spread(values_of(f"{prefix}_{system}", measure, key))
+            head: spread(
+                values_of(f"{prefix}_{system}", measure, judged_on=key)
+            )
             for head, measure in MEASURES.items()
         }
         if found["SCC"] != "–":
@@ -1865,7 +1856,9 @@ for data, prefix, key in (
             for volume in heart.VOLUMES:
                 row[volume] = with_interval(
                     values_of(
-                        f"{prefix}_{SYSTEMS[name]}", f"{measure}.{volume}", key
+                        f"{prefix}_{SYSTEMS[name]}",
+                        f"{measure}.{volume}",
+                        judged_on=key,
                     )
                 )
             rows.append(row)
@@ -2042,7 +2035,7 @@ for data, prefix, key in (
         row = {"data": data, "system": name}
         for head, measure in ASKED.items():
             row[head] = spread(
-                100 * values_of(f"{prefix}_{system}", measure, key), 0
+                100 * values_of(f"{prefix}_{system}", measure, judged_on=key), 0
             )
         rows.append(row)
 by_patient = 100 * values_of("acdc_arsivae", "diagnosis.volumes")[0] / 100

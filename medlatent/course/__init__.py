@@ -7,9 +7,9 @@ from .claims import Verdicts, claim_points, show_claims, verdict_of
 from .fitting import fit
 from .profiles import choose
 from .published import publish_metrics
-from .recorded import recorded_runs
+from .recorded import recorded_runs, seed_values
 from .source import show_source, source_of
-from .tables import show_table
+from .tables import show_table, spread
 
 __all__ = [
     "Verdicts",
@@ -18,9 +18,11 @@ __all__ = [
     "fit",
     "publish_metrics",
     "recorded_runs",
+    "seed_values",
     "show_claims",
     "show_source",
     "show_table",
     "source_of",
+    "spread",
     "verdict_of",
 ]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
 from ..plans import FILE, Plan
 from ..records import Record, results_folder
 
@@ -27,3 +32,27 @@ def recorded_runs(slug: str, profile: str = "laptop") -> dict[str, Record]:
             f"`python -m medlatent run {folder / FILE} --profile {profile}` makes them"
         )
     return found
+
+
+def seed_values(
+    runs: Mapping[str, Record], prefix: str, measure: str, judged_on: str, seeds: Collection[int] | None = None
+) -> np.ndarray:
+    """A number of all recorded seeds of a run.
+
+    Args:
+        runs: as :func:`recorded_runs` gives them.
+        prefix: of the names, ``prefix_seed0`` and so on.
+        measure: the number's name.
+        judged_on: source and split that it was computed on, such as ``"acdc.64/test"``.
+        seeds: those that count; by default all.
+
+    Returns:
+        ``(S,)``, in the order of ``runs``; ``(0,)`` where no seed is recorded.
+
+    Raises:
+        KeyError: a run has no such number.
+    """
+    name = re.compile(re.escape(prefix) + r"_seed(\d+)")
+    found = {run: int(match[1]) for run in runs if (match := name.fullmatch(run))}
+    chosen = [run for run, seed in found.items() if seeds is None or seed in seeds]
+    return np.array([runs[run].metrics[judged_on]["values"][measure] for run in chosen], dtype=float)

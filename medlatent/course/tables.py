@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,3 +25,16 @@ def show_table(
     table = frame.style.format(precision=precision, na_rep="–", thousands=thousands)
     table.set_table_attributes('class="dataframe"')  # by which the book's style sheet knows it
     return table if index else table.hide(axis="index")
+
+
+def spread(values: Sequence[float] | np.ndarray, decimals: int = 2) -> str:
+    """Mean ± standard deviation of what several seeds gave, as text for a table.
+
+    Args:
+        values: ``(S,)``. One alone has no ±, and none is a dash. The standard deviation is a sample's, over S - 1.
+        decimals: of both.
+    """
+    if not len(values):
+        return "–"
+    text = f"{np.mean(values):.{decimals}f}"
+    return f"{text}\u00a0±\u00a0{np.std(values, ddof=1):.{decimals}f}" if len(values) > 1 else text

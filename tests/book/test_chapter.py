@@ -227,7 +227,7 @@ def test_a_chapter_stands_in_the_contents_by_its_number(tmp_path, copy):
     for name in ("_toc.yml", "notebooks"):
         source = copy / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
-    for doc, before in (("notebooks/06_fresh", "notebooks/05_measuring"), ("notebooks/30_fresh", "notebooks/10_adver")):
+    for doc, before in (("notebooks/06_fresh", "notebooks/05_meas"), ("notebooks/30_fresh", "notebooks/20_latent")):
         (tmp_path / "_toc.yml").write_text(chapter.with_contents(tmp_path, doc))
         there = toc_documents(tmp_path)
         place = there.index(doc)

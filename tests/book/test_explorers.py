@@ -255,7 +255,7 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
         found = picture(box).astype(float)
         assert np.abs(found - before).max() > 2
         assert np.abs(found - sheet(state, network(state, "decoder").run(code[None])[0][0])).max() <= 0.51
-        assert state["error"] < 1 / 255  # of the weights in 16 bits, and stated on the page
+        assert state["error"] < 2 / 255  # of the weights in 16 bits, and stated on the page
         model = recorded_decoders().get(state["networks"]["decoder"]["key"])
         if model is not None:
             with torch.inference_mode():

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from medlatent.course import show_table
+from medlatent.course import show_table, spread
 
 FRAME = pd.DataFrame({"steps": [12_000, 7], "PSNR": [22.913, None]}, index=["ours", "theirs"])
 
@@ -24,3 +24,16 @@ def cells(table) -> list[list[str]]:
 )
 def test_show_table(options, expected):
     assert cells(show_table(FRAME, **options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "decimals", "expected"),
+    [
+        ([1.0, 3.0], 2, "2.00\u00a0±\u00a01.41"),  # of a sample: sqrt 2, not 1
+        ([0.256], 2, "0.26"),
+        ([10.4, 10.4, 10.4], 0, "10\u00a0±\u00a00"),
+        ([], 2, "–"),
+    ],
+)
+def test_a_mean_and_what_seeds_differ_by(values, decimals, expected):
+    assert spread(values, decimals) == expected

@@ -12,7 +12,7 @@ from medlatent import evaluation
 from medlatent.data import ImageSet, open_images
 from medlatent.evaluation import agrees, evaluate, numbers_of, observe, suite, suite_names
 from medlatent.evaluation.factor_meters import FactorMeter, Scale
-from medlatent.models import GAN, AttriVAE, HSICInfoGAN, InfoGAN, LatentDirections, LatentModel
+from medlatent.models import DRAI, GAN, AttriVAE, HSICInfoGAN, InfoGAN, LatentDirections, LatentModel
 from medlatent.nets import FactorRegressor
 from medlatent.records import read_observed, save_observed
 
@@ -208,6 +208,9 @@ def test_numbers_that_rounding_makes_jump_have_a_tolerance_of_their_own(monkeypa
     monkeypatch.setattr(suite("directions"), "BATCHES", 1)
     directions = LatentDirections(small_vae(), K=3, directions="random", reconstructor="resnet18", width=1)
     known |= set(evaluate(directions, image_set()))
+    monkeypatch.setattr(suite("style_content"), "GENERATED", 50)
+    drai = DRAI(style_dim=4, content_dim=4, size=32, width=2)
+    known |= set(evaluate(drai, open_images("phantoms.nodule.32", 300).split("test")))
     tolerances = {name: t for module in map(suite, suite_names()) for name, t in module.TOLERANCES.items()}
     assert set(tolerances) < {name.partition(".")[0] for name in known}
     for name, tolerance in tolerances.items():
