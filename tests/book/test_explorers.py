@@ -502,14 +502,23 @@ def test_touch(open_page, site):
     assert low == []
 
 
-def test_two_hundred_moves_leave_no_memory_behind(start):
-    page, box, _ = start
+def assert_no_memory_is_left(page, box, move, times):
+    """After some moves, by which all is loaded, further ones draw pictures and keep nothing."""
     session = page.context.new_cdp_session(page)
 
     def used() -> float:
         session.send("HeapProfiler.collectGarbage")
         return session.send("Runtime.getHeapUsage")["usedSize"]
 
+    move(40)
+    before, count = used(), frames(box)
+    move(times)
+    assert frames(box) > count
+    assert used() - before < 500_000
+
+
+def test_two_hundred_moves_leave_no_memory_behind(start):
+    page, box, _ = start
     slider = box.locator("input[data-dimension]").first
     slider.focus()
 
@@ -518,12 +527,7 @@ def test_two_hundred_moves_leave_no_memory_behind(start):
             page.keyboard.press("ArrowRight" if i % 40 < 20 else "ArrowLeft")
         page.wait_for_timeout(800)
 
-    move(40)
-    before = used()
-    count = frames(box)
-    move(200)
-    assert frames(box) > count
-    assert used() - before < 500_000
+    assert_no_memory_is_left(page, box, move, 200)
 
 
 def test_ten_explorers_on_one_page_stay_responsive(open_page, html, tmp_path):
@@ -918,12 +922,6 @@ def test_codes_on_a_phone(open_page, generator, scheme):
 
 def test_two_hundred_moves_of_the_pad_leave_no_memory_behind(codes):
     page, box, _ = codes
-    session = page.context.new_cdp_session(page)
-
-    def used() -> float:
-        session.send("HeapProfiler.collectGarbage")
-        return session.send("Runtime.getHeapUsage")["usedSize"]
-
     box.locator(".pad").focus()
 
     def move(times):
@@ -931,11 +929,7 @@ def test_two_hundred_moves_of_the_pad_leave_no_memory_behind(codes):
             page.keyboard.press(["ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"][i // 5 % 4])
         at_rest(page, box)
 
-    move(40)
-    before, count = used(), frames(box)
-    move(200)
-    assert frames(box) > count
-    assert used() - before < 500_000
+    assert_no_memory_is_left(page, box, move, 200)
 
 
 # ------------------------------------------------------------------------------- channels that are pictures: phases
@@ -2135,12 +2129,6 @@ def test_directions_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme)
 
 def test_shifts_leave_no_memory_behind(directions):
     page, box, _ = directions
-    session = page.context.new_cdp_session(page)
-
-    def used() -> float:
-        session.send("HeapProfiler.collectGarbage")
-        return session.send("Runtime.getHeapUsage")["usedSize"]
-
     box.locator(SHIFT).focus()
 
     def move(times):
@@ -2148,11 +2136,7 @@ def test_shifts_leave_no_memory_behind(directions):
             page.keyboard.press("ArrowRight" if i % 40 < 20 else "ArrowLeft")
         rested(page, box)
 
-    move(40)
-    before, count = used(), frames(box)
-    move(200)
-    assert frames(box) > count
-    assert used() - before < 500_000
+    assert_no_memory_is_left(page, box, move, 200)
 
 
 # ---------------------------------------------------------------------------------- directions labelled by the reader
@@ -2961,12 +2945,6 @@ def test_hybrids_on_a_phone_and_beside_it(open_page, tmp_path, count, scheme):
 
 def test_moves_between_images_leave_no_memory_behind(hybrid):
     page, box, _ = hybrid
-    session = page.context.new_cdp_session(page)
-
-    def used() -> float:
-        session.send("HeapProfiler.collectGarbage")
-        return session.send("Runtime.getHeapUsage")["usedSize"]
-
     box.locator(WAY.format("content")).focus()
 
     def move(times):
@@ -2974,8 +2952,4 @@ def test_moves_between_images_leave_no_memory_behind(hybrid):
             page.keyboard.press("ArrowRight" if i % 40 < 20 else "ArrowLeft")
         rested(page, box)
 
-    move(40)
-    before, count = used(), frames(box)
-    move(160)
-    assert frames(box) > count
-    assert used() - before < 500_000
+    assert_no_memory_is_left(page, box, move, 160)

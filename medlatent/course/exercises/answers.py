@@ -79,6 +79,17 @@ def call(function: Callable, *args: Any, **options: Any) -> Any:
     return result
 
 
+def pair_of(function: Callable, found: Any, meaning: str) -> tuple[Any, Any]:
+    """Both values of an answer that has two.
+
+    Raises:
+        WrongAnswer: it has another number of them.
+    """
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise WrongAnswer(f"{function.__name__}(…) has to return two values, {meaning}.")
+    return found[0], found[1]
+
+
 def compare(
     name: str | Callable,
     found: Any,

@@ -12,18 +12,7 @@ from torch import Tensor
 
 from ...data.acdc import LV, MYO, RV
 from ...losses import attribute_loss
-from .answers import WrongAnswer, as_array, call, choose, compare, correct
-
-
-def _pair(function: Callable, found: Any, meaning: str) -> tuple[Any, Any]:
-    """Both values of an answer that has two.
-
-    Raises:
-        WrongAnswer: it has another number of them.
-    """
-    if not isinstance(found, tuple | list) or len(found) != 2:
-        raise WrongAnswer(f"{function.__name__}(…) has to return two values, {meaning}.")
-    return found[0], found[1]
+from .answers import WrongAnswer, as_array, call, choose, compare, correct, pair_of
 
 
 def ejection(function: Callable, seed: int = 0) -> None:
@@ -289,7 +278,7 @@ def millilitres(slope: Callable, interval: Callable, seed: int = 0) -> None:
     images = [draw(own.integers(len(z), size=len(z))) for _ in range(500)]
     ends, narrow = (np.percentile(drawn, [2.5, 97.5]) for drawn in (groups, images))
     width, too_narrow = ends[1] - ends[0], narrow[1] - narrow[0]
-    pair = _pair(interval, call(interval, z.copy(), ml.copy(), patient.copy()), "the ends of the interval")
+    pair = pair_of(interval, call(interval, z.copy(), ml.copy(), patient.copy()), "the ends of the interval")
     low, high = (as_array("An end of the interval", end) for end in pair)
     if low.shape or high.shape:
         raise WrongAnswer("An end of the interval is no single number.")

@@ -14,24 +14,13 @@ from ...losses import code_cycle_loss, self_supervision_loss
 from ...metrics.style_content import cifc, disagreement_divergence, label_overlap, nearest_neighbours
 from ...models import DAI, StyleContentModel, TwoVariableModel
 from ...models.style_content_terms import CodeCycle, ConditionalGame, DualInferenceGame, ImageCycleGame
-from .answers import WrongAnswer, as_array, call, choose, compare, correct, gradient
+from .answers import WrongAnswer, as_array, call, choose, compare, correct, gradient, pair_of
 
 LEAK = 0.1  # of the content into the style, in exercise 6
 PAIR = ((1.0, 3.0), (-2.0, -0.5))  # style and content of its two images
 QUERIES = ((1, 0, 1, 0), (0, 1, 1, 0))  # the labels of exercise 7
 FOUND = (((1, 0, 1, 1), (0, 0, 1, 1), (1, 0, 0, 1)), ((1, 1, 1, 1), (0, 1, 1, 1), (1, 0, 0, 1)))
 BEST = ((1, 0, 1, 0), (0, 1, 1, 1))  # of what else the archive holds, the most similar to each query
-
-
-def _pair(function: Callable, found: Any, meaning: str) -> tuple[Any, Any]:
-    """Both values of an answer that has two.
-
-    Raises:
-        WrongAnswer: it has another number of them.
-    """
-    if not isinstance(found, tuple | list) or len(found) != 2:
-        raise WrongAnswer(f"{function.__name__}(…) has to return two values, {meaning}.")
-    return found[0], found[1]
 
 
 def _truth(name: str, answer: Any) -> bool:
@@ -151,7 +140,7 @@ def inference(joints: Callable, judge: Callable, over: Callable, seed: int = 0) 
 
     p_z, p_x_z, q_x, q_z_x = table(3), table(3, 4), table(4), table(4, 3)
     p, q = (p_z[:, None] * p_x_z).T, q_x[:, None] * q_z_x
-    found = _pair(
+    found = pair_of(
         joints,
         call(joints, p_z.clone(), p_x_z.clone(), q_x.clone(), q_z_x.clone()),
         "the table of inferred pairs, q, and that of generated ones, p",
@@ -296,7 +285,7 @@ def _chosen(another: Callable, t: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         WrongAnswer: they are not.
     """
-    found = _pair(another, call(another, t.clone()), "positions (B,), and whether there is another condition, (B,)")
+    found = pair_of(another, call(another, t.clone()), "positions (B,), and whether there is another condition, (B,)")
     positions, exists = (np.asarray(as_array("another(…)", value)) for value in found)
     if positions.shape != t.shape or exists.shape != t.shape:
         raise WrongAnswer(
@@ -440,7 +429,7 @@ def reversal(reverse: Callable, step: Callable, growth: Callable, seed: int = 0)
 
 
 def _numbers(function: Callable, found: Any) -> tuple[Any, Any]:
-    pair = _pair(function, found, "a and u after the step")
+    pair = pair_of(function, found, "a and u after the step")
     for value in pair:
         if as_array(f"{function.__name__}(…)", value).shape:
             raise WrongAnswer(f"{function.__name__}(…) has to return two single numbers.")
@@ -649,7 +638,7 @@ def _encoded(encode: Callable, images: Tensor) -> tuple[Tensor, Tensor]:
         WrongAnswer: it is none.
     """
     name = encode.__name__
-    pair = _pair(encode, call(encode, images.clone()), "style and content")
+    pair = pair_of(encode, call(encode, images.clone()), "style and content")
     for code in pair:
         if not isinstance(code, Tensor) or code.ndim != 2 or len(code) != len(images) or not code.shape[1]:
             raise WrongAnswer(f"{name}(…) has to return two tensors ({len(images)}, D) for {len(images)} images.")

@@ -23,6 +23,12 @@ def normal_numbers(stream: str, patients: np.ndarray, seed: int, count: int) -> 
     return np.stack([np.random.default_rng(key).standard_normal(count) for key in keys])
 
 
+def detail_numbers(patients: torch.Tensor, seed: int, widths: Mapping[str, int]) -> dict[str, torch.Tensor]:
+    """The normal numbers ``(n, width)`` behind all nuisance detail but the noise, by name."""
+    table = normal_numbers("detail", patients.numpy(), seed, sum(widths.values())).astype(np.float32)
+    return dict(zip(widths, torch.from_numpy(table).split(list(widths.values()), dim=1), strict=True))
+
+
 def noise(shape: tuple[int, ...], scans: torch.Tensor, seed: int) -> torch.Tensor:
     """White noise ``(n, *shape)``; a row depends on the seed and its numbers of patient and slice ``(n, 2)`` alone."""
     white = torch.empty(len(scans), *shape)

@@ -43,7 +43,16 @@ from scipy.special import ndtr
 from ..imageset import Card, Factor, ImageSet, split_by_group
 from ..source import Source
 from ..views import coarser
-from ._common import checked_count, checked_factors, checked_size, checked_whole, new_folder, normal_numbers, tensors
+from ._common import (
+    checked_count,
+    checked_factors,
+    checked_size,
+    checked_whole,
+    detail_numbers,
+    new_folder,
+    normal_numbers,
+    tensors,
+)
 from ._common import noise as white_noise
 
 DIAGNOSES = ("NOR", "DCM", "HCM", "MINF", "RV")
@@ -252,12 +261,6 @@ DETAIL = {
     "textures": 3,
 }
 STEP = 2 * math.pi / ANGLES
-
-
-def _detail(patients: torch.Tensor, seed: int) -> dict[str, torch.Tensor]:
-    """The normal numbers ``(n, k)`` behind all nuisance detail but the noise."""
-    table = torch.from_numpy(normal_numbers("detail", patients.numpy(), seed, sum(DETAIL.values())).astype(np.float32))
-    return dict(zip(DETAIL, table.split(list(DETAIL.values()), dim=1), strict=True))
 
 
 def _angle() -> torch.Tensor:
@@ -639,7 +642,7 @@ def _in_chunks(
     for start in range(0, len(areas), BLOCK):
         rows = slice(start, start + BLOCK)
         part = {name: values[rows] for name, values in factors.items()}
-        prepared = _prepared(areas[rows], part, _detail(scans[rows, 0], seed))
+        prepared = _prepared(areas[rows], part, detail_numbers(scans[rows, 0], seed, DETAIL))
         prepared |= {"noise": part["noise"], "scans": scans[rows]}
         columns = {name: values.split(step) for name, values in prepared.items()}
         for chunk in zip(*columns.values(), strict=True):
@@ -694,7 +697,7 @@ def generate(n: int = 2000, size: int = 128, seed: int = 0, independent: bool = 
 def _table(factors: dict[str, torch.Tensor], seed: int) -> pd.DataFrame:
     table = pd.DataFrame({name: factors[name].numpy() for name in FACTORS})
     table["ejection_fraction"] = 1 - table["LVESV"] / table["LVEDV"]
-    detail = _detail(torch.arange(len(table)), seed)
+    detail = detail_numbers(torch.arange(len(table)), seed, DETAIL)
     table["wall_thickness"] = _outlines(_areas(factors), factors, detail)["thickness"][:, 0].numpy()
     if "diagnosis" in factors:
         table["diagnosis"] = [DIAGNOSES[i] for i in factors["diagnosis"]]
@@ -793,7 +796,7 @@ def write_acdc(folder: str | os.PathLike, n: int = 10, seed: int = 0) -> pd.Data
     factors = _scanned(n, seed)
     table = _table(factors, seed)
     table.insert(0, "patient_id", [f"patient{1 + i:03d}" for i in range(n)])
-    body = _detail(torch.arange(n), seed)["scene"][:, :3].numpy().astype(np.float64)
+    body = detail_numbers(torch.arange(n), seed, DETAIL)["scene"][:, :3].numpy().astype(np.float64)
     table["ED"] = 1
     table["ES"] = 11 + (1.2 * body[:, 0]).round().astype(int).clip(-4, 4)
     table["Height"] = (170 + 9 * body[:, 1]).round()

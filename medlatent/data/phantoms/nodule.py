@@ -77,6 +77,7 @@ from ._common import (
     checked_factors,
     checked_size,
     checked_whole,
+    detail_numbers,
     dicom_uid,
     new_folder,
     normal_numbers,
@@ -264,12 +265,6 @@ DETAIL = {
 STEP = 2 * math.pi / ANGLES
 
 
-def _detail(nodules: torch.Tensor, seed: int) -> dict[str, torch.Tensor]:
-    """The normal numbers ``(n, k)`` behind all nuisance detail but the noise."""
-    table = torch.from_numpy(normal_numbers("detail", nodules.numpy(), seed, sum(DETAIL.values())).astype(np.float32))
-    return dict(zip(DETAIL, table.split(list(DETAIL.values()), dim=1), strict=True))
-
-
 def _outline(factors: Mapping[str, torch.Tensor], detail: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """The radius r(φ) ``(n, ANGLES)`` of nodules of diameter 1, φ from -π counter-clockwise from the horizontal."""
     angle = STEP * torch.arange(ANGLES) - math.pi
@@ -320,7 +315,7 @@ class _Scene:
 
 
 def _scene(factors: dict[str, torch.Tensor], nodules: torch.Tensor, seed: int, share: torch.Tensor) -> _Scene:
-    detail = _detail(nodules, seed)
+    detail = detail_numbers(nodules, seed, DETAIL)
     return _Scene(factors, detail, _outline(factors, detail), share)
 
 
@@ -682,7 +677,8 @@ def _readings(
     """What up to four readers say of a nodule whose first slice is number ``start``."""
     readers = 1 + int(np.searchsorted(MARKED, rng.random()))
     first = {name: float(values[0]) for name, values in one.items()}
-    radius = _outline({name: values[:1] for name, values in one.items()}, _detail(which[:1], seed))[0].numpy()
+    detail = detail_numbers(which[:1], seed, DETAIL)
+    radius = _outline({name: values[:1] for name, values in one.items()}, detail)[0].numpy()
     angle = STEP * np.arange(ANGLES) - math.pi
     middle = SIDE / 2 + np.array([first["position_x"], -first["position_y"]]) / PIXEL - 0.5
     found = []
