@@ -906,8 +906,8 @@ explore.show(fig)
 # lines rise with them, to 0.73 in the VAE and to 0.35 in the GAN: most of what time adds, it adds to the *reconstructor*, whatever the directions are.
 #
 # **Much of the RCA costs nothing.** In the VAE with LeNet a reconstructor that is given 32 random directions reaches four fifths of what the search for
-# directions of unit length reaches, and as much as the one for orthonormal ones. In the GAN it is half, but principal components are recognised as well as
-# searched directions. That VAEs beat GANs is true of random directions, too: it says that VAEs' pictures are easier to tell apart, and nothing of what the
+# directions of unit length reaches. In the GAN it is half, but principal components are recognised as well as searched directions. And orthonormal directions
+# are recognised hardly better than random ones in either generator, by either reconstructor: by -0.02 to +0.06. That VAEs beat GANs is true of random directions, too: it says that VAEs' pictures are easier to tell apart, and nothing of what the
 # search found in them.
 #
 # **The search finds shifts that can be measured.** The clearest difference to random directions is not in RCA but in $L_s$: how
@@ -998,8 +998,8 @@ show_table(pd.DataFrame(rows).set_index(["generator", "directions"]))
 
 # %% [markdown]
 # The last two columns are of the slice's height: the effect of the direction that is matched with it, and the largest that any direction of the set has. The
-# first column is the sober one. **Next to nothing is found.** Of 32 searched directions none moves one property and little else; what is found at all is found as
-# often among random directions, and where there are a hundred to choose from. With six properties, a direction that moves all of them alike has a largest share of
+# first column is the sober one. **Next to nothing is found.** Of 32 searched directions none moves one property and little else; what is found at all is found
+# at least as often among random directions, and where there are a hundred to choose from. With six properties, a direction that moves all of them alike has a largest share of
 # 0.17, and one that moves a single one has 1; the mean is near 0.3 for all sets but SeFa's.
 
 # %% mystnb={"figure": {"caption": "Effects of directions on measured properties, in standard deviations for a unit of shift. For each property, in their order, the direction that is matched with it; one seed of the VAE. Left: discovered. Right: random.", "name": "fig-latent-directions-effects"}} tags=["hide-input"]
