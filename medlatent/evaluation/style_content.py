@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
@@ -95,7 +96,8 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         Retrieval by content, as the three nearest images of other patients, see
         :func:`medlatent.metrics.style_content.disagreement_divergence`: ``disagreement`` and ``overlap``;
         ``disagreement_style`` and ``overlap_style`` by style; ``disagreement_pixels`` and ``overlap_pixels`` by the
-        images themselves, "Pixel Matched". Labels are the factors that are names, one-hot, as
+        images themselves, "Pixel Matched"; ``disagreement_chance`` and ``overlap_chance``, what three images drawn at
+        random are expected to reach. Labels are the factors that are names, one-hot, as
         the conditions are, and where the set has a ``size`` in mm, this in units of 1.4 mm. (The paper's queries are
         nodules of median malignancy 3, which the set does not hold.)
     """
@@ -147,23 +149,26 @@ def _retrieved(codes: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         return {}
     pixels = images.batch(slice(None)).flatten(1).double().numpy()
     searched = {"": codes.get("content"), "_style": codes["style"], "_pixels": pixels}
-    values = {}
-    for name, keys in searched.items():
-        if keys is None:
+    disagreement, overlap = defaultdict(list), defaultdict(list)
+    for one in np.unique(whose):
+        mine, other = whose == one, whose != one
+        if other.sum() < NEIGHBOURS:
             continue
-        disagreement, overlap = [], []
-        for one in np.unique(whose):
-            mine, other = whose == one, whose != one
-            if other.sum() < NEIGHBOURS:
-                continue
-            near = style_content.nearest_neighbours(keys[mine], keys[other], NEIGHBOURS).indices
-            pair = labels[mine], labels[other]
-            disagreement.append(style_content.disagreement_divergence(*pair, near).per_query)
-            overlap.append(style_content.label_overlap(*pair, near).per_query)
-        if disagreement:
-            values[f"disagreement{name}"] = float(np.concatenate(disagreement).mean())
-            values[f"overlap{name}"] = float(np.concatenate(overlap).mean())
-    return values
+        pair = labels[mine], labels[other]
+        for name, keys in searched.items():
+            if keys is not None:
+                near = style_content.nearest_neighbours(keys[mine], keys[other], NEIGHBOURS).indices
+                disagreement[name].append(style_content.disagreement_divergence(*pair, near).per_query)
+                overlap[name].append(style_content.label_overlap(*pair, near).per_query)
+        chance = style_content.retrieval_by_chance(*pair, NEIGHBOURS)
+        disagreement["_chance"].append(chance.disagreement)
+        overlap["_chance"].append(chance.overlap)
+    measured = {"disagreement": disagreement, "overlap": overlap}
+    return {
+        f"{measure}{name}": float(np.concatenate(per_query).mean())
+        for measure, found in measured.items()
+        for name, per_query in found.items()
+    }
 
 
 def _labels(images: ImageSet) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 from scipy.spatial.distance import cdist
+from scipy.stats import hypergeom
 
 from ._checks import finite, in_evaluation, to_numpy
 
@@ -305,11 +306,55 @@ def label_overlap(
     return OverlapScore(float(100 * hit.mean()), 100 * hit, ground_truth)
 
 
-def _labels_and_neighbours(query_labels, reference_labels, neighbours) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class ChanceRetrieval:
+    """What k references drawn at random would reach.
+
+    Attributes:
+        disagreement: ``(Q,)``, of each query, the expected :attr:`DisagreementScore.per_query`.
+        overlap: ``(Q,)``, in per cent, the expected :attr:`OverlapScore.per_query`, label by label.
+    """
+
+    disagreement: np.ndarray
+    overlap: np.ndarray
+
+
+def retrieval_by_chance(query_labels, reference_labels, k: int = 3) -> ChanceRetrieval:
+    """What is to be expected of k different references drawn at random: the floor of both measures of retrieval.
+
+    The disagreement is the mean over all references. The overlap is the chance that at least one of k is among those
+    whose label is nearest to the query's; it grows with their number, so that labels that many references share are
+    easily met.
+
+    Args:
+        query_labels: the attributes of the queries, ``(Q, L)``: numbers, categories one-hot. NumPy or torch.
+        reference_labels: the attributes of the references, ``(R, L)``, R at least k.
+        k: how many are drawn.
+
+    Raises:
+        ValueError: a shape is wrong, ``k`` is not in 1 to R, or a value is NaN or infinite.
+    """
+    queries, references = _label_pair(query_labels, reference_labels)
+    if not 1 <= k <= len(references):
+        raise ValueError(f"k must be between 1 and the number of references {len(references)}, got {k}")
+    disagreement, best = np.empty(len(queries)), np.empty(len(queries), np.intp)
+    for part in _parts(len(queries)):
+        divergence = cdist(queries[part], references, "sqeuclidean") / references.shape[1]
+        disagreement[part] = divergence.mean(1)
+        best[part] = (divergence == divergence.min(1, keepdims=True)).sum(1)
+    return ChanceRetrieval(disagreement, 100 * hypergeom.sf(0, len(references), best, k))
+
+
+def _label_pair(query_labels, reference_labels) -> tuple[np.ndarray, np.ndarray]:
     queries = finite("query_labels", query_labels, "(Q, L)")
     references = finite("reference_labels", reference_labels, "(R, L)")
     if queries.shape[1] != references.shape[1]:
         raise ValueError(f"reference_labels: {references.shape[1]} attributes, query_labels has {queries.shape[1]}")
+    return queries, references
+
+
+def _labels_and_neighbours(query_labels, reference_labels, neighbours) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    queries, references = _label_pair(query_labels, reference_labels)
     indices = to_numpy(neighbours)
     if indices.ndim != 2 or len(indices) != len(queries) or not indices.size or indices.dtype.kind not in "iu":
         raise ValueError(

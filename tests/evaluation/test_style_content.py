@@ -218,6 +218,15 @@ class TestRetrieval:
             assert found[f"disagreement{name}"] == pytest.approx(np.mean(disagreement))
             assert found[f"overlap{name}"] == pytest.approx(100 * np.mean(hits))
 
+    def test_codes_of_noise_find_what_chance_finds(self):
+        images = marks(400)
+        images = ImageSet(images.images, images.table.assign(size=9.0), FACTORS, CARD, group="patient")
+        found = style_content.numbers(observed(images), images)
+        assert 30 < found["overlap_chance"] < 50  # one of six labels, three times: 42 per cent
+        for measure in ("disagreement", "overlap"):
+            for code in ("", "_style"):
+                assert found[f"{measure}{code}"] == pytest.approx(found[f"{measure}_chance"], rel=0.15)
+
     def test_content_that_is_the_label_finds_it(self):
         images = marks(80)
         content = np.c_[images.columns(["size"])["size"].numpy() / 1.4, np.zeros((80, 3))]

@@ -1,5 +1,7 @@
 """CIFC, retrieval and its two scores: systems whose answer is known, and brute force."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,14 @@ from hypothesis import strategies as st
 from scipy.stats import f_oneway
 from torch import nn
 
-from medlatent.metrics.style_content import cifc, disagreement_divergence, kept, label_overlap, nearest_neighbours
+from medlatent.metrics.style_content import (
+    cifc,
+    disagreement_divergence,
+    kept,
+    label_overlap,
+    nearest_neighbours,
+    retrieval_by_chance,
+)
 
 RANDOM = np.random.default_rng(5)
 IMAGES = RANDOM.normal(size=(9, 1, 2, 3))  # the first row is the style, the second the content
@@ -221,6 +230,18 @@ def test_retrieval_scores_by_brute_force(seed, k):
     assert label_overlap(queries, references, best).score == 100
 
 
+@pytest.mark.parametrize("k", [1, 3, 7])
+def test_retrieval_by_chance_is_the_mean_over_all_that_could_be_drawn(k):
+    references = RANDOM.integers(0, 2, (7, 2))  # several have the best label
+    queries = RANDOM.integers(0, 3, (4, 2))
+    drawn = [np.tile(chosen, (4, 1)) for chosen in itertools.combinations(range(7), k)]
+    found = retrieval_by_chance(queries, references, k)
+    disagreement = [disagreement_divergence(queries, references, indices).per_query for indices in drawn]
+    overlap = [label_overlap(queries, references, indices).per_query for indices in drawn]
+    np.testing.assert_allclose(found.disagreement, np.mean(disagreement, 0))
+    np.testing.assert_allclose(found.overlap, np.mean(overlap, 0))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -236,6 +257,9 @@ def test_retrieval_scores_by_brute_force(seed, k):
         (lambda: label_overlap(QUERY_LABELS, REFERENCE_LABELS, [[0.5]] * 7), "neighbours: expected positions"),
         (lambda: label_overlap(QUERY_LABELS, REFERENCE_LABELS, [[0]] * 7, match="some"), "match 'some'"),
         (lambda: label_overlap(QUERY_LABELS[:, 0], REFERENCE_LABELS, [[0]] * 7), "query_labels: expected"),
+        (lambda: retrieval_by_chance(QUERY_LABELS, REFERENCE_LABELS[:, :2]), "2 attributes"),
+        (lambda: retrieval_by_chance(QUERY_LABELS, REFERENCE_LABELS, k=0), "k must be between 1 and the number of ref"),
+        (lambda: retrieval_by_chance(QUERY_LABELS, REFERENCE_LABELS, k=21), "number of references 20, got 21"),
     ],
 )
 def test_retrieval_errors(call, message):
