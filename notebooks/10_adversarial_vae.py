@@ -662,7 +662,7 @@ explore.show(
 #
 # Each number is that of the test images. Reconstructions and codes are posterior means. NMI: a mixture of seven Gaussians
 # is fitted to the codes, and its clusters are compared with the diagnoses, on average over several fits (equation
-# {eq}`eq-measuring-13` of {ref}`measuring`). ACC: a small network learns the diagnosis from the codes of one tenth of the images and is tested
+# {eq}`eq-measuring-15` of {ref}`measuring`). ACC: a small network learns the diagnosis from the codes of one tenth of the images and is tested
 # on the others, in ten folds; classes of fewer than ten images are left out.
 #
 # The handcrafted factors of $\mathrm{MIG}_{hf}$ are those that drew the phantom; of HAM10000 they are measured on masks.

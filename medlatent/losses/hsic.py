@@ -66,8 +66,8 @@ def hsic(kernel_x: Tensor, kernel_z: Tensor, normalisation: str = "unbiased_scal
 
     Implements :eq:`eq-hsic-infogan-5`:
 
-    - ``"unbiased_scale"``: trace(K_x H K_z H) / (m - 1)², equation 5 of Liu et al. (2022), the empirical HSIC of Gretton et
-      al. (2005). It is biased: of independent samples it is above 0, by an amount that falls with 1/m;
+    - ``"unbiased_scale"``: trace(K_x H K_z H) / (m - 1)², equation 5 of Liu et al. (2022), the empirical HSIC of
+      Gretton et al. (2005). It is biased: of independent samples it is above 0, by an amount that falls with 1/m;
     - ``"mean"``: the same over m², as the code of the HSIC bottleneck has it;
     - ``"cka"``: the latter over the root of its values of each sample with itself: centred kernel alignment, in [0, 1],
       and 0 where one of the samples is constant;

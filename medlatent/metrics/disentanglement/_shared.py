@@ -34,17 +34,29 @@ def _is_categorical(factor: np.ndarray, bins: int = 20) -> bool:
     return bool((factor == np.round(factor)).all()) or len(np.unique(factor)) <= bins
 
 
-def _binned(columns: np.ndarray, bins: int) -> np.ndarray:
-    """The bin of each value, 0 to bins - 1: equal widths from the least to the largest, the upper edge in the last."""
+BINNINGS = ("width", "count")
+
+
+def _binned(columns: np.ndarray, bins: int, binning: str = "width") -> np.ndarray:
+    """The bin of each value, 0 to bins - 1, a value on an edge in the upper one.
+
+    Bins of equal width from the least to the largest value, which an outlier makes as wide as it is far; or of equal
+    count, between quantiles, where values that occur often make some bins empty.
+    """
+    if binning not in BINNINGS:
+        raise ValueError(f"binning {binning!r} is unknown: use one of {', '.join(BINNINGS)}")
     if bins < 2:
         raise ValueError(f"bins must be at least 2, got {bins}")
     if len(columns) < bins:
         raise ValueError(f"bins: {len(columns)} rows cannot fill {bins} bins; give more rows or fewer bins")
-    edges = np.linspace(columns.min(0), columns.max(0), bins + 1)[1:-1]
+    if binning == "width":
+        edges = np.linspace(columns.min(0), columns.max(0), bins + 1)[1:-1]
+    else:
+        edges = np.quantile(columns, np.linspace(0, 1, bins + 1)[1:-1], axis=0, method="higher")
     return np.stack([np.searchsorted(*pair, side="right") for pair in zip(edges.T, columns.T, strict=True)], 1)
 
 
-def _labels(factors: np.ndarray, bins: int) -> list[np.ndarray]:
+def _labels(factors: np.ndarray, bins: int, binning: str = "width") -> list[np.ndarray]:
     """Each factor's categories, numbered from 0."""
     labels = []
     for factor in factors.T:
@@ -54,7 +66,7 @@ def _labels(factors: np.ndarray, bins: int) -> list[np.ndarray]:
         elif whole or _is_categorical(factor, bins):
             label = np.unique(factor, return_inverse=True)[1]
         else:
-            label = _binned(factor[:, None], bins)[:, 0]
+            label = _binned(factor[:, None], bins, binning)[:, 0]
         labels.append(label)
     return labels
 

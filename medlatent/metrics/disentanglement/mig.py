@@ -34,7 +34,7 @@ class MIGScore:
     standard_error: float = 0.0
 
 
-def mig(codes, factors, bins: int = 20) -> MIGScore:
+def mig(codes, factors, bins: int = 20, binning: str = "width") -> MIGScore:
     """The mutual information gap of binned codes: 1/K Σ_k [I(z_j(k); v_k) - max_{j≠j(k)} I(z_j; v_k)] / H(v_k).
 
     Implements :eq:`eq-measuring-5`, equation 4 of Sarhan et al. (2019) and 6 of Chen et al. (2018), on codes cut into
@@ -42,10 +42,14 @@ def mig(codes, factors, bins: int = 20) -> MIGScore:
     whose codes are posterior means. :func:`mig_from_posterior` is that of Chen et al., :func:`mig_knn` that of ar-vae;
     the three differ on the same model.
 
+    Bins of equal width end at the extremes: a single outlier puts all other codes of its dimension into one bin, which
+    knows nothing. ``binning="count"`` does not see how far away it is, nor any monotone map of a code.
+
     Args:
         codes: ``(N, D)``, NumPy or torch, D at least 2.
         factors: ``(N, K)``; imbalanced ones weigh as they occur.
         bins: per code, and per continuous factor; at most N.
+        binning: ``"width"``, of equal width, or ``"count"``, of equally many rows.
 
     Returns:
         The score, in [0, 1]. It is 0 where two dimensions hold the same, however well.
@@ -55,7 +59,7 @@ def mig(codes, factors, bins: int = 20) -> MIGScore:
             finite.
     """
     codes, factors = _checked(codes, factors, varied=True, least_dimensions=2)
-    found = _mutual_information(codes, factors, "bins", bins)
+    found = _mutual_information(codes, factors, "bins", bins, binning=binning)
     return _mig(found.mutual_information, found.factor_entropy)
 
 
