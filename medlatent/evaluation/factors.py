@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data import ImageSet
 from ..metrics import disentanglement
-from .columns import LEAST_IMAGES, factor_columns, varied, whole_rows
+from .columns import LEAST_IMAGES, factor_columns, groups_of, varied, whole_rows
 from .encoded import observe
 
 __all__ = ["TOLERANCES", "numbers", "observe"]
@@ -34,8 +34,9 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     """The scores of :func:`~medlatent.metrics.disentanglement.report` on :func:`medlatent.evaluation.factor_columns`.
 
     All dimensions count, inactive ones too. DCI is from random forests of 25 trees; they and the machines of ``sap``
-    learn from two thirds of the images, drawn at random, and are tested on the others. Images without a value of some
-    factor do not count; nor do factors in which fewer than ten images differ from the most frequent value.
+    learn from two thirds of the images, drawn by lesion or patient, and are tested on the others. Images without a
+    value of some factor do not count; nor do factors in which fewer than ten images differ from the most frequent
+    value.
 
     Returns:
         ``mig``, ``mig_knn``, ``mig_from_posterior``, ``sap``, ``sap_continuous``, ``modularity``, ``modularity_knn``,
@@ -51,4 +52,5 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     kept = varied(columns)
     if not kept.any():
         return {}
-    return disentanglement.report(mean, logvar, columns[:, kept], nominal[kept], shuffle=True, n_jobs=1).values()
+    options = {"shuffle": True, "n_jobs": 1, "groups": groups_of(images)[whole]}
+    return disentanglement.report(mean, logvar, columns[:, kept], nominal[kept], **options).values()

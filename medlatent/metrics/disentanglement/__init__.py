@@ -24,7 +24,7 @@ from .fixed_factor import FixedFactorScore, beta_vae_metric, factor_vae_metric
 from .information import MutualInformation, mutual_information_matrix
 from .interpretability import InterpretabilityScore, interpretability
 from .interpretability import _interpretability as _interpretability
-from .mig import MIGScore, mig, mig_from_posterior, mig_hf, mig_knn, mig_p
+from .mig import MIGScore, mig, mig_from_posterior, mig_hf, mig_knn, mig_of_angle, mig_p
 from .mig import _mig as _mig
 from .modularity import ModularityScore, modularity
 from .modularity import _modularity as _modularity
@@ -52,6 +52,7 @@ __all__ = [
     "mig_from_posterior",
     "mig_hf",
     "mig_knn",
+    "mig_of_angle",
     "mig_p",
     "modularity",
     "mutual_information_matrix",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._checks import finite
+from .._checks import finite, group_labels
 
 
 def _table(name: str, values, shape: str) -> np.ndarray:
@@ -90,12 +90,25 @@ def _gap(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return matrix.argmax(0), first - second
 
 
-def _split(factors: np.ndarray, train_fraction: float, shuffle: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Training rows and test rows."""
+def _split(
+    factors: np.ndarray, train_fraction: float, shuffle: bool, seed: int, groups=None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Training rows and test rows; of a group all rows are one or the other."""
+    whose = group_labels(groups, len(factors))
+    count = whose.max() + 1
     if not 0 < train_fraction < 1:
         raise ValueError(f"train_fraction must be between 0 and 1, got {train_fraction}")
-    rows = np.random.default_rng(seed).permutation(len(factors)) if shuffle else np.arange(len(factors))
-    train, test = np.split(rows, [int(train_fraction * len(factors) + 1e-9)])  # 2/3 of 3 rows is 2, rounding apart
+    if count == len(factors):
+        rows = np.random.default_rng(seed).permutation(len(factors)) if shuffle else np.arange(len(factors))
+        cut = int(train_fraction * len(factors) + 1e-9)  # 2/3 of 3 rows is 2, rounding apart
+    else:
+        first = np.unique(whose, return_index=True)[1]  # as they come, or in random order
+        place = np.random.default_rng(seed).permutation(count) if shuffle else np.argsort(np.argsort(first))
+        rows = np.argsort(place[whose], kind="stable")
+        # Whole groups, until they have the share of the rows or more.
+        ends = np.cumsum(np.bincount(place[whose]))
+        cut = int(ends[np.searchsorted(ends, train_fraction * len(factors) - 1e-9)])
+    train, test = np.split(rows, [cut])
     if not len(train) or not len(test):
         raise ValueError(
             f"train_fraction {train_fraction} of {len(factors)} rows leaves none to train on or to test on"

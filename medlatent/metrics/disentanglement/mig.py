@@ -173,6 +173,36 @@ def mig_hf(codes, factors, thresholds=None, bins: int = 20) -> MIGScore:
     return mig(codes, high, bins)
 
 
+def mig_of_angle(codes, angles, period: float, cuts: int = 8, bins: int = 20) -> MIGScore:
+    """:func:`mig` of an angle cut in two, wherever its circle may be cut: the mean over ``cuts`` directions.
+
+    "High" and "low" need a zero, and an angle has none: of one code the gap depends on which one is chosen. Here the
+    factor is whether cos(2π v / period - φ) exceeds its median, for φ = 0, π/cuts, … : as many ways to cut the circle
+    through its centre, which a turn of the zero only permutes.
+
+    Args:
+        codes: ``(N, D)``, NumPy or torch, D at least 2.
+        angles: ``(N,)``.
+        period: after how much an angle is the same again, in its unit: π for an axis in radians.
+        cuts: at least 1.
+        bins: per code.
+
+    Returns:
+        ``score`` is the mean over the cuts, ``per_factor`` has each.
+
+    Raises:
+        ValueError: ``period`` is not positive, ``cuts`` is below 1, all angles are alike, a shape is wrong, or a value
+            is not finite.
+    """
+    angles = finite("angles", angles, "(N)")
+    if not 0 < period < np.inf:
+        raise ValueError(f"period must be positive, got {period}")
+    if cuts < 1:
+        raise ValueError(f"cuts must be at least 1, got {cuts}")
+    towards = np.cos(2 * np.pi / period * angles[:, None] - np.pi / cuts * np.arange(cuts))
+    return mig(codes, towards > np.median(towards, axis=0), bins)
+
+
 def _mig(information: np.ndarray, entropy: np.ndarray) -> MIGScore:
     best, gap = _gap(information)
     per_factor = gap / entropy

@@ -25,6 +25,7 @@ from medlatent.metrics.disentanglement import (
     mig_from_posterior,
     mig_hf,
     mig_knn,
+    mig_of_angle,
     mig_p,
     mutual_information_matrix,
 )
@@ -67,6 +68,42 @@ class TestBinsOfEqualCount:
     def test_unknown(self):
         with pytest.raises(ValueError, match="binning 'rank' is unknown: use one of width, count"):
             mig(CODES, FACTORS, binning="rank")
+
+
+class TestAngles:
+    def test_the_zero_does_not_matter(self):
+        """Where it is put, the gap of one cut depends on it; that of all cuts does not."""
+        random = np.random.default_rng(0)
+        angles = random.uniform(-np.pi / 2, np.pi / 2, 2000)
+        code = np.c_[np.cos(2 * angles) + 0.5 * random.normal(size=2000), random.normal(size=2000)]
+        shifts = np.pi / 8 * np.arange(4)
+        one = [mig_hf(code, ((angles + s + np.pi / 2) % np.pi)[:, None]).score for s in shifts]
+        assert max(one) > 2 * min(one)
+        every = [mig_of_angle(code, angles + s, np.pi).score for s in shifts]
+        assert every == pytest.approx([every[0]] * 4, abs=1e-3)
+        assert mig_of_angle(code, np.degrees(angles), 180).score == pytest.approx(every[0])
+
+    def test_the_mean_over_cuts_by_hand(self):
+        random = np.random.default_rng(1)
+        angles, codes = random.uniform(0, 2 * np.pi, 500), random.normal(size=(500, 3))
+        codes[:, 0] += 2 * np.cos(angles)
+        cuts = [np.cos(angles - k * np.pi / 4) for k in range(4)]
+        expected = [mig(codes, (cut > np.median(cut))[:, None]).score for cut in cuts]
+        found = mig_of_angle(codes, angles, 2 * np.pi, cuts=4)
+        np.testing.assert_allclose(found.per_factor, expected)
+        assert found.score == pytest.approx(np.mean(expected))
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda: mig_of_angle(CODES, CODES[:, 0], 0), "period must be positive, got 0"),
+            (lambda: mig_of_angle(CODES, CODES[:, 0], 1, cuts=0), "cuts must be at least 1, got 0"),
+            (lambda: mig_of_angle(CODES, np.zeros(N), 1), r"factors\[:, 0\] is constant"),
+        ],
+    )
+    def test_errors(self, call, message):
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_mig_p_takes_each_class_against_the_others():
