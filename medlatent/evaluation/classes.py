@@ -35,7 +35,8 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     classes = columns[:, varied(columns) & nominal]
     if not classes.shape[1]:
         return {}
-    label, whose, values = classes[:, 0].astype(int), groups_of(images)[whole], {}
+    label, whose = classes[:, 0].astype(int), groups_of(images)[whole]
+    values: dict[str, float] = {}
     if mean.shape[1] > 1:
         values |= with_controls("mig_p", lambda code: disentanglement.mig_p(code, label).score, mean)
     values["clustering_nmi"] = downstream.clustering_nmi(mean, label).score

@@ -35,7 +35,9 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     handcrafted = images.factor_matrix(HANDCRAFTED)[whole]
     if not varied(handcrafted).all():
         return {}
-    mean, period = observed["mean"][whole].astype(np.float64), images.factors["orientation"].period
+    mean = observed["mean"][whole].astype(np.float64)
+    if (period := images.factors["orientation"].period) is None:
+        return {"mig_hf": disentanglement.mig_hf(mean, handcrafted).score}  # no angle: it has a zero
 
     def circle(code: np.ndarray) -> float:
         eccentricity, size = disentanglement.mig_hf(code, handcrafted[:, [0, 2]]).per_factor
