@@ -360,6 +360,7 @@ def test_the_length_of_a_code_is_judged_by_the_prior(open_page, site):
         )
         settle(page, box, now)
         assert verdict in said.inner_text(), value
+    assert said.inner_text().startswith("‖z‖², the squared length of the code, is")
 
 
 def test_buttons(start):
@@ -1180,7 +1181,7 @@ def test_noise_is_drawn_around_the_centre_of_its_prior(open_page, tmp_path):
     explorer = Explorer(Conditioned(nn.Linear(8, 16), nn.Sigmoid(), nn.Unflatten(1, (1, 4, 4))))
     page = open_page(published(explorer, folder=tmp_path))
     box = wake(page)
-    assert "‖z‖² = 0.0" in box.inner_text()  # from the centre
+    assert "‖z‖², the squared length of the code, is 0.0;" in box.inner_text()  # from the centre
     dot = box.locator(".dot").first
     assert dot.evaluate("e => [e.style.getPropertyValue('--at'), e.style.getPropertyValue('--density')]") == [
         "0.5",
@@ -1192,8 +1193,19 @@ def test_noise_is_drawn_around_the_centre_of_its_prior(open_page, tmp_path):
     values = np.array([float(slider.input_value()) for slider in box.locator("input[data-dimension]").all()])
     assert abs(values.mean() - 4) < 1
     assert np.ptp(values) > 1
-    norm = re.search(r"‖z‖² = ([\d.]+)", box.inner_text())[1]
+    norm = re.search(r"‖z‖²[a-z, ]+ is ([\d.]+)", box.inner_text())[1]
     assert float(norm) == pytest.approx(((values - 4) ** 2).sum(), abs=0.06)
+    # The dimension just moved is judged by itself, too: its ‖z‖² may be typical of eight.
+    said = box.locator(".norm .note")
+    assert "by itself" not in said.inner_text()
+    for value, told in ((6.5, ""), (6.9, "z0 by itself is 2.9 standard deviations out: 99 draws in 100 are nearer.")):
+        count = frames(box)
+        box.locator("input[data-dimension='0']").evaluate(
+            "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', { bubbles: true })); }", str(value)
+        )
+        settle(page, box, count)
+        assert said.inner_text().endswith(told or "."), value
+        assert ("by itself" in said.inner_text()) == bool(told)
     explorer.close()
 
 

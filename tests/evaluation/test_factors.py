@@ -109,6 +109,13 @@ class TestWhatCounts:
         del images.factors["size"]
         assert "mig_hf" not in evaluate(small_vae(), images)
 
+    def test_an_orientation_that_is_no_angle_has_a_zero(self):
+        images = factor_set()
+        images.factors["orientation"] = Factor("a number")
+        found = evaluate(small_vae(), images)
+        assert "mig_hf" in found
+        assert "mig_hf_circle" not in found
+
     def test_few_images_say_nothing(self):
         assert list(evaluate(small_vae(), factor_set(99))) == NUMBERS
         assert len(evaluate(small_vae(), factor_set(100))) > len(NUMBERS)
