@@ -10,11 +10,15 @@ from evaluation_cases import CARD, NUMBERS, factor_set, small_vae
 from medlatent.data import Factor, ImageSet
 from medlatent.evaluation import evaluate, factor_columns
 from medlatent.evaluation.encoded import with_controls
+from medlatent.evaluation.factors import standard_errors
 from medlatent.metrics import disentanglement, downstream
 
-OF_ALL = ["mig", "mig_from_posterior", "sap", "total_correlation"]
+OF_ALL = ["mig", "mig.error", "mig_from_posterior", "sap", "total_correlation"]
 OF_SEVERAL = ["modularity", "dci_disentanglement", "dci_completeness", "dci_informativeness"]
-OF_ORDER = ["mig_knn", "sap_continuous", "modularity_knn", "interpretability", "scc"]
+OF_ORDER = [
+    *("mig_knn", "sap_continuous", "sap_continuous.error", "modularity_knn", "interpretability"),
+    *("scc", "scc.error"),
+]
 OF_CLASS = [
     *("mig_p", "mig_p.rotated", "mig_p.shuffled"),
     *("clustering_nmi", "few_label_accuracy", "few_label_accuracy.commonest"),
@@ -140,6 +144,23 @@ def test_photographs_of_one_lesion_are_not_learnt_from_and_tested_on(monkeypatch
     evaluate(small_vae(), images)
     np.testing.assert_array_equal(np.unique(seen["factors"], return_counts=True)[1], np.full(50, 3))
     assert np.unique(seen["classes"], return_counts=True)[1].max() == 3
+
+
+def test_the_error_is_that_of_other_lesions():
+    """Of four photographs of each of 100 lesions; the true one from 60 draws of as many new lesions."""
+    random = np.random.default_rng(0)
+
+    def draw(lesions):
+        factors = np.repeat(random.normal(size=(lesions, 2)), 4, axis=0)
+        return np.c_[factors + random.normal(size=factors.shape)], factors, np.repeat(np.arange(lesions), 4)
+
+    truth = np.std([disentanglement.scc(*draw(100)[:2]).score for _ in range(60)], ddof=1)
+    nominal = np.zeros(2, bool)
+    found = np.mean([standard_errors(*draw(100)[:2], nominal, draw(100)[2])["scc.error"] for _ in range(8)])
+    assert found == pytest.approx(truth, rel=0.3)
+    mean, columns, whose = draw(100)
+    as_if_alone = standard_errors(mean, columns, nominal, np.arange(400))["scc.error"]
+    assert as_if_alone < 0.8 * standard_errors(mean, columns, nominal, whose)["scc.error"]
 
 
 def test_controls_have_nothing_to_find():
