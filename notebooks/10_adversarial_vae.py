@@ -194,7 +194,7 @@ explore.show(
 #
 # ### Equation 1: reconstruction against the code's length
 #
-# {ref}`vae` derived the ELBO {eq}`eq-vae-3`, {ref}`independence` its weighted form {eq}`eq-independence-1`. As a loss to be
+# {ref}`vae` derived the ELBO {eq}`eq-vae-5`, {ref}`independence` its weighted form {eq}`eq-independence-1`. As a loss to be
 # minimised over encoder and decoder it reads
 #
 # $$
@@ -234,7 +234,7 @@ assert torch.isclose(objective, by_torch.mean(), rtol=1e-4)
 # $\mathcal{L}_{rec} + (\beta / c)\,\mathrm{KL}$. So beta says nothing until $c$ is known, and published code that
 # says "beta = 6" uses several.
 #
-# How much does it matter? For the best *linear* beta-VAE equation {eq}`eq-vae-9` of {ref}`vae` answers. Divide
+# How much does it matter? For the best *linear* beta-VAE equation {eq}`eq-vae-10` of {ref}`vae` answers. Divide
 # $\tfrac{1}{2 \sigma^2} \mathrm{SSE} + \beta\, \mathrm{KL}$ by beta: it is the loss of a VAE with the variance
 # $\beta \sigma^2$. With $c\, \mathrm{SSE}$ in front that is $\beta / (2c)$, and a direction is used if the images
 # vary by more than that along it. The answer needs only the eigenvalues of the images' covariance. First the images. At this size hair, rims
@@ -1111,8 +1111,8 @@ explore.Explorer(
 # %% [markdown]
 # ## The trade-off (claim S1)
 #
-# {numref}`fig-independence-tradeoff` of {ref}`independence` held one seed. Here are three, with beta 1, 6 and 12 on phantoms, 1 and 6 on real
-# lesions. At beta 1 both systems have the objective of the VAE, whose runs serve for both curves. Total correlation is
+# {numref}`fig-independence-tradeoff` of {ref}`independence` held short runs, any of which may collapse. Here are recorded
+# ones, three seeds each, with beta 1, 6 and 12 on phantoms, 1 and 6 on real lesions. At beta 1 both systems have the objective of the VAE, whose runs serve for both curves. Total correlation is
 # that of the Gaussian with the covariance of the codes, equation {eq}`eq-independence-4` there.
 
 # %% mystnb={"figure": {"caption": "Reconstruction error against total correlation, on test phantoms and on the test images of HAM10000. Small points: single seeds; large points: their means; the numbers are the betas.", "name": "fig-adversarial-vae-tradeoff"}} tags=["hide-input"]
