@@ -290,7 +290,7 @@ assert mutual_information < math.log(4)
 # are scaled alike, and the covariance becomes the correlation matrix $R$. Now add the dimensions one at a time. Given those before it, $z_j$ is a
 # Gaussian with a mean $m$ and a variance $v_j$; alone it is a standard Gaussian. By equation {eq}`eq-vae-3` of {ref}`vae` the KL of the one from the
 # other is $\tfrac12 (m^2 + v_j - \log v_j - 1)$. On average over the dimensions before, $\mathbb{E}[m^2] + v_j$ is the whole variance of
-# $z_j$, which is 1. So $-\tfrac12 \log v_j$ is left, and
+# $z_j$, which is 1. So $-\tfrac12 \log v_j$ is left. Since $q(z)$ is the product of these conditional densities,
 #
 # $$
 # \mathrm{TC} = \sum_j \mathbb{E}\, \log \frac{q(z_j \mid z_1 \ldots z_{j-1})}{q(z_j)} = -\tfrac12 \sum_j \log v_j .
@@ -436,7 +436,7 @@ show_table(table, 4)
 
 # %% [markdown]
 # Read the column of means. MSS gives $q(z)$ to the last digit: as an estimate of the *sum* it is unbiased. MWS gives less than half of it. The published
-# weights give the image of $z$ three quarters and its companion one, and so more than twice $q(z)$.
+# weights give the image of $z$ three quarters and its companion one. Its own posterior is the highest at $z$, as it mostly is, so they give more than twice $q(z)$.
 #
 # Read the last column. What the total correlation needs is $\log q(z)$, and there MSS is biased, too: the mean of the three logarithms lies below the
 # logarithm of their mean. This is Jensen's inequality, from {ref}`vae-kl`. MSS repairs the weights; no set of weights repairs the logarithm. The bias shrinks with the scatter of
@@ -871,8 +871,9 @@ publish_metrics(
 #   the figure: a difference between two models that is no larger may be chance.
 # - **An empty code is independent for free.** The total correlation of a collapsed run is near zero at any $\beta$. Where the VAE of a seed has collapsed, a
 #   larger $\beta$ may even seem to *raise* it. The left panel alone does not show this; the right one does, and the cell above names the runs.
-# - **A collapse has two causes.** At $\beta = 1$ it is an accident of a short run: other seeds of the same objective spend several nats. The
-#   beta-VAE at a large $\beta$ may collapse because nats have become too dear, and then more steps will not help.
+# - **A collapse has two causes.** In the VAE and the beta-TCVAE, which charge one for a nat of information, it is an accident of a short run: other seeds
+#   of the same objective spend several nats. The beta-VAE at a large $\beta$ may collapse because nats have become too dear, and then more steps will
+#   not help.
 # - **Equal betas do not compare.** The same number multiplies three terms in one model and one term in the other. Equal *total correlation* does, between
 #   runs that have not collapsed.
 # - **The difference in kind is in the objectives.** The beta-VAE {eq}`eq-independence-1` charges $\beta$ for each nat of information; in the linear model it
