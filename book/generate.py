@@ -146,8 +146,8 @@ def equations_page(root: Path, docs: list[str]) -> str:
         raise BuildError("equations:\n" + "\n".join(f"  {p}" for p in problems))
     lines = [
         "(equations)=\n# Equations\n",
-        "Every numbered equation of the chapters: where it is derived, the code that implements it, and the cell that "
-        "checks it with a number. An equation without code is a step on the way to one that has it.\n",
+        "Every numbered equation of the chapters: where it is derived or quoted, the code that implements it, and the "
+        "cell that checks it with a number. An equation without code is a step on the way to one that has it.\n",
     ]
     for chapter in chapters:
         if chapter.labels:

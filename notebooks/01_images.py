@@ -438,7 +438,19 @@ assert np.isclose(peer, centroid[0, 0])
 # \end{aligned}
 # $$ (eq-images-5)
 #
-# The angle is that of the first eigenvector, in closed form. The function $\operatorname{\text{atan2}}$ knows the quadrant. We take half
+# Why this angle? Let $u = (\cos\theta, \sin\theta)$ be the first eigenvector and $v = (-\sin\theta, \cos\theta)$ the second. Then
+# $C = \lambda_1 u u^\top + \lambda_2 v v^\top$, whose entries give
+#
+# $$
+# \begin{aligned}
+# C_{xx} - C_{yy} &= (\lambda_1 - \lambda_2)(\cos^2\theta - \sin^2\theta) \\
+# &= (\lambda_1 - \lambda_2) \cos 2\theta, \\
+# 2\, C_{xy} &= 2\, (\lambda_1 - \lambda_2) \sin\theta \cos\theta \\
+# &= (\lambda_1 - \lambda_2) \sin 2\theta .
+# \end{aligned}
+# $$
+#
+# These two are a vector with the angle $2\theta$, and $\operatorname{\text{atan2}}$ reads the angle of a vector, in the right quadrant. We take half
 # of it because an axis is the same after half a turn. The cell compares both with the phantoms' factors, and with the
 # function of the package.
 

@@ -50,7 +50,7 @@ _ = torch.manual_seed(seed)
 # (exercise-vae-1)=
 # ## Exercise 1: The KL between two Gaussians
 #
-# *Derive and implement, 20 minutes, 3 points.* The chapter derives the KL to the standard normal, {eq}`eq-vae-5`. Some models need
+# *Derive and implement, 20 minutes, 3 points.* The chapter derives the KL to the standard normal, {eq}`eq-vae-3`. Some models need
 # the KL to a prior that has a mean and a variance of its own. Take
 #
 # $$ q = \mathcal{N}(\mu_q, \mathrm{diag}\,\sigma_q^2), \qquad p = \mathcal{N}(\mu_p, \mathrm{diag}\,\sigma_p^2) $$
@@ -228,7 +228,7 @@ more_samples = "a"
 # (exercise-vae-3)=
 # ## Exercise 3: A draw with a gradient
 #
-# *Implement, 10 minutes, 2 points.* Write the reparametrised draw {eq}`eq-vae-4`. The noise is given to you, so that the check can
+# *Implement, 10 minutes, 2 points.* Write the reparametrised draw {eq}`eq-vae-6`. The noise is given to you, so that the check can
 # compare your codes and their gradients with the right ones.
 
 
@@ -268,7 +268,7 @@ def draw(mean, logvar, noise):
 # $$ \text{(sum or mean over pixels) of the squared error} \;+\; \text{weight} \cdot \text{(sum or mean over dimensions) of the KL} . $$
 #
 # For some $\beta$ it trains the same model as the objective of this course, $\text{SSE} + \beta \sum_j \mathrm{KL}_j$
-# (equation {eq}`eq-vae-8` with $\sigma^2 = \tfrac12$). Write the function that finds this $\beta$.
+# (equation {eq}`eq-vae-9` with $\sigma^2 = \tfrac12$). Write the function that finds this $\beta$.
 
 
 # %% nbgrader={"grade": false, "grade_id": "vae-4", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -313,7 +313,7 @@ def beta_on_sse(reconstruction, kl, weight, pixels, dimensions):
 # (exercise-vae-5)=
 # ## Exercise 5: Who survives?
 #
-# *Predict, then run, 15 minutes, 2 points.* Write {eq}`eq-vae-9`, the nats that each direction of the data gets in the best linear VAE.
+# *Predict, then run, 15 minutes, 2 points.* Write {eq}`eq-vae-10`, the nats that each direction of the data gets in the best linear VAE.
 
 
 # %% nbgrader={"grade": false, "grade_id": "vae-5", "locked": false, "schema_version": 3, "solution": true, "task": false}

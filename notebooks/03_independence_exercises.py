@@ -47,8 +47,8 @@ _ = torch.manual_seed(seed)
 # (exercise-independence-1)=
 # ## Exercise 1: The total correlation of a Gaussian
 #
-# *Derive and implement, 15 minutes, 3 points.* The chapter states {eq}`eq-independence-4` for a correlation matrix, and gives no proof. Take a
-# Gaussian with mean 0 and any covariance $\Sigma$. Its marginals are Gaussians with the variances $\Sigma_{jj}$, so that
+# *Derive and implement, 15 minutes, 3 points.* The chapter derives {eq}`eq-independence-4` for a correlation matrix, one dimension at a time. Here is
+# another way, with all dimensions at once and any variances. Take a Gaussian with mean 0 and any covariance $\Sigma$. Its marginals are Gaussians with the variances $\Sigma_{jj}$, so that
 #
 # $$
 # \begin{aligned}
