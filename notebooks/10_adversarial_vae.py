@@ -388,23 +388,11 @@ show_source(losses.deception_loss, losses.discriminator_loss)
 # Both functions take the *logit* $\ell = \log \frac{D}{1 - D}$. Then $-\log D = \log(1 + e^{-\ell})$ and
 # $-\log (1 - D) = \log(1 + e^{\ell})$, the softplus, which never takes the logarithm of zero.
 #
-# **What does the best discriminator know?** {ref}`gan` derives it step by step {eq}`eq-gan-2`; here is the short form for
-# this equation. Let $p$ be the density of real images and $q$ that of reconstructions. Then
-# the mean of $\mathcal{L}_{disc}$ is an integral over all images of $p \log(1 + e^{-\ell}) + q \log(1 + e^{\ell})$. A
-# discriminator that may take any value at any image minimises the integrand at each one by itself. Its derivative in
-# $\ell$ is $-p\,(1 - D) + q\,D$, and vanishes at
-#
-# $$ D^\star = \frac{p}{p + q}, \qquad \ell^\star = \log p - \log q . $$
-#
-# So the logit estimates a log-ratio of densities that nobody can write down. Put $D^\star$ into the loss, and write
-# $-\log \frac{p}{p + q} = \log 2 - \log \frac{p}{(p + q)/2}$, and the same for $q$:
-#
-# $$ \mathcal{L}_{disc}(D^\star) = 2 \log 2 - 2\, \mathrm{JSD}(p, q), \qquad
-# \mathrm{JSD}(p, q) = \tfrac12 \mathrm{KL}\!\left(p \,\Big\|\, \tfrac{p + q}{2}\right) + \tfrac12 \mathrm{KL}\!\left(q \,\Big\|\, \tfrac{p + q}{2}\right) . $$
-#
-# The Jensen–Shannon divergence lies between 0, for equal densities, and $\log 2$, for densities that nowhere overlap. So
-# the *best* discriminator has a loss between $2 \log 2 = 1.386$, nothing can be told, and 0, everything can. In training
-# a loss of 1.386 may also mean that the discriminator is a poor one.
+# **What does the best discriminator know?** The mean of $\mathcal{L}_{disc}$ is $-V$ of the game of {ref}`gan`, with reconstructions in the
+# place of generated images. So the answer is derived there. Let $p$ be the density of real images and $q$ that of reconstructions. Then
+# the best logit is $\ell^\star = \log p - \log q$ {eq}`eq-gan-2`, a log-ratio of densities that nobody can write down. With it the
+# loss is $2 \log 2 - 2\, \mathrm{JSD}(p, q)$, by the {term}`Jensen–Shannon divergence` {eq}`eq-gan-3`: between $2 \log 2 = 1.386$, nothing
+# can be told, and 0, everything can.
 #
 # We check both with two densities that are known, $p = \mathcal{N}(0, 1)$ and $q = \mathcal{N}(1.5, 1)$, whose
 # log-ratio is the line $1.125 - 1.5 x$. A line is trained on samples with the package's loss.
@@ -450,12 +438,8 @@ assert abs(trained - loss.item()) < 0.02
 # %% [markdown]
 # **Why not $\log(1 - D(\hat x))$ for the generator?** That would be a game about one number: the discriminator
 # raises it, the generator lowers it. Both forms want $D(\hat x)$ to rise. Their gradients differ where it matters, when
-# the discriminator is sure:
-#
-# $$ \frac{\partial}{\partial \ell} \log(1 - D) = -D, \qquad \frac{\partial}{\partial \ell} \left(-\log D\right) = -(1 - D) . $$
-#
-# An image that is found out has $D \approx 0$. The first gradient has then vanished, and the generator is not told
-# how to improve; the second is at its largest. It is the *non-saturating* form, and the paper's.
+# the discriminator is sure. {ref}`gan` derives both {eq}`eq-gan-4`, $-D$ and $D - 1$: of an image that is found out, with
+# $D \approx 0$, the first has vanished, and the second is at its largest. The second is the *non-saturating* form, and the paper's.
 
 # %%
 logit = torch.tensor([-8.0, -4.0, 0.0, 4.0], requires_grad=True)

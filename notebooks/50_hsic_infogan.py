@@ -184,13 +184,12 @@ explore.show(
 # \min_G \max_D V(D, G) = \mathbb{E}_{x}[\log D(x)] + \mathbb{E}_{z}[\log(1 - D(G(z)))] .
 # $$ (eq-hsic-infogan-1)
 #
-# {ref}`gan` derives it. Let $p$ be the density of real images and $q$ that of generated ones. For fixed $G$ the
-# integrand $p \log D + q \log (1 - D)$ is largest at $D^\star = p / (p + q)$ everywhere, where the value is
-# $2\,\mathrm{JSD}(p, q) - 2 \log 2$. So the best generator has $q = p$, and the value of the game is $-2 \log 2$.
+# {ref}`gan` derives what follows from it: the best discriminator $D^\star$ {eq}`eq-gan-2`, and the value that it reaches,
+# $2\,\mathrm{JSD}(p, q) - 2 \log 2$ {eq}`eq-gan-3`. Here $p$ is the density of real images, $q$ that of generated ones, and JSD their
+# {term}`Jensen–Shannon divergence`. So the best generator has $q = p$, and the value of the game is $-2 \log 2$.
 #
 # The discriminator's loss in the package is $-V$ of one real and one generated image. Its generator minimises $-\log
-# D(G(z))$, the {term}`non-saturating loss`, whose gradient does not vanish where the discriminator is sure. The loss
-# of equation 1 is there, too.
+# D(G(z))$, the {term}`non-saturating loss`; {ref}`gan` says why {eq}`eq-gan-4`. The loss of equation 1 is there, too.
 
 # %% tags=["remove-input"]
 show_source(

@@ -16,7 +16,8 @@ const COLOURS = ["#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b
    A view moves the code with explorer.move(dimension, value), explorer.load(code),
    explorer.encode(i) or explorer.animate(step). What is not part of its element (observers, timers)
    it gives back in a function handed to explorer.disposals.push. At hand: slider, smallMultiples,
-   decodeAtRest and decodeWhenIdle (traverse.js), canvasFor, paint, choice and button (below). */
+   decodeAtRest and decodeWhenIdle (traverse.js), canvasFor, paint and choice (below), element and
+   button (elements.js). */
 const VIEWS = {
   codes: codesView, directions: directionsView, label: labelView, traverse: traverseView, map: mapView,
   walk: walkView, hybrid: hybridView,
@@ -622,10 +623,6 @@ function normalDraws(uniform = uniformDraws(0x6c61b3f5)) {
   return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
-function clamp(value, lo, hi) {
-  return Math.min(Math.max(value, lo), hi);
-}
-
 /** What the reader sets is set in hundredths. */
 function hundredths(value) {
   return Math.round(100 * value) / 100;
@@ -639,28 +636,6 @@ function signed(value, digits = 2) {
 
 function ramp(colours) {
   return `linear-gradient(to right, ${colours.join(", ")})`;
-}
-
-/** A DOM element; an attribute whose value is a function is a listener. */
-function element(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  setAttributes(node, attributes);
-  // JupyterLab would take the arrow keys: it asks the focused element itself.
-  if (["button", "input", "select"].includes(tag)) node.dataset.lmSuppressShortcuts = "true";
-  node.append(...children);
-  return node;
-}
-
-function setAttributes(node, attributes) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") node.addEventListener(name, value);
-    else if (typeof value === "boolean") node.toggleAttribute(name, value);
-    else node.setAttribute(name, value);
-  }
-}
-
-function button(content, click, attributes = {}) {
-  return element("button", { type: "button", click, ...attributes }, content);
 }
 
 /** A labelled select of [value, text] pairs; `change(value)` gets the chosen value as text. */
