@@ -65,7 +65,7 @@ def test_verdicts_to_come(course):
     page = claims_page(course)
     liu = page.partition("## Liu et al. 2022\n")[2]
     assert "The verdicts are to come. Its [protocol](" in liu
-    assert "- H1 rotation: “HSIC-InfoGAN learns better c1 \\[which" in liu
+    assert "- H1a: “HSIC-InfoGAN learns better c1”" in liu
     assert "| H2 | " in liu
     assert "{ref}" not in liu
     havaei = page.partition("## Havaei et al. 2021\n")[2].partition("\n## ")[0]
