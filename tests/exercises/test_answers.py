@@ -73,7 +73,7 @@ class TestKinds:
         ("found", "expected", "kind", "says"),
         [
             ([1.0, 2.0], torch.tensor([1.0, 2.0]), None, "in a list, and have to be in a tensor, .* torch.tensor"),
-            (np.array([1.0, 2.0]), torch.tensor([1.0, 2.0]), None, "in a NumPy array, .* in a tensor, .* from_numpy"),
+            (np.array([1.0, 2.0]), torch.tensor([1.0, 2.0]), None, "in a NumPy array, .* in a tensor, .*from_numpy"),
             ([1.0, 2.0], np.array([1.0, 2.0]), None, "in a list, and have to be in a tensor or a NumPy array"),
             ((1.0, 2.0), np.array([1.0, 2.0]), np.ndarray, "in a tuple, and have to be in a NumPy array"),
             (torch.tensor([1.0, 2.0]), np.array([1.0, 2.0]), np.ndarray, r"in a tensor, .* its numpy\(\) is one"),

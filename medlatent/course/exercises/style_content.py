@@ -513,9 +513,11 @@ def distances(cycle: Callable, contrast: Callable, apart: Callable, seed: int = 
                 },
                 hint="Set the derivative of -2 m + λ KL(m) to 0.",
             )
+    lam, dim = 1, 32
     correct(
-        "With λ = 1 the mean of the KL lets the styles go to 2 and -2. Its sum over 32 dimensions holds them at "
-        f"{2 / 32:.2f} and {-2 / 32:.2f}, which cannot be told apart in codes whose deviation is 1."
+        f"With λ = {lam} the mean of the KL lets the styles go to {2 / lam:g} and {-2 / lam:g}. Its sum over {dim} "
+        f"dimensions holds them at {2 / (lam * dim):.2f} and {-2 / (lam * dim):.2f}, which cannot be told apart in "
+        "codes whose deviation is 1."
     )
 
 
