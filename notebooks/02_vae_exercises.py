@@ -103,6 +103,22 @@ def kl_between(mean_q, logvar_q, mean_p, logvar_p):
     return 0.5 * terms.sum(1)
 
 
+# %% tags=["wrong-answer"] says="the variance stands in the place of σ"
+# The distributions of PyTorch are given the variances as standard deviations.
+def kl_between(mean_q, logvar_q, mean_p, logvar_p):
+    q = torch.distributions.Normal(mean_q, logvar_q.exp())
+    p = torch.distributions.Normal(mean_p, logvar_p.exp())
+    return torch.distributions.kl_divergence(q, p).sum(1)
+
+
+# %% tags=["wrong-answer"] says="σ is taken for the log-variance"
+# The standard deviations are put into a formula for log-variances.
+def kl_between(mean_q, logvar_q, mean_p, logvar_p):
+    q, p = (0.5 * logvar_q).exp(), (0.5 * logvar_p).exp()
+    squared = q.exp() + (mean_q - mean_p).square()
+    return 0.5 * (p - q + squared / p.exp() - 1).sum(1)
+
+
 # %% tags=["wrong-answer"] says="no gradient"
 # The result is computed outside the graph, so the encoder would never learn from it.
 def kl_between(mean_q, logvar_q, mean_p, logvar_p):
@@ -337,6 +353,28 @@ def nats_of_linear_vae(eigenvalues, variance):
     return 0.5 * torch.log(eigenvalues / variance)
 
 
+# %% tags=["wrong-answer"] says="not with its square"
+# The variance is taken for σ and squared, behind a condition that is right.
+def nats_of_linear_vae(eigenvalues, variance):
+    nats = 0.5 * torch.log(eigenvalues / variance**2)
+    return torch.where(eigenvalues > variance, nats, 0.0)
+
+
+# %% tags=["wrong-answer"] says="σ stands in the place of the variance"
+# The root of the variance is compared with the eigenvalues.
+def nats_of_linear_vae(eigenvalues, variance):
+    return 0.5 * torch.log(eigenvalues / variance**0.5).clamp(min=0)
+
+
+# %% tags=["wrong-answer"] says="have to be in a tensor"
+# A list is returned.
+def nats_of_linear_vae(eigenvalues, variance):
+    return [
+        max(0.0, 0.5 * math.log(value / variance))
+        for value in eigenvalues.tolist()
+    ]
+
+
 # %% tags=["wrong-answer"] says="½"
 # The factor one half is missing, as if the eigenvalues were standard deviations.
 def nats_of_linear_vae(eigenvalues, variance):
@@ -376,6 +414,10 @@ print("nats of each dimension", [f"{v:.2f}" for v in trained.tolist()])
 
 # %% nbgrader={"grade": true, "grade_id": "vae-5-predict-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check.surviving_dimensions(surviving, trained)
+
+# %% tags=["wrong-answer"] says="without quotation marks"
+# The number is given as a text.
+surviving = "4"
 
 # %% tags=["wrong-answer"] says="not here"
 # The chapter's own answer, three, belongs to a likelihood with variance 1.
@@ -458,7 +500,7 @@ with torch.inference_mode():
     )
 
 # %%
-explore.show(explore.traversal(model, dimensions=[most_missed]))
+explore.show(explore.traversal(model, dimensions=[int(most_missed)]))
 
 # %% [markdown]
 # In two sentences: what does this dimension do to the picture, and why does squared error miss it more than the others?
