@@ -34,7 +34,8 @@ def inputs(root: Path, source: Path) -> list[Path]:
         modules |= import_closure(root, (root / PACKAGE).rglob("*.py"))
     named = set(re.findall(r"""["']((?:book|tests|data_scripts|benchmarks)/[\w./-]+)["']""", source.read_text("utf-8")))
     files = modules | companions(root, modules) | {root / name for name in named if (root / name).is_file()}
-    return sorted(files | set(tree(root, "requirements.txt", *record_folders(root, source, doors))))
+    read = record_folders(root, source, doors) + folders_of(root, modules - {source})
+    return sorted(files | set(tree(root, "requirements.txt", *read)))
 
 
 def companions(root: Path, modules: Iterable[Path]) -> set[Path]:
@@ -47,6 +48,13 @@ def companions(root: Path, modules: Iterable[Path]) -> set[Path]:
             if file.suffix != ".py" and not any(file.is_relative_to(folder) for folder in inner):
                 found.add(file)
     return found
+
+
+def folders_of(root: Path, modules: Iterable[Path]) -> list[str]:
+    """The folders below ``results`` that modules read by their names, and not as records of a chapter."""
+    constants = [node for module in modules for node in ast.walk(parse(module)) if isinstance(node, ast.Constant)]
+    texts = {node.value for node in constants if isinstance(node.value, str)}
+    return sorted(text for text in texts if re.fullmatch(rf"{RECORDS}/\w+", text) and (root / text).is_dir())
 
 
 def record_doors(modules: Iterable[Path]) -> set[str]:

@@ -29,6 +29,7 @@ from .evaluation import agrees, numbers_of, observe
 from .files import (
     check_name,
     claim,
+    project_folder,
     read_json,
     read_tensors,
     recover,
@@ -69,8 +70,7 @@ OPTIONAL: dict[str, Kinds] = {
 
 def results_folder() -> Path:
     """The project's ``results`` folder: beside the package in a checkout, else in the working directory."""
-    beside = Path(__file__).resolve().parent.parent / "results"
-    return beside if beside.is_dir() else Path("results")
+    return project_folder("results")
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ class TestTrain:
 
     def test_a_generator_of_real_digits_can_be_checked_without_them(self, where, capsys, monkeypatch):
         monkeypatch.setattr(generated, "GENERATED", 200)
-        classifiers._trained.cache_clear()
+        classifiers._classifier.cache_clear()
         monkeypatch.setattr(
             classifiers,
             "train_domain_classifier",
@@ -184,7 +184,7 @@ class TestTrain:
         capsys.readouterr()
         assert main(["evaluate", str(path)]) == 0
         assert capsys.readouterr().out.count(" ok") == 10
-        classifiers._trained.cache_clear()
+        classifiers._classifier.cache_clear()
 
     def test_is_the_run_that_the_package_makes_from_the_same_seed(self, where):
         assert main(command("--seed", "3")) == 0

@@ -1,5 +1,6 @@
 """The records in ``results``: every number can be computed again from what lies beside it."""
 
+import inspect
 import os
 import re
 from pathlib import Path
@@ -7,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from medlatent.cards import model_card
-from medlatent.data import at_hand, find_source
-from medlatent.evaluation import agrees, factor_meters, hearts
+from medlatent.data import at_hand, find_source, open_images
+from medlatent.evaluation import agrees, classifiers, domain_classifier, factor_meters, hearts
+from medlatent.evaluation.classifiers import load_classifier, recorded_classifiers
+from medlatent.evaluation.record_classifier import accuracy
+from medlatent.files import read_tensors
 from medlatent.plans import FILE, Plan
 from medlatent.records import Record, record_paths, results_folder
 from medlatent.runs import differences
@@ -36,6 +40,7 @@ def test_there_are_records_and_each_file_of_tensors_belongs_to_one():
     files = {p.parent / part["file"] for p, record in records for part in (record.weights, record.observed) if part}
     # The networks that decoded images are measured by.
     measuring = {results_folder() / hearts.FILE, *results_folder().glob(factor_meters.FILES)}
+    measuring |= set(recorded_classifiers().values())
     assert files | measuring == set(results_folder().glob("*/*.safetensors"))
     assert {p.with_suffix(".json") for p in results_folder().glob("*/*.md")} == set(PATHS)
 
@@ -46,6 +51,28 @@ def test_each_meter_of_factors_can_be_read_and_says_how_far_it_errs():
         assert list(meter.error) == list(meter.scales)
         assert meter.data["licence"]
         assert meter.data["citation"]
+
+
+def test_each_classifier_that_judges_a_record_is_recorded():
+    """Trained anew on another kind of processor, it would be another one."""
+    judged_on = {entry["source"] for path in PATHS for entry in Record.read(path).metrics.values()}
+    specs = {spec for name in judged_on if (source := find_source(name)) for spec in source.classifiers}
+    assert {spec.source for spec in specs} >= {"mnist.digits", "lidc.32", "phantoms.nodule.32"}
+    assert specs <= set(recorded_classifiers())
+
+
+@pytest.mark.parametrize("spec", recorded_classifiers(), ids=lambda spec: f"{spec.source}-{spec.factor}")
+def test_each_classifier_can_be_read_and_says_how_far_to_trust_it(spec):
+    path = recorded_classifiers()[spec]
+    header = read_tensors(path, classifiers.FORMAT, classifiers.VERSION)[1]
+    assert header["data"]["licence"]
+    assert header["data"]["citation"]
+    unseen = header["unseen"]
+    rows = [line.replace(" ", "") for line in inspect.getdoc(domain_classifier).splitlines()]
+    (row,) = [row for row in rows if row.startswith(f"``{spec.source}````{spec.factor}``")]
+    assert row.endswith(f"{unseen['images']}{100 * unseen['accuracy']:.0f}%{100 * unseen['balanced']:.0f}%")
+    if at_hand(spec.source):
+        assert accuracy(load_classifier(path), open_images(spec.source)) == pytest.approx(unseen)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)

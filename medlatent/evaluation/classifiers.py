@@ -1,31 +1,49 @@
 """The domain classifiers that look at generated images, for those data that have one.
 
-:mod:`medlatent.metrics` knows no data, and a model shall not be measured by itself: here the two meet. A classifier is
-trained in seconds on images that anyone has, always in the same way, so that numbers which rest on it can be compared
-and computed again. It is trained in float64: between two processors, rounding would otherwise grow in training until
-their classifiers disagree.
+:mod:`medlatent.metrics` knows no data, and a model shall not be measured by itself: here the two meet.
+
+Numbers that rest on a classifier can be compared, and computed again, only with the same one. Training it anew, in the
+same way, is not enough: rounding errors grow in training, in float64 as well, until two kinds of processor end with two
+classifiers, whose Fréchet distances differ by several per cent. So those that recorded runs and pages are judged by are
+recorded themselves, see :mod:`medlatent.evaluation.record_classifier`, and read.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from pathlib import Path
 
 import torch
 
 from ..data import ClassifierSpec, DataError, ImageSet, all_sources, at_hand, find_source, open_images
+from ..files import project_folder, read_tensors
 from ..nets import DomainClassifier, train_domain_classifier
+
+FORMAT, VERSION = "medlatent.classifier", 1
+FOLDER = "results/classifiers"
+HEADER = {
+    "factor": str,
+    "classes": list,
+    "edges": list,
+    "channels": int,
+    "training": dict,
+    "unseen": dict,
+    "data": dict,
+}
 
 
 def domain_classifier(source: str, factor: str | None = None) -> DomainClassifier:
     """A classifier of the images of a source, such as ``"mnist.digits"``.
 
-    Each is trained once in a process, whose later calls get the same object. How far they can be trusted:
+    The recorded one. Where there is none, one is trained, which is the same on one kind of processor alone. Later calls
+    get the same object. How far they can be trusted:
 
     ========================================  ==============  ========  =======  =========  ==========
     source                                    factor          training  unseen   accuracy   balanced
     ========================================  ==============  ========  =======  =========  ==========
-    ``mnist.digits``                          ``digit``          4 016      488      96 %       96 %
+    ``mnist.digits``                          ``digit``          4 016      984      97 %       97 %
     ``lidc.32``                               ``malignancy``       688      141      84 %       84 %
     ``lidc.32``                               ``size_bin``         688      141      70 %       69 %
     ``ham10000.patches.balanced.32``          ``dx``            10 440    1 919      68 %       67 %
@@ -35,23 +53,28 @@ def domain_classifier(source: str, factor: str | None = None) -> DomainClassifie
     ``phantoms.lesion.patches.balanced.32``   ``dx``             5 334      891      79 %       75 %
     ========================================  ==============  ========  =======  =========  ==========
 
-    Unseen are images of the test and the validation split, of other patients or lesions (of the digits, the test
-    split); balanced is the mean over classes of the accuracy within each.
+    Unseen are images of the test and the validation split, of other patients or lesions; balanced is the mean over
+    classes of the accuracy within each.
 
     Args:
         source: its name.
         factor: what is recognised; by default what the first of the source's classifiers recognises.
 
     Raises:
-        DataError: the source is unknown or has no such classifier, or what it is trained on is not at hand.
+        DataError: the source is unknown or has no such classifier, or none is recorded and what it would be trained on
+            is not at hand.
     """
+    return _classifier(spec_of(source, factor))
+
+
+def spec_of(source: str, factor: str | None) -> ClassifierSpec:
     described = find_source(source)
     if described is None or not described.classifiers:
         having = ", ".join(s.name for s in all_sources() if s.classifiers)
         raise DataError(f"{source}: no domain classifier; there is one for {having}")
     for spec in described.classifiers:
         if factor in (None, spec.factor):
-            return _trained(spec)
+            return spec
     having = ", ".join(spec.factor for spec in described.classifiers)
     raise DataError(f"{source}: no domain classifier of {factor!r}; there is one of {having}")
 
@@ -66,7 +89,7 @@ def classifiers_of(images: ImageSet) -> tuple[DomainClassifier, ...]:
 
     Images are alike where they have the factor that is recognised, the shape that the classifier was trained on, and,
     where it takes those of one source only, the name of that source's images on their card: a rendered nodule is judged
-    by a classifier of rendered ones. A classifier of what is not at hand here is left out.
+    by a classifier of rendered ones. One that is not recorded, and whose data are not at hand here, is left out.
     """
     return tuple(_fitting(images))
 
@@ -74,16 +97,62 @@ def classifiers_of(images: ImageSet) -> tuple[DomainClassifier, ...]:
 def _fitting(images: ImageSet) -> Iterator[DomainClassifier]:
     for spec in dict.fromkeys(spec for source in all_sources() for spec in source.classifiers):
         alike = images.images.shape[1:] == spec.shape and spec.card in ("", images.card.name)
-        if alike and spec.factor in images.factors and at_hand(spec.source):
-            yield _trained(spec)
+        if alike and spec.factor in images.factors and (spec in recorded_classifiers() or at_hand(spec.source)):
+            yield _classifier(spec)
 
 
 @cache
-def _trained(spec: ClassifierSpec) -> DomainClassifier:
-    return train_domain_classifier(_training(spec.source), spec.factor, spec.steps, dtype=torch.float64)
+def _classifier(spec: ClassifierSpec) -> DomainClassifier:
+    path = recorded_classifiers().get(spec)
+    return load_classifier(path) if path else train_for(spec)
+
+
+def recorded_classifiers() -> dict[ClassifierSpec, Path]:
+    """The files of recorded classifiers, by what they were trained for; of those that no source has any more, none.
+
+    Raises:
+        ValueError: a file is damaged, or two hold the same classifier.
+    """
+    trained: dict[tuple[str, str, int], Path] = {}
+    for path in sorted(project_folder(FOLDER).glob("*.safetensors")):
+        training = _training_of(str(path), path.stat().st_mtime_ns)
+        if training in trained:
+            raise ValueError(f"{trained[training]} and {path} hold the same classifier: remove one")
+        trained[training] = path
+    specs = dict.fromkeys(spec for source in all_sources() for spec in source.classifiers)
+    return {spec: trained[key] for spec in specs if (key := (spec.source, spec.factor, spec.steps)) in trained}
+
+
+@lru_cache(maxsize=64)
+def _training_of(path: str, stamp: int) -> tuple[str, str, int]:
+    training = read_tensors(path, FORMAT, VERSION, HEADER)[1]["training"]
+    try:
+        return training["source"], training["factor"], training["steps"]
+    except KeyError as missing:
+        raise ValueError(f"{path}: its header says nothing of training.{missing.args[0]}") from None
+
+
+def train_for(spec: ClassifierSpec) -> DomainClassifier:
+    return train_domain_classifier(images_of(spec.source).split("train"), spec.factor, spec.steps, dtype=torch.float64)
 
 
 @lru_cache(maxsize=1)
-def _training(source: str) -> ImageSet:
-    """The training split of a source, which its classifiers share."""
-    return open_images(source).split("train")
+def images_of(source: str) -> ImageSet:
+    """The images of a source, which its classifiers share."""
+    return open_images(source)
+
+
+def load_classifier(path: str | os.PathLike) -> DomainClassifier:
+    """Reads a recorded classifier; it computes in float64.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or no classifier; the message names the file.
+    """
+    tensors, header = read_tensors(path, FORMAT, VERSION, HEADER)
+    try:
+        classifier = DomainClassifier(header["factor"], header["classes"], header["edges"], header["channels"]).double()
+        classifier.load_state_dict(tensors)
+    except (TypeError, ValueError, RuntimeError) as problem:
+        raise ValueError(f"{path}: it does not hold a classifier as this medlatent writes it: {problem}") from None
+    return classifier.eval()

@@ -15,5 +15,5 @@ def quick(monkeypatch):
 
     from medlatent.evaluation import classifiers, generated
 
-    monkeypatch.setattr(classifiers, "_trained", trained_little)
+    monkeypatch.setattr(classifiers, "train_for", trained_little)
     monkeypatch.setattr(generated, "GENERATED", 200)

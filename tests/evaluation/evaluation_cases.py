@@ -69,4 +69,6 @@ def small_generator(system: type = InfoGAN, **options):
 
 @cache
 def trained_little(spec: ClassifierSpec, steps: int = 10) -> DomainClassifier:
-    return train_domain_classifier(classifiers._training(spec.source), spec.factor, steps, dtype=torch.float64)
+    return train_domain_classifier(
+        classifiers.images_of(spec.source).split("train"), spec.factor, steps, dtype=torch.float64
+    )

@@ -1,4 +1,4 @@
-"""The domain classifier of digits: how far to trust it, what it looks at, and that all have the same."""
+"""The domain classifiers: how far to trust them, what they look at, and that all have the same."""
 
 from dataclasses import replace
 
@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from medlatent.data import Card, DataError, Factor, ImageSet, find_source, open_images
+from medlatent.data import Card, ClassifierSpec, DataError, Factor, ImageSet, find_source, open_images
 from medlatent.evaluation import classifier_of, classifiers, classifiers_of, domain_classifier
+from medlatent.evaluation.classifiers import load_classifier
+from medlatent.evaluation.record_classifier import accuracy, main, record_classifier
+from medlatent.files import read_tensors, save_tensors
 from medlatent.metrics.generation import conditional_accuracy, frechet_distance
 
 
@@ -30,22 +33,10 @@ def test_it_recognises_digits_it_never_saw(digits):
     assert frechet_distance(features[labels < 5], features[labels >= 5]).score > 5 * half
 
 
-def test_it_is_trained_once(digits):
+def test_later_calls_get_the_same(digits):
     classifier = domain_classifier("mnist.digits")
     assert classifier is domain_classifier("mnist") is classifier_of(digits)
     assert not classifier.training
-
-
-def test_rounding_does_not_grow(digits, monkeypatch):
-    """A disturbance of the size of a rounding error is still one after training."""
-    train = classifiers.train_domain_classifier
-    monkeypatch.setattr(classifiers, "train_domain_classifier", lambda *args, **kw: train(*args[:2], 20, **kw))
-    (spec,) = find_source("mnist.digits").classifiers
-    images = digits.subset(range(40)).batch(slice(None))
-    plain, batch = classifiers._trained.__wrapped__(spec).features(images), ImageSet.batch
-    monkeypatch.setattr(ImageSet, "batch", lambda self, index: batch(self, index).double() + 1e-15)
-    difference = np.abs(classifiers._trained.__wrapped__(spec).features(images) - plain).max()
-    assert 0 < difference < 1e-9
 
 
 def test_images_that_nothing_classifies():
@@ -93,7 +84,7 @@ class TestSeveral:
     @pytest.fixture(autouse=True)
     def named(self, monkeypatch):
         """In the place of a classifier, what it would be trained for and on."""
-        monkeypatch.setattr(classifiers, "_trained", lambda spec: (spec.factor, spec.source, spec.steps))
+        monkeypatch.setattr(classifiers, "_classifier", lambda spec: (spec.factor, spec.source, spec.steps))
 
     def test_by_factor(self):
         assert domain_classifier("phantoms.nodule.32") == ("malignancy", "phantoms.nodule.32", 300)
@@ -115,6 +106,7 @@ class TestSeveral:
         assert classifiers_of(nodules("nodule phantoms", side=16)) == classifiers_of(nodules("others")) == ()
 
     def test_real_ones_where_they_are_at_hand(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(classifiers, "recorded_classifiers", dict)
         monkeypatch.delenv("MEDLATENT_DATA", raising=False)
         assert classifier_of(nodules("LIDC-IDRI nodules")) is None
         (tmp_path / "lidc").mkdir()
@@ -129,17 +121,113 @@ class TestSeveral:
         assert classifiers_of(open_images(part, 8)) == (("dx", part, 300),)
 
 
-def test_what_its_classifiers_are_trained_on_is_opened_once(monkeypatch):
+def test_what_its_classifiers_are_trained_on_is_opened_once(few_nodules):
+    specs = find_source("phantoms.nodule.32").classifiers
+    found = [classifiers.train_for(replace(spec, steps=2)) for spec in specs]
+    assert [classifier.factor for classifier in found] == ["malignancy", "size_bin"]
+    assert few_nodules == ["phantoms.nodule.32"]
+
+
+@pytest.fixture
+def few_nodules(monkeypatch):
+    """Sources have few images; which were opened."""
     opened = []
 
     def few(source):
         opened.append(source)
-        return open_images(source, 16)
+        return open_images(source, 40)
 
     monkeypatch.setattr(classifiers, "open_images", few)
-    classifiers._training.cache_clear()
-    specs = find_source("phantoms.nodule.32").classifiers
-    found = [classifiers._trained.__wrapped__(replace(spec, steps=2)) for spec in specs]
-    assert [classifier.factor for classifier in found] == ["malignancy", "size_bin"]
-    assert opened == ["phantoms.nodule.32"]
-    classifiers._training.cache_clear()
+    classifiers.images_of.cache_clear()
+    yield opened
+    classifiers.images_of.cache_clear()
+
+
+class TestRecorded:
+    """One that is in a file is read wherever images like its own are judged, and none is trained."""
+
+    @pytest.fixture(autouse=True)
+    def quickly(self, monkeypatch, tmp_path, few_nodules):
+        train = classifiers.train_domain_classifier
+        monkeypatch.setattr(classifiers, "train_domain_classifier", lambda *args, **kw: train(*args[:2], 2, **kw))
+        monkeypatch.setattr(classifiers, "project_folder", lambda name: tmp_path)
+        classifiers._classifier.cache_clear()
+        yield
+        classifiers._classifier.cache_clear()
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        return tmp_path / "size.safetensors"
+
+    def test_it_is_read(self, path, monkeypatch):
+        unseen = record_classifier("phantoms.nodule.32", "size_bin", path)
+        images = open_images("phantoms.nodule.32", 40)
+        others = images.split("test")
+        monkeypatch.setattr(classifiers, "train_domain_classifier", None)
+        classifier = domain_classifier("phantoms.nodule.32", "size_bin")
+        assert (classifier.factor, len(classifier.classes), classifier.channels) == ("size_bin", 5, 1)
+        assert classifier.head.weight.dtype == torch.float64
+        assert not classifier.training
+        assert unseen == accuracy(classifier, images)
+        hits = classifier.probabilities(others).argmax(1) == classifier.labels(others)
+        assert unseen["images"] == len(others)
+        assert unseen["accuracy"] == pytest.approx(hits.mean())
+
+    def test_it_is_the_one_that_was_trained_but_for_the_rounding_to_32_bits(self, path):
+        record_classifier("phantoms.nodule.32", "size_bin", path)
+        trained = classifiers.train_for(find_source("phantoms.nodule.32").classifiers[1])
+        images = open_images("phantoms.nodule.32", 40)
+        difference = np.abs(load_classifier(path).features(images) - trained.features(images)).max()
+        assert 0 < difference < 1e-5
+
+    def test_other_images_and_other_factors_are_not_its_own(self, path):
+        record_classifier("phantoms.nodule.32", "size_bin", path)
+        spec = find_source("phantoms.nodule.32").classifiers[1]
+        assert classifiers.recorded_classifiers() == {spec: path}
+        assert replace(spec, steps=299) not in classifiers.recorded_classifiers()
+
+    def test_it_needs_no_data(self, path, monkeypatch):
+        spec = ClassifierSpec("malignancy", "lidc.32", (1, 32, 32), card="LIDC-IDRI nodules")
+        monkeypatch.delenv("MEDLATENT_DATA", raising=False)
+        images = nodules("LIDC-IDRI nodules")
+        assert classifier_of(images) is None
+        monkeypatch.setattr(classifiers, "open_images", lambda source: open_images("phantoms.nodule.32", 40))
+        record_classifier("lidc.32", "malignancy", path)
+        assert classifiers.recorded_classifiers() == {spec: path}
+        assert [classifier.factor for classifier in classifiers_of(images)] == ["malignancy"]
+
+    def test_two_of_one_kind(self, path, tmp_path):
+        record_classifier("phantoms.nodule.32", "size_bin", path)
+        (tmp_path / "again.safetensors").write_bytes(path.read_bytes())
+        with pytest.raises(ValueError, match=r"again.safetensors and .*size.safetensors hold the same classifier"):
+            domain_classifier("phantoms.nodule.32", "size_bin")
+
+    def test_files_that_hold_none(self, path, tmp_path):
+        with pytest.raises(FileNotFoundError):
+            load_classifier(path)
+        record_classifier("phantoms.nodule.32", "size_bin", path)
+        tensors, header = read_tensors(path, classifiers.FORMAT, classifiers.VERSION)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-4])
+        with pytest.raises(ValueError, match=r"size.safetensors is damaged"):
+            classifiers_of(nodules("nodule phantoms"))
+        fields = {name: value for name, value in header.items() if name in classifiers.HEADER}
+        save_tensors(path, tensors, classifiers.FORMAT, classifiers.VERSION, **fields | {"classes": ["one"]})
+        with pytest.raises(
+            ValueError, match=r"size.safetensors: it does not hold a classifier as this medlatent writes"
+        ):
+            load_classifier(path)
+        save_tensors(path, tensors, classifiers.FORMAT, classifiers.VERSION, **fields | {"training": {"steps": 3}})
+        with pytest.raises(ValueError, match=r"size.safetensors: its header says nothing of training.source"):
+            classifiers_of(nodules("nodule phantoms"))
+
+    def test_the_command(self, path, capsys, monkeypatch):
+        main(["phantoms.nodule.32", "--factor", "size_bin", "--out", str(path)])
+        assert "unseen images: accuracy 0." in capsys.readouterr().out
+        assert load_classifier(path).factor == "size_bin"
+        for source, says in [("phantoms.lesion", "no domain classifier; there is one for"), ("lidc.32", "lidc")]:
+            monkeypatch.delenv("MEDLATENT_DATA", raising=False)
+            with pytest.raises(SystemExit):
+                main([source, "--out", str(path.with_name("other.safetensors"))])
+            assert says in capsys.readouterr().err
+            assert not path.with_name("other.safetensors").exists()
