@@ -91,7 +91,7 @@ def section(root: Path, paper: dict, files: str) -> Iterator[str]:
 
 
 def protocol(path: Path) -> list[dict]:
-    """The quotations of a protocol whose verdicts are to come; of an older shape, perhaps, which nobody judges yet."""
+    """The quotations of a protocol whose verdicts are to come."""
     if not path.is_file():
         return []
     try:

@@ -12,6 +12,11 @@ import yaml
 from common import BuildError, tree
 
 LABEL = re.compile(r"\$\$\s*\((eq-[a-z0-9-]+)\)|^:label:\s*(eq-[a-z0-9-]+)", re.M)
+FORMULA = re.compile(
+    r"\$\$(?P<dollars>.+?)\$\$(?:\s*\((?P<label>eq-[a-z0-9-]+)\))?"
+    r"|^```{math}\n:label:\s*(?P<named>eq-[a-z0-9-]+)\n(?P<fenced>.+?)^```",
+    re.M | re.S,
+)
 REFERENCE = re.compile(r":eq:`(eq-[a-z0-9-]+)`")
 CLAIM = re.compile(r"Implements\s+((?::eq:`eq-[a-z0-9-]+`(?:,\s+|\s+and\s+)?)+)")
 
@@ -66,6 +71,7 @@ class Chapter:
     text: str
     labels: list[str]
     sections: dict[str, str]
+    formulas: dict[str, str]
     tags: set[str]
 
     @classmethod
@@ -79,8 +85,10 @@ class Chapter:
             if label := line[2] or line[3]:
                 labels.append(label)
                 sections[label] = section
+        found = (match.groupdict() for match in FORMULA.finditer(text))
+        formulas = {f["label"] or f["named"]: (f["dollars"] or f["fenced"]).strip() for f in found}
         tags = {t for c in cells if c.cell_type == "code" for t in c.metadata.get("tags", [])}
-        return cls(doc, title.group(1) if title else doc, text, labels, sections, tags)
+        return cls(doc, title.group(1) if title else doc, text, labels, sections, formulas, tags)
 
 
 def implementations(root: Path) -> dict[str, list[str]]:
@@ -136,7 +144,7 @@ def check_equations(chapters: list[Chapter], claims: dict[str, list[str]]) -> li
 
 
 def equations_page(root: Path, docs: list[str]) -> str:
-    """Every labelled equation with links to its derivation, its code and its check.
+    """Every labelled equation as it stands in its chapter, with links to that place, its code and its check.
 
     Raises:
         BuildError: an equation, a check cell and the code do not fit together.
@@ -146,20 +154,19 @@ def equations_page(root: Path, docs: list[str]) -> str:
         raise BuildError("equations:\n" + "\n".join(f"  {p}" for p in problems))
     lines = [
         "(equations)=\n# Equations\n",
-        "Every numbered equation of the chapters: where it is derived, the code that implements it, and the cell that "
-        "checks it with a number. An equation without code is a step on the way to one that has it.\n",
+        "Every numbered equation of the chapters. Its number leads to the place where the chapter derives it, or "
+        "quotes it from a paper, and says what its symbols mean. Behind it stand the section, the code that implements "
+        "it, and the cell that checks it with a number. An equation without code is a step on the way to one that has "
+        "it.\n",
     ]
     for chapter in chapters:
         if chapter.labels:
-            lines += [
-                f"\n## {chapter.title}\n",
-                "| Equation | Section | Implemented by | Checked |",
-                "|:--|:--|:--|:--|",
-            ]
-            for label in chapter.labels:
-                code = ", ".join(f"{{py:obj}}`{n.split('.', 2)[2]} <{n}>`" for n in claims.get(label, [])) or "–"
-                section = chapter.sections[label]
-                lines.append(f"| {{eq}}`{label}` | {section} | {code} | {{ref}}`the check <check-{label[3:]}>` |")
+            lines += [f"\n## {chapter.title}\n", f"{{doc}}`To the chapter </{chapter.doc}>`\n"]
+        for label in chapter.labels:
+            code = ", ".join(f"{{py:obj}}`{n.split('.', 2)[2]} <{n}>`" for n in claims.get(label, []))
+            about = [f"{{eq}}`{label}` {chapter.sections[label]}", f"code: {code}" if code else ""]
+            about.append(f"{{ref}}`the check <check-{label[3:]}>`")
+            lines.append(f"\n{' · '.join(filter(None, about))}\n\n$$\n{chapter.formulas[label]}\n$$\n")
     return "\n".join(lines) + "\n"
 
 

@@ -99,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--add", action="store_true", help="write into the records what is computed now and is not there"
     )
+    check.add_argument(
+        "--replace",
+        action="store_true",
+        help="and what is computed otherwise now: after a measure, or the factors of the data, were mended",
+    )
     check.set_defaults(command=_evaluate)
 
     smaller = commands.add_parser(
@@ -238,20 +243,24 @@ def _evaluate(options: argparse.Namespace) -> int:
     failed = 0
     for path in paths:
         try:
-            failed += _add(path.resolve()) if options.add else _compare(path.resolve())
+            if options.add or options.replace:
+                _add(path.resolve(), options.replace)
+            else:
+                failed += _compare(path.resolve())
         except (ValueError, OSError) as error:  # the others are looked at all the same
             print(f"medlatent: {error}", file=sys.stderr)
             failed += 1
     return 1 if failed else 0
 
 
-def _add(path: Path) -> int:
+def _add(path: Path, anew: bool) -> None:
     record = Record.read(path)
-    whole, added = record.supplement(path.parent.parent)
-    if added:
+    whole, added, changed = record.supplement(path.parent.parent, anew)
+    if added or changed:
         _replace(path, record, whole)
     print(f"{record.called}: added {', '.join(added) or 'nothing'}")
-    return 0
+    if changed:
+        print(f"{record.called}: replaced {', '.join(changed)}")
 
 
 def _compare(path: Path) -> int:

@@ -60,7 +60,12 @@ def _card(record: Record) -> str:
         "weights": _weights(record),
     }
     names = list(dict.fromkeys(name for entry in record.metrics.values() for name in entry["values"]))
-    heads = [f"{key}, {record.metrics[key]['images']:,} images" for key in record.metrics]
+    other = source.stand_in if source else None
+    seen = f"{other.source}/test" if other and other.trained_on else ""
+    heads = [
+        f"{key}, {entry['images']:,} images{', seen in training' if key == seen else ''}"
+        for key, entry in record.metrics.items()
+    ]
     columns = [entry["values"] for entry in record.metrics.values()]
     numbers = [[name, *(f"{c[name]:.4g}" if name in c else "–" for c in columns)] for name in names]
     parts = [
@@ -74,8 +79,9 @@ def _card(record: Record) -> str:
         _table(["", ""], [[name, str(value)] for name, value in facts.items()]),
         _listing(run["command"]),
         "## Numbers",
-        "Of held-out images. The suites in `medlatent.evaluation` define each, and `python -m medlatent evaluate` "
-        f"computes it again from {'the weights' if record.weights else 'what was observed'}.",
+        f"Of held-out images{f', but for {seen}' if seen in record.metrics else ''}. The suites in "
+        "`medlatent.evaluation` define each, and `python -m medlatent evaluate` computes it again from "
+        f"{'the weights' if record.weights else 'what was observed'}.",
         _table(["", *heads], numbers),
         "## Limits",
         f"{(source and source.limits) or LIMITS_ELSEWHERE} The run is short beside published ones, and one seed says "

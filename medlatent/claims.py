@@ -78,6 +78,7 @@ import numpy as np
 from scipy import stats
 
 from .files import check_fields, check_name, is_name, json_text, read_json, write_json
+from .metrics.comparison import Comparison, compare, holm
 from .plans import FILE as PLAN
 from .plans import Job, Plan
 from .records import Record, results_folder
@@ -105,8 +106,6 @@ WORDS = (CONTRADICTED, NOT_THE_SIZE, NOT_TESTABLE, UNDECIDED, SUPPORTED)
 DIRECTIONS = ("greater", "less", "not less", "not greater")
 IDENTIFIER = re.compile(r"[A-Z]\d+[a-z]?")
 LEAST_SEEDS, MOST_SEEDS = 3, 20  # the exact test goes through all 2ⁿ signs
-LEAST_NORMAL = 5  # of fewer differences nobody sees whether they are normal
-NORMAL = 0.05  # the p value of Shapiro and Wilk's test below which they do not look so
 SEEDS_IN_SIGHT = 1000
 
 
@@ -350,127 +349,6 @@ def _is_template(run: object) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------------- statistics
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What paired differences say. A greater difference speaks for the claim.
-
-    Attributes:
-        n: differences.
-        estimate: their mean.
-        spread: their standard deviation, n - 1 in the denominator.
-        interval: of the mean; the ends are included.
-        level: of the interval: the one that was asked for, or what the exact test can reach with n seeds.
-        test: ``"t"`` or ``"signs"``.
-        p: of the null hypothesis.
-        paper_p: of the paper's effect, two-sided, or None where it is no number.
-    """
-
-    n: int
-    estimate: float
-    spread: float
-    interval: tuple[float, float]
-    level: float
-    test: str
-    p: float
-    paper_p: float | None
-
-
-def compare(
-    differences: Sequence[float] | np.ndarray,
-    null: float = 0.0,
-    paper: float | None = None,
-    one_sided: bool = False,
-    level: float = 0.95,
-) -> Comparison:
-    """Tests the mean of paired differences, by Student's t or by the exact test of signs: see the module's description.
-
-    A one-sided test is one only in the direction of the claim. Where the mean lies on the other side of the null, what
-    is asked is whether the claim is contradicted, which nobody planned for: that p is two-sided. The interval of a
-    one-sided test at 95 % is the two-sided one at 90 %, whose lower end is the bound that the test looks at.
-
-    Args:
-        differences: one a seed, ``(n,)``, turned so that a greater one speaks for the claim; n is at least 2.
-        null: 0, or minus the margin.
-        paper: the paper's effect, turned likewise.
-        one_sided: whether the null is "not above ``null``" rather than "equal to ``null``".
-        level: of the interval, 0.95.
-    """
-    d = np.asarray(differences, np.float64)
-    normal = _look_normal(d)
-    p_values = _t if normal else _signs
-    above, below = p_values(d, null)
-    p = above if one_sided and d.mean() >= null else min(1.0, 2 * min(above, below))
-    paper_p = None if paper is None else min(1.0, 2 * min(p_values(d, paper)))
-    tail = (1 - level) * (1 if one_sided else 0.5)  # of each side
-    if normal:
-        low, high = stats.ttest_1samp(d, 0).confidence_interval(1 - 2 * tail)
-        reached = 1 - 2 * tail
-    else:
-        low, high, reached = _interval_of_signs(d, tail)
-    return Comparison(
-        n=len(d),
-        estimate=float(d.mean()),
-        spread=float(d.std(ddof=1)),
-        interval=(float(low), float(high)),
-        level=reached,
-        test="t" if normal else "signs",
-        p=p,
-        paper_p=paper_p,
-    )
-
-
-def _look_normal(d: np.ndarray) -> bool:
-    width = np.ptp(d)
-    if len(d) < LEAST_NORMAL or width <= 1e-9 * np.abs(d).max():  # equal but for rounding, which looks normal
-        return False
-    return bool(stats.shapiro((d - d.mean()) / width).pvalue > NORMAL)  # SciPy takes very small numbers for equal
-
-
-def _t(d: np.ndarray, at: float) -> tuple[float, float]:
-    """The p values of "the mean is not above ``at``" and of "not below it"."""
-    above, below = (stats.ttest_1samp(d, at, alternative=side).pvalue for side in ("greater", "less"))
-    return float(above), float(below)
-
-
-def _signs(d: np.ndarray, at: float) -> tuple[float, float]:
-    """The same from all 2ⁿ signs of the differences to ``at``.
-
-    Turning the signs of a subset takes twice its sum off the total. So as many of the 2ⁿ totals reach the observed one
-    as there are subsets, the empty one among them, whose sum is not above 0.
-    """
-    sums = _sums_of_subsets(d - at)
-    rounding = 1e-9 * np.abs(d - at).max()
-    return float((sums <= rounding).mean()), float((sums >= -rounding).mean())
-
-
-def _interval_of_signs(d: np.ndarray, tail: float) -> tuple[float, float, float]:
-    """The values that the exact test does not exclude, and the level that it can reach with so many seeds.
-
-    "Not above ``at``" is excluded at p = k/2ⁿ where fewer than k means of subsets lie below ``at``: the ends of the
-    interval are the k-th lowest and the k-th highest mean of a subset (Hartigan 1969).
-    """
-    means = np.sort(_sums_of_subsets(d)[1:] / _sums_of_subsets(np.ones(len(d)))[1:])
-    k = max(1, math.floor(tail * 2 ** len(d) + 1e-9))
-    return float(means[k - 1]), float(means[-k]), 1 - 2 * k / 2 ** len(d)
-
-
-def _sums_of_subsets(values: np.ndarray) -> np.ndarray:
-    """``(2ⁿ,)``, the empty subset first."""
-    sums = np.zeros(1)
-    for value in values:
-        sums = np.concatenate([sums, sums + value])
-    return sums
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values: whatever is at most 0.05 is false at most once in twenty chapters."""
-    adjusted, highest = [0.0] * len(p), 0.0
-    for rank, i in enumerate(sorted(range(len(p)), key=p.__getitem__)):
-        highest = max(highest, min(1.0, (len(p) - rank) * p[i]))
-        adjusted[i] = highest
-    return adjusted
 
 
 def seeds_to_decide(

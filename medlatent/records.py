@@ -318,27 +318,41 @@ class Record:
                         raise ValueError(f"{self.called}: {key} {name} would move from {was:.6g} to {now:.6g}")
         return smaller, contents
 
-    def supplement(self, folder: str | os.PathLike | None = None) -> tuple[Record, list[str]]:
+    def supplement(
+        self, folder: str | os.PathLike | None = None, anew: bool = False
+    ) -> tuple[Record, list[str], list[str]]:
         """The record with the numbers that its suites have learnt to compute since it was written.
 
         Numbers that are there stay as they are.
 
+        Args:
+            folder: the results folder; by default the project's.
+            anew: a number that is computed otherwise today, since a measure or the data's factors were mended, takes
+                the place of the one that is there, and what no suite computes any more goes. What was measured along
+                the run stays.
+
         Returns:
-            The record, and the names of what was added, ``set: number``; on sets that are not at hand nothing is.
+            The record; the names of what was added, ``set: number``; and of what changed or went. On sets that are not
+            at hand nothing is.
 
         Raises:
-            ValueError: a number that is there is no longer what is computed, or what :meth:`reevaluate` refuses.
+            ValueError: a number that is there is no longer what is computed, unless ``anew``, or what
+                :meth:`reevaluate` refuses.
         """
-        metrics, added = {}, []
+        metrics, added, changed = {}, [], []
         now = self._evaluate(folder)
         for key, entry in self.metrics.items():
-            values, computed = entry["values"], now.get(key, {})
-            for name, was in values.items():
-                if name in computed and not agrees(was, computed[name], name):
-                    raise ValueError(f"{self.called}: {key} {name} was {was} and is {computed[name]} now")
+            values, computed = entry["values"], now.get(key, entry["values"])
+            same = {name: was for name, was in values.items() if name in computed and agrees(was, computed[name], name)}
+            other = [name for name in values if name not in same]
+            if not anew and (moved := [name for name in other if name in computed]):
+                was, is_now = values[moved[0]], computed[moved[0]]
+                raise ValueError(f"{self.called}: {key} {moved[0]} was {was} and is {is_now} now")
             added += [f"{key}: {name}" for name in computed if name not in values]
-            metrics[key] = entry | {"values": values | {n: v for n, v in computed.items() if n not in values}}
-        return replace(self, metrics=metrics), added
+            changed += [f"{key}: {name}" for name in other if anew]
+            kept = {} if anew else values
+            metrics[key] = entry | {"values": kept | {name: same.get(name, new) for name, new in computed.items()}}
+        return replace(self, metrics=metrics), added, changed
 
     def reevaluate(self, folder: str | os.PathLike | None = None) -> dict[str, dict[str, tuple[float, float]]]:
         """Computes every metric again, on the data that are at hand, and compares all else that the record states.

@@ -29,7 +29,7 @@
 #
 # The checks compute what they compare with, partly on random inputs. If your instructor collects the notebook, the same
 # checks run again on other inputs. The answer to a question in words is read by a person. You may read the checks: they are in
-# `medlatent/exercises/start.py`.
+# `medlatent/course/exercises/start.py`.
 
 # %% tags=["parameters"]
 profile = "ci"  # "ci", "laptop" or "paper"
@@ -272,6 +272,12 @@ def at_zero(model):
         return model.decode(model.encode(black)[0])
 
 
+# %% tags=["wrong-answer"] says="have to be in a tensor"
+# A list comes back, with which the cell that draws the picture cannot do anything.
+def mean_image(images):
+    return images.mean(0, keepdim=True).tolist()
+
+
 # %% tags=["wrong-answer"] says="keep it"
 # The mean drops the axis of the images.
 def mean_image(images):
@@ -293,7 +299,8 @@ picture_of_zero = "c"
 ### END SOLUTION
 
 # %% nbgrader={"grade": false, "grade_id": "start-3-look", "locked": true, "schema_version": 3, "solution": false, "task": false}
-zero, mean = at_zero(model), mean_image(images)
+with torch.inference_mode():
+    zero, mean = at_zero(model), mean_image(images)
 explore.show(
     explore.image_table(
         torch.cat([zero, mean, images[:3]])[None],
@@ -459,6 +466,20 @@ def lazy_loss(images, variance):
     return sse.mean() / (2 * variance)
 
 
+# %% tags=["wrong-answer"] says="that divides by 2σ"
+# The root of the variance is taken, as if the loss had σ in its denominator.
+def lazy_loss(images, variance):
+    sse = (images - images.mean(0)).square().flatten(1).sum(1)
+    return sse.mean() / (2 * variance**0.5)
+
+
+# %% tags=["wrong-answer"] says="a square already"
+# The variance is taken for σ and squared.
+def lazy_loss(images, variance):
+    sse = (images - images.mean(0)).square().flatten(1).sum(1)
+    return sse.mean() / (2 * variance**2)
+
+
 # %% tags=["wrong-answer"] says="the 2 is missing"
 # The squared error is divided by the variance alone.
 def lazy_loss(images, variance):
@@ -543,6 +564,10 @@ check.first_better(first_better, record.history, lazy)
 # %% tags=["wrong-answer"] says="mean image alone"
 # The end of the steep fall is taken, where the model has learned only the mean image.
 first_better = 60
+
+# %% tags=["wrong-answer"] says="It is to be below 247.1"
+# The first loss below the lazy one is taken, although nine tenths of it are asked for.
+first_better = 150
 
 # %% tags=["wrong-answer"] says="an earlier step"
 # The last step that was printed is taken instead of the first below the line.

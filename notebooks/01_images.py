@@ -28,7 +28,7 @@
 #
 # :::{admonition} What you will be able to do
 # :class: tip
-# - turn the numbers of a CT file into Hounsfield units, and say what they measure;
+# - turn the numbers of a CT (computed tomography) file into Hounsfield units, and say what they measure;
 # - show them through a window, and know what the window hides;
 # - compute the area, place, elongation and direction of a lesion from its mask;
 # - split images by patient or lesion, and predict how many test images would leak otherwise;
@@ -59,7 +59,6 @@ settings
 # %% tags=["hide-input", "reference"]
 import io
 
-import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -87,6 +86,10 @@ from medlatent.data.phantoms import lesion
 # the patient?
 #
 # The slice is real. It travels with the package `pydicom`, so that you need not download anything.
+#
+# Its full name is *computed tomography*: X-rays cross the body in many directions, and a program computes from them a picture
+# of a slice. The slice has a thickness. So each of its numbers belongs to a small box of tissue, a {term}`voxel` (from *volume
+# element*); what is drawn of it on the screen is a *pixel* (*picture element*).
 
 # %% tags=["reference"]
 path = get_testdata_file("CT_small.dcm", download=False)
@@ -128,8 +131,8 @@ explore.show(fig)
 # %% [markdown]
 # ## DICOM: a picture with a passport
 #
-# Hospitals store images as {term}`DICOM` files. Such a file holds the pixels and, before them, a list of *tags*: who was
-# imaged, on which machine, where in the body the slice lies, and what the numbers mean. Here are some of them: each line has
+# Hospitals store images as {term}`DICOM` files (Digital Imaging and Communications in Medicine). Such a file holds the pixels and,
+# before them, a list of *tags*: who was imaged, on which machine, where in the body the slice lies, and what the numbers mean. Here are some of them: each line has
 # a tag's number, its keyword and its value.
 
 # %% tags=["hide-input"]
@@ -150,10 +153,20 @@ for keyword in (
     print(f"{dataset[keyword].tag}  {keyword:<21} {dataset[keyword].value}")
 
 # %% [markdown]
-# A pixel of this slice is 0.66 mm wide. That matters as soon as an area or a volume is measured: the pixels alone do not know
-# how large they are.
-#
-# The last two tags turn a stored number $v$ into a physical quantity, in {term}`Hounsfield units <Hounsfield unit>`:
+# `PixelSpacing` and `SliceThickness` are in millimetres. A voxel of this slice is 0.66 mm wide, 0.66 mm high and 5 mm deep, which is
+# 2.2 mm³. That matters as soon as an area or a volume is measured: the pixels alone do not know how large they are. Where
+# two tissues share a voxel, its number lies between theirs.
+
+# %%
+across, down = map(float, dataset.PixelSpacing)
+volume = across * down * float(dataset.SliceThickness)
+print(f"a voxel has {volume:.1f} mm³")
+assert round(across, 2) == round(down, 2) == 0.66
+assert dataset.SliceThickness == 5
+assert round(volume, 1) == 2.2
+
+# %% [markdown]
+# The last two tags turn a stored number $v$ into a physical quantity, in {term}`Hounsfield units <Hounsfield unit>` (HU):
 #
 # $$
 # \mathrm{HU} = \text{slope} \cdot v + \text{intercept} .
@@ -224,7 +237,7 @@ boxes = {  # top, bottom, left, right
     "fat": (118, 128, 10, 40),
     "muscle": (96, 104, 70, 110),
     "aorta": (0, 16, 86, 102),
-    "bone": (70, 80, 56, 62),
+    "bone": (66, 75, 54, 65),
 }
 inside = {k: hu[a:b, c:d] for k, (a, b, c, d) in boxes.items()}
 fig, (picture, histogram) = explore.figure(
@@ -238,7 +251,9 @@ for i, (name, (a, b, c, d)) in enumerate(boxes.items()):
     colour = f"C{i}"
     with plt.rc_context(explore.figures.STYLE):
         picture.add_patch(
-            plt.Rectangle((c, a), d - c, b - a, fill=False, ec=colour, lw=2)
+            plt.Rectangle(
+                (c - 0.5, a - 0.5), d - c, b - a, fill=False, ec=colour, lw=2
+            )
         )
         low, high = np.percentile(inside[name], (5, 95))
         height = counts.max() * (1.1 + 0.12 * i)
@@ -265,11 +280,12 @@ print("ContrastBolusAgent:", dataset.ContrastBolusAgent)
 assert inside["lung"].mean() < -700
 assert -150 < inside["fat"].mean() < -50
 assert inside["muscle"].mean() < 100 < inside["aorta"].mean()
-assert inside["bone"].mean() > 300
+assert inside["bone"].min() > 300  # the whole box lies on bone
+assert inside["bone"].mean() < units["cortical bone"][1]
 
 # %% [markdown]
-# Lung is mostly air, fat floats on water, bone is heavy. It has fewer units than in the table, since a vertebra is mostly
-# spongy bone, with marrow in its gaps. The ± is the spread over the pixels of a box: noise, and structure inside the box.
+# Lung is mostly air, fat floats on water, bone is heavy. The box of bone lies where the arch of the vertebra runs out to the back. It
+# has fewer units than in the table, since a vertebra is mostly spongy bone, with marrow in its gaps. The ± is the spread over the pixels of a box: noise, and structure inside the box.
 # The muscle's is large, and its mean low, because dark streaks and layers of fat run through the box.
 #
 # The aorta is too bright: blood has about 40 HU. This patient was given a contrast agent with iodine. The image shows it,
@@ -315,27 +331,18 @@ fig.alt = (
 explore.show(fig)
 
 # %% [markdown]
-# With a kernel (JupyterLab, VS Code, Colab) you can move the window. Find the vessels in the lung, then the border between fat and
-# muscle. Which width do you need for each?
+# Now move the window yourself. Find the vessels in the lung, then the border between fat and muscle. Which width do you need for
+# each? The line below the sliders says how many pixels the window hides. Your browser computes {eq}`eq-images-3`; where it runs no JavaScript,
+# the three windows of {numref}`fig-images-windows` stand there.
 
 # %%
-picture = widgets.Image(format="png", width=320, height=320)
-centre = widgets.IntSlider(40, -1000, 1000, 10, description="centre")
-width = widgets.IntSlider(400, 20, 3000, 20, description="width")
-
-
-def redraw(_=None):
-    grey = dicom.window(hu, centre.value, width.value)
-    grey = grey.repeat(3, axis=0).repeat(3, axis=1)
-    buffer = io.BytesIO()
-    plt.imsave(buffer, grey, cmap="gray", vmin=0, vmax=1, format="png")
-    picture.value = buffer.getvalue()
-
-
-centre.observe(redraw, "value")
-width.observe(redraw, "value")
-redraw()
-widgets.HBox([picture, widgets.VBox([centre, width])])
+explore.WindowExplorer(
+    hu,
+    *dicom.WINDOWS["mediastinum"],
+    presets={title: dicom.WINDOWS[name] for name, title in titles.items()},
+    title="A CT slice through a window",
+    description="A CT slice of a vertebra between the lungs",
+)
 
 # %% [markdown]
 # A window is for eyes. What it clips is gone, so a network should be given Hounsfield units over a wide range. This course
@@ -347,13 +354,36 @@ widgets.HBox([picture, widgets.VBox([centre, width])])
 # three numbers a pixel, from 0 to 255. They have no unit. The same skin looks yellower under a warmer lamp, and no tag says
 # how to take this back. Where a CT number is a measurement, a colour is an impression.
 #
-# The data set HAM10000 {cite:p}`tschandl2018` has 10 015 such photographs of 7 470 lesions: spots of changed skin, such as moles.
-# Each has one of seven diagnoses, among them melanoma and the common mole, or *naevus*, and a *mask*: which pixels belong
-# to the lesion.
+# The data set HAM10000 ("human against machine with 10 000 training images") {cite:p}`tschandl2018` has 10 015 such photographs of
+# 7 470 lesions: spots of changed skin, such as moles. Each has a *mask*, which says what pixels belong to the lesion, and one of
+# seven diagnoses. The table of the data set has them in a column `dx`, short for *diagnosis*, and abbreviates them:
 #
-# The photographs are licensed for non-commercial use only and not part of the course. So this page works on
-# {term}`phantoms <phantom>`: images that a program draws from known numbers, here made to look like HAM10000. Where you have
-# downloaded and packed the real ones (see {doc}`/book/how_to_use`), they appear beside them below.
+# | `dx` | Diagnosis | What it is |
+# |:--|:--|:--|
+# | `akiec` | actinic keratosis or intraepithelial carcinoma | damage by the sun that may become cancer, or is an early one |
+# | `bcc` | basal cell carcinoma | the commonest cancer of the skin; it rarely spreads |
+# | `bkl` | benign keratosis | harmless brown or horny spots of ageing skin |
+# | `df` | dermatofibroma | a harmless knot of connective tissue |
+# | `mel` | melanoma | the cancer of the cells that make pigment; it spreads early |
+# | `nv` | melanocytic naevus | the common mole, harmless |
+# | `vasc` | vascular lesion | harmless growths of small blood vessels, and bleedings |
+#
+# :::{admonition} Why you will see no real lesion on this page
+# :class: note
+# The photographs of HAM10000 show patients' skin, and their licence (CC BY-NC 4.0) allows no commercial use. So they are no part of this
+# course, and neither are the CT scans of other collections: who wants them gets them from their owners, under their terms. This page works
+# on {term}`phantoms <phantom>`: images that a program draws from known numbers, here made to look like HAM10000. Anybody may copy
+# them, and all that is in them is known. The CT slices of this page are the exception: they come with `pydicom`.
+#
+# Look at real ones all the same, before you believe a phantom. In the
+# [archive of the ISIC](https://www.isic-archive.com), the International Skin Imaging Collaboration, you find the photographs of
+# HAM10000 among many others. You will see what no phantom has: rulers, gel bubbles, lesions larger than the
+# frame, and moles that only a biopsy tells from a melanoma. On the page of
+# [LIDC-IDRI](https://www.cancerimagingarchive.net/collection/lidc-idri/) in The Cancer Imaging Archive are a thousand chest CTs
+# with lung nodules (CC BY 3.0): slices as the one above, but of a whole chest, in which you may scroll from the neck to the liver.
+#
+# Where you have downloaded and packed the real photographs (see {doc}`/book/how_to_use`), they appear beside the phantoms below.
+# :::
 
 # %%
 images = open_images("phantoms.lesion", settings["images"], seed=seed)
@@ -438,13 +468,30 @@ assert np.isclose(peer, centroid[0, 0])
 # \end{aligned}
 # $$ (eq-images-5)
 #
-# The angle is that of the first eigenvector, in closed form. The function $\operatorname{\text{atan2}}$ knows the quadrant. We take half
-# of it because an axis is the same after half a turn. The cell compares both with the phantoms' factors, and with the
-# function of the package.
+# The first line puts $b^2/a^2 = \lambda_2 / \lambda_1$ into the eccentricity. For the second, turn the diagonal matrix:
+# with the first eigenvector $(\cos\theta, \sin\theta)^{\top}$ and the second $(-\sin\theta, \cos\theta)^{\top}$,
+#
+# $$
+# \begin{aligned}
+# C_{xx} &= \lambda_1 \cos^2\theta + \lambda_2 \sin^2\theta, \\
+# C_{yy} &= \lambda_1 \sin^2\theta + \lambda_2 \cos^2\theta, \\
+# C_{xy} &= (\lambda_1 - \lambda_2) \sin\theta \cos\theta, \\
+# C_{xx} - C_{yy} &= (\lambda_1 - \lambda_2) \cos 2\theta, \\
+# 2\, C_{xy} &= (\lambda_1 - \lambda_2) \sin 2\theta .
+# \end{aligned}
+# $$
+#
+# The last two are a point at the angle $2\theta$, at the distance $\lambda_1 - \lambda_2 \ge 0$ from the origin. The function
+# $\operatorname{\text{atan2}}(y, x)$ returns the angle of a point, in the right quadrant. So half of it is $\theta$, between
+# $-90°$ and $90°$, which is enough: an axis is the same after half a turn. For $\lambda_1 = \lambda_2$ the point is the origin, and
+# no direction is left.
+#
+# The cell compares both with the phantoms' factors, the angle with the first eigenvector, and both with the function of the
+# package.
 
 # %% tags=["check-images-5"]
 covariances = np.array([f[2] for f in found])
-eigenvalues = np.linalg.eigvalsh(covariances)  # ascending
+eigenvalues, eigenvectors = np.linalg.eigh(covariances)  # ascending
 eccentricity = np.sqrt(1 - eigenvalues[:, 0] / eigenvalues[:, 1])
 angle = 0.5 * np.arctan2(
     2 * covariances[:, 0, 1], covariances[:, 0, 0] - covariances[:, 1, 1]
@@ -456,6 +503,8 @@ def turned(a, b):
     return np.abs((a - b + np.pi / 2) % np.pi - np.pi / 2)
 
 
+major = np.arctan2(eigenvectors[:, 1, 1], eigenvectors[:, 0, 1])
+assert turned(angle, major).max() < 1e-6
 packaged = np.array([measure(mask) for mask in masks])
 print("largest difference  factor  package")
 error = np.abs(eccentricity - truth["eccentricity"]).max()
@@ -671,7 +720,7 @@ assert abs(control.mean() - gap.mean()) < 0.05
 # this chapter was written.
 
 # %%
-recorded = {  # mean and sd: all 10 015 images at 64 × 64, 10 splits, seed 0
+recorded = {  # mean, standard deviation: all images at 64 × 64, 10 splits
     "image-wise": (0.350, 0.022),
     "lesion-wise": (0.298, 0.017),
     "with siblings": (0.348, 0.021),
@@ -929,8 +978,8 @@ assert min(padded.values()) > 0.1
 # Scaling each image by its own minimum and maximum, as many a script does, would let these corners decide how bright the
 # brain is. Clip to a fixed range instead.
 #
-# **Eight bits.** Many public sets are exports as JPEG or PNG: a window was applied, 256 levels are left, and nobody wrote
-# down which window. The cell counts the slice's distinct values before and after, and the pixels clipped. Its last two
+# **Eight bits.** Many public sets are exports in a format for photographs, JPEG (of the Joint Photographic Experts Group) or PNG
+# (Portable Network Graphics): a window was applied, 256 levels are left, and nobody wrote down which window. The cell counts the slice's distinct values before and after, and the pixels clipped. Its last two
 # lines compare another window function with ours, in grey levels.
 
 # %%
@@ -953,7 +1002,7 @@ for width_hu in (400, 80):
 # ignores it trains on negatives.
 #
 # **JPEG.** The photographs of HAM10000 are JPEG files. Each saving loses a little, most where the picture is busy. The
-# {term}`PSNR` puts the mean squared error on a logarithmic scale, and higher is better: 50 dB is a root-mean-square (RMS) error
+# {term}`PSNR`, the peak signal-to-noise ratio, puts the mean squared error on a logarithmic scale, in decibels (dB), and higher is better: 50 dB is a root-mean-square (RMS) error
 # of 0.8 grey levels, 43.5 dB of 1.7.
 
 # %%

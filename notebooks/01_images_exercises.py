@@ -236,6 +236,10 @@ check.border_hu(border_hu, measured)
 # The two values are averaged, though one material fills more of the voxel.
 border_hu = (-850 + 1100) / 2
 
+# %% tags=["wrong-answer"] says="a comma separates numbers"
+# The decimal comma makes a pair of two numbers.
+border_hu = -70, 0
+
 # %% tags=["wrong-answer"] says="shares are exchanged"
 # The shares of lung and bone are exchanged.
 border_hu = 0.4 * -850 + 0.6 * 1100
@@ -356,6 +360,16 @@ def shape(mask, spacing):
     return len(rows) * spacing[0] * spacing[1], long, short, angle
 
 
+# %% tags=["wrong-answer"] says="one of the spacings is squared"
+# The pixels are taken for squares whose side is the distance of the rows.
+def shape(mask, spacing):
+    rows, columns = np.nonzero(mask)
+    c = np.cov(columns * spacing[1], -rows * spacing[0], ddof=0)
+    short, long = 4 * np.sqrt(np.linalg.eigvalsh(c))
+    angle = 0.5 * np.arctan2(2 * c[0, 1], c[0, 0] - c[1, 1])
+    return len(rows) * spacing[0] ** 2, long, short, angle
+
+
 # %% tags=["wrong-answer"] says="mirrored"
 # The rows are counted downwards, which mirrors the angle.
 def shape(mask, spacing):
@@ -430,6 +444,19 @@ def split(lesions, classes, fraction, seed):
     order = rng.permutation(len(members))
     taken = np.cumsum(count[order]) <= fraction * len(lesions)
     return np.isin(lesions, members[order[taken]])
+
+
+# %% tags=["wrong-answer"] says="have to be in a NumPy array"
+# A list of truth values is returned, by which no array can be turned round or indexed.
+def split(lesions, classes, fraction, seed):
+    rng = np.random.default_rng(seed)
+    taken = []
+    for name in np.unique(classes):
+        members, count = np.unique(lesions[classes == name], return_counts=True)
+        order = rng.permutation(len(members))
+        kept = np.cumsum(count[order]) <= fraction * count.sum()
+        taken += members[order[kept]].tolist()
+    return np.isin(lesions, taken).tolist()
 
 
 # %% tags=["wrong-answer"] says="same seed"

@@ -50,7 +50,7 @@ _ = torch.manual_seed(seed)
 # (exercise-vae-1)=
 # ## Exercise 1: The KL between two Gaussians
 #
-# *Derive and implement, 20 minutes, 3 points.* The chapter derives the KL to the standard normal, {eq}`eq-vae-5`. Some models need
+# *Derive and implement, 20 minutes, 3 points.* The chapter derives the KL to the standard normal, {eq}`eq-vae-3`. Some models need
 # the KL to a prior that has a mean and a variance of its own. Take
 #
 # $$ q = \mathcal{N}(\mu_q, \mathrm{diag}\,\sigma_q^2), \qquad p = \mathcal{N}(\mu_p, \mathrm{diag}\,\sigma_p^2) $$
@@ -101,6 +101,22 @@ def kl_between(mean_q, logvar_q, mean_p, logvar_p):
     squared = logvar_p.exp() + (mean_q - mean_p).square()
     terms = logvar_q - logvar_p + squared / logvar_q.exp() - 1
     return 0.5 * terms.sum(1)
+
+
+# %% tags=["wrong-answer"] says="the variance stands in the place of σ"
+# The distributions of PyTorch are given the variances as standard deviations.
+def kl_between(mean_q, logvar_q, mean_p, logvar_p):
+    q = torch.distributions.Normal(mean_q, logvar_q.exp())
+    p = torch.distributions.Normal(mean_p, logvar_p.exp())
+    return torch.distributions.kl_divergence(q, p).sum(1)
+
+
+# %% tags=["wrong-answer"] says="σ is taken for the log-variance"
+# The standard deviations are put into a formula for log-variances.
+def kl_between(mean_q, logvar_q, mean_p, logvar_p):
+    q, p = (0.5 * logvar_q).exp(), (0.5 * logvar_p).exp()
+    squared = q.exp() + (mean_q - mean_p).square()
+    return 0.5 * (p - q + squared / p.exp() - 1).sum(1)
 
 
 # %% tags=["wrong-answer"] says="no gradient"
@@ -228,7 +244,7 @@ more_samples = "a"
 # (exercise-vae-3)=
 # ## Exercise 3: A draw with a gradient
 #
-# *Implement, 10 minutes, 2 points.* Write the reparametrised draw {eq}`eq-vae-4`. The noise is given to you, so that the check can
+# *Implement, 10 minutes, 2 points.* Write the reparametrised draw {eq}`eq-vae-6`. The noise is given to you, so that the check can
 # compare your codes and their gradients with the right ones.
 
 
@@ -268,7 +284,7 @@ def draw(mean, logvar, noise):
 # $$ \text{(sum or mean over pixels) of the squared error} \;+\; \text{weight} \cdot \text{(sum or mean over dimensions) of the KL} . $$
 #
 # For some $\beta$ it trains the same model as the objective of this course, $\text{SSE} + \beta \sum_j \mathrm{KL}_j$
-# (equation {eq}`eq-vae-8` with $\sigma^2 = \tfrac12$). Write the function that finds this $\beta$.
+# (equation {eq}`eq-vae-9` with $\sigma^2 = \tfrac12$). Write the function that finds this $\beta$.
 
 
 # %% nbgrader={"grade": false, "grade_id": "vae-4", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -313,7 +329,7 @@ def beta_on_sse(reconstruction, kl, weight, pixels, dimensions):
 # (exercise-vae-5)=
 # ## Exercise 5: Who survives?
 #
-# *Predict, then run, 15 minutes, 2 points.* Write {eq}`eq-vae-9`, the nats that each direction of the data gets in the best linear VAE.
+# *Predict, then run, 15 minutes, 2 points.* Write {eq}`eq-vae-10`, the nats that each direction of the data gets in the best linear VAE.
 
 
 # %% nbgrader={"grade": false, "grade_id": "vae-5", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -335,6 +351,28 @@ check.nats_of_linear_vae(nats_of_linear_vae, seed=73)
 # Directions below the noise get a negative number of nats.
 def nats_of_linear_vae(eigenvalues, variance):
     return 0.5 * torch.log(eigenvalues / variance)
+
+
+# %% tags=["wrong-answer"] says="not with its square"
+# The variance is taken for σ and squared, behind a condition that is right.
+def nats_of_linear_vae(eigenvalues, variance):
+    nats = 0.5 * torch.log(eigenvalues / variance**2)
+    return torch.where(eigenvalues > variance, nats, 0.0)
+
+
+# %% tags=["wrong-answer"] says="σ stands in the place of the variance"
+# The root of the variance is compared with the eigenvalues.
+def nats_of_linear_vae(eigenvalues, variance):
+    return 0.5 * torch.log(eigenvalues / variance**0.5).clamp(min=0)
+
+
+# %% tags=["wrong-answer"] says="have to be in a tensor"
+# A list is returned.
+def nats_of_linear_vae(eigenvalues, variance):
+    return [
+        max(0.0, 0.5 * math.log(value / variance))
+        for value in eigenvalues.tolist()
+    ]
 
 
 # %% tags=["wrong-answer"] says="½"
@@ -376,6 +414,10 @@ print("nats of each dimension", [f"{v:.2f}" for v in trained.tolist()])
 
 # %% nbgrader={"grade": true, "grade_id": "vae-5-predict-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check.surviving_dimensions(surviving, trained)
+
+# %% tags=["wrong-answer"] says="without quotation marks"
+# The number is given as a text.
+surviving = "4"
 
 # %% tags=["wrong-answer"] says="not here"
 # The chapter's own answer, three, belongs to a likelihood with variance 1.
@@ -458,7 +500,7 @@ with torch.inference_mode():
     )
 
 # %%
-explore.show(explore.traversal(model, dimensions=[most_missed]))
+explore.show(explore.traversal(model, dimensions=[int(most_missed)]))
 
 # %% [markdown]
 # In two sentences: what does this dimension do to the picture, and why does squared error miss it more than the others?

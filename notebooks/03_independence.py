@@ -31,11 +31,12 @@
 # :class: tip
 # - say what a beta-VAE asks for, and predict how many dimensions a given beta leaves alive;
 # - split the KL term of the ELBO into mutual information, total correlation and dimension-wise KL, term by term;
-# - derive the two minibatch estimators of the total correlation, and say in which direction each of them errs;
+# - derive the two minibatch estimators of the total correlation, by hand for a batch of two and in general, and say in which
+#   direction each of them errs;
 # - recognise a published mistake in one of them by a single number;
 # - compare beta-VAE and beta-TCVAE by what each pays in reconstruction for the independence it buys.
 #
-# **You need** the chapter {ref}`vae`. **Time**: two hours of reading and trying. **Device**: a laptop; the measured run time
+# **You need** the chapter {ref}`vae`, whose section {ref}`vae-kl` defines the KL divergence. **Time**: two hours of reading and trying. **Device**: a laptop; the measured run time
 # stands on the page {doc}`/book/execution_times`.
 # :::
 
@@ -43,7 +44,7 @@
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
-# %%
+# %% tags=["hide-input"]
 from medlatent.course import (
     choose,
     publish_metrics,
@@ -54,9 +55,27 @@ from medlatent.records import find_record
 
 settings = choose(
     {
-        "ci": {"size": 32, "images": 2_000, "steps": 250, "seeds": 1},
-        "laptop": {"size": 64, "images": 5_000, "steps": 2_000, "seeds": 3},
-        "paper": {"size": 64, "images": 10_000, "steps": 100_000, "seeds": 5},
+        "ci": {
+            "size": 32,
+            "images": 2_000,
+            "steps": 250,
+            "seeds": 3,
+            "betas": (16.0,),
+        },
+        "laptop": {
+            "size": 64,
+            "images": 5_000,
+            "steps": 2_000,
+            "seeds": 3,
+            "betas": (4.0, 16.0),
+        },
+        "paper": {
+            "size": 64,
+            "images": 10_000,
+            "steps": 100_000,
+            "seeds": 5,
+            "betas": (4.0, 16.0),
+        },
     },
     profile,
 )
@@ -66,6 +85,7 @@ settings
 import math
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.integrate import quad
 from scipy.stats import norm
@@ -73,6 +93,7 @@ from scipy.stats import norm
 from medlatent import explore, losses
 from medlatent.data.phantoms import lesion
 from medlatent.losses.total_correlation import log_importance_weights
+from medlatent.metrics import information
 from medlatent.models import BetaTCVAE, BetaVAE, decode_all
 from medlatent.training import train
 
@@ -118,23 +139,29 @@ explore.show(
 # The {term}`beta-VAE <beta>` {cite:p}`higgins2017` begins with a constraint. Reconstruct as well as possible, while the code
 # carries at most $C$ nats:
 #
-# $$ \max_{\theta,\phi}\ \mathbb{E}_{q}[\log p_\theta(x \mid z)] \quad \text{subject to} \quad
-# \mathbb{E}_x\, \mathrm{KL}\!\left(q_\phi(z \mid x) \,\|\, p(z)\right) \le C . $$
+# $$
+# \begin{aligned}
+# \max_{\theta,\phi}\ & \mathbb{E}_{q}[\log p_\theta(x \mid z)] \\
+# \text{subject to}\ & \mathbb{E}_x\, \mathrm{KL}\!\left(q_\phi(z \mid x) \,\|\, p(z)\right) \le C .
+# \end{aligned}
+# $$
 #
 # A constraint becomes a penalty by a Lagrange multiplier, here called $\beta$:
 #
 # $$
-# \mathcal{L}_\beta = \mathbb{E}_{q_\phi(z \mid x)}[\log p_\theta(x \mid z)]
-# - \beta\, \mathrm{KL}\!\left(q_\phi(z \mid x) \,\|\, p(z)\right).
+# \begin{aligned}
+# \mathcal{L}_\beta = {} & \mathbb{E}_{q_\phi(z \mid x)}[\log p_\theta(x \mid z)] \\
+# & - \beta\, \mathrm{KL}\!\left(q_\phi(z \mid x) \,\|\, p(z)\right).
+# \end{aligned}
 # $$ (eq-independence-1)
 #
 # What does $\beta$ do? In the linear model of {ref}`vae` everything can be computed. There, $\beta$ and the variance of the
-# likelihood enter only as a product, so by its equation {eq}`eq-vae-9` the dimension along the eigenvalue $\lambda_i$ carries
+# likelihood enter only as a product, so by its equation {eq}`eq-vae-10` the dimension along the eigenvalue $\lambda_i$ carries
 # $\max(0, \tfrac12 \log \lambda_i / (\beta \sigma^2))$ nats. A larger $\beta$ switches the weakest dimensions off, one after the
 # other. We check this for three betas.
 
 
-# %% tags=["check-independence-1"]
+# %% tags=["check-independence-1", "hide-input"]
 def linear_beta_vae(data, beta, noise=1.0, steps=1_200):
     """Nats in each dimension of a linear beta-VAE trained on the data."""
     width = data.shape[1]
@@ -178,6 +205,9 @@ for beta in (1.0, 2.0, 4.0):
 #
 # ## What the KL is made of
 #
+# Every term below is a {term}`KL divergence`: the average over $q$ of $\log q/p$, in nats, never negative and not symmetric. {ref}`vae`
+# defines it {eq}`eq-vae-2`, proves the sign, and gives the closed form for a Gaussian code {eq}`eq-vae-3`.
+#
 # Let $n$ be the index of an image, drawn evenly from $N$ training images, and write $q(z \mid n)$ for its posterior. Averaging over
 # all images gives the {term}`aggregate posterior`
 #
@@ -186,16 +216,18 @@ for beta in (1.0, 2.0, 4.0):
 # the distribution of codes that the decoder meets in training. Adding and subtracting $\log q(z)$ in the averaged KL,
 #
 # $$
-# \mathbb{E}_n\, \mathrm{KL}\!\left(q(z \mid n) \,\|\, p(z)\right)
-# = \underbrace{\mathbb{E}_n\, \mathbb{E}_{q(z \mid n)} \log \frac{q(z \mid n)}{q(z)}}_{\text{mutual information } I(z; n)}
-# + \underbrace{\mathbb{E}_{q(z)} \log \frac{q(z)}{p(z)}}_{\mathrm{KL}(q(z) \| p(z))} .
+# \begin{aligned}
+# & \mathbb{E}_n\, \mathrm{KL}\!\left(q(z \mid n) \,\|\, p(z)\right) \\
+# & \quad = \underbrace{\mathbb{E}_n\, \mathbb{E}_{q(z \mid n)} \log \frac{q(z \mid n)}{q(z)}}_{\text{mutual information } I(z; n)} \\
+# & \qquad + \underbrace{\mathbb{E}_{q(z)} \log \frac{q(z)}{p(z)}}_{\mathrm{KL}(q(z) \| p(z))} .
+# \end{aligned}
 # $$ (eq-independence-2)
 #
 # The first term is the {term}`mutual information` between code and image: how well the code tells which image it came from. The second
 # asks that the codes of all images together fill the prior {cite:p}`hoffman2016`. For four images with one-dimensional posteriors all three are
 # integrals that a computer can do.
 
-# %% tags=["check-independence-2"]
+# %% tags=["check-independence-2", "hide-input"]
 means = np.array([-1.5, -0.4, 0.3, 1.8])
 spreads = np.array([0.4, 0.6, 0.5, 0.3])
 
@@ -245,13 +277,26 @@ assert mutual_information < math.log(4)
 # marginals $q(z_j)$ splits the second term again:
 #
 # $$
-# \mathrm{KL}\!\left(q(z) \,\|\, p(z)\right)
-# = \underbrace{\mathrm{KL}\!\left(q(z) \,\Big\|\, \prod_j q(z_j)\right)}_{\text{total correlation}}
-# + \underbrace{\sum_j \mathrm{KL}\!\left(q(z_j) \,\|\, p(z_j)\right)}_{\text{dimension-wise KL}} .
+# \begin{aligned}
+# & \mathrm{KL}\!\left(q(z) \,\|\, p(z)\right) \\
+# & \quad = \underbrace{\mathrm{KL}\!\left(q(z) \,\Big\|\, \textstyle\prod_j q(z_j)\right)}_{\text{total correlation}} \\
+# & \qquad + \underbrace{\textstyle\sum_j \mathrm{KL}\!\left(q(z_j) \,\|\, p(z_j)\right)}_{\text{dimension-wise KL}} .
+# \end{aligned}
 # $$ (eq-independence-3)
 #
-# The {term}`total correlation` is zero exactly if the dimensions are independent. It is the term that asks for what we want. If $q(z)$ is
-# a Gaussian with correlation matrix $R$, it has a closed form:
+# The {term}`total correlation` is zero exactly if the dimensions are independent. It is the term that asks for what we want.
+#
+# If $q(z)$ is a Gaussian, it has a closed form. Scale each dimension to mean 0 and variance 1. The total correlation stays, since both densities in it
+# are scaled alike, and the covariance becomes the correlation matrix $R$. Now add the dimensions one at a time. Given those before it, $z_j$ is a
+# Gaussian with a mean $m$ and a variance $v_j$; alone it is a standard Gaussian. By equation {eq}`eq-vae-3` of {ref}`vae` the KL of the one from the
+# other is $\tfrac12 (m^2 + v_j - \log v_j - 1)$. On average over the dimensions before, $\mathbb{E}[m^2] + v_j$ is the whole variance of
+# $z_j$, which is 1. So $-\tfrac12 \log v_j$ is left. Since $q(z)$ is the product of these conditional densities,
+#
+# $$
+# \mathrm{TC} = \sum_j \mathbb{E}\, \log \frac{q(z_j \mid z_1 \ldots z_{j-1})}{q(z_j)} = -\tfrac12 \sum_j \log v_j .
+# $$
+#
+# The $v_j$ are the squares of the diagonal of the Cholesky factor of $R$, and their product is the determinant:
 #
 # $$
 # \mathrm{TC} = -\tfrac12 \log \det R .
@@ -259,7 +304,7 @@ assert mutual_information < math.log(4)
 #
 # Both equations at once: a Gaussian aggregate with known covariance, against PyTorch's own KL between Gaussians.
 
-# %% tags=["check-independence-3"]
+# %% tags=["check-independence-3", "hide-input"]
 covariance = torch.tensor([[1.2, 0.6, 0.1], [0.6, 0.8, 0.0], [0.1, 0.0, 1.0]])
 gaussian = torch.distributions.MultivariateNormal
 kl = torch.distributions.kl_divergence
@@ -272,63 +317,170 @@ wise = kl(marginals, gaussian(zero, identity)).item()
 print(f"{whole:.5f} = {correlation:.5f} + {wise:.5f}")
 assert abs(whole - correlation - wise) < 1e-5
 
-# %% tags=["check-independence-4"]
+# %% tags=["check-independence-4", "hide-input"]
 scale = covariance.diagonal().rsqrt()
 matrix = covariance * scale[:, None] * scale
 closed = -0.5 * torch.logdet(matrix).item()
-print(
-    f"-½ log det R = {closed:.5f}; the KL to the marginals was {correlation:.5f}"
-)
+steps = torch.linalg.cholesky(matrix).diagonal().square()  # the v_j
+print(f"-½ log det R = {closed:.5f}, one dimension at a time", end=" ")
+print(f"{-0.5 * steps.log().sum():.5f}")
+print(f"the KL to the marginals was {correlation:.5f}")
 assert abs(closed - correlation) < 1e-5
+assert abs(closed + 0.5 * steps.log().sum()) < 1e-5
 
 # %% [markdown]
 # Put together {cite:p}`chen2018`, the KL that the ELBO charges for is a sum of three terms:
 #
 # $$
-# \mathbb{E}_n\, \mathrm{KL}\!\left(q(z \mid n) \,\|\, p(z)\right)
-# = \underbrace{I(z; n)}_{\text{mutual information}}
-# + \underbrace{\mathrm{TC}(z)}_{\text{total correlation}}
-# + \underbrace{\textstyle\sum_j \mathrm{KL}(q(z_j) \| p(z_j))}_{\text{dimension-wise KL}} .
+# \begin{aligned}
+# & \mathbb{E}_n\, \mathrm{KL}\!\left(q(z \mid n) \,\|\, p(z)\right) \\
+# & \quad = \underbrace{I(z; n)}_{\text{mutual information}}
+# + \underbrace{\mathrm{TC}(z)}_{\text{total correlation}} \\
+# & \qquad + \underbrace{\textstyle\sum_j \mathrm{KL}(q(z_j) \| p(z_j))}_{\text{dimension-wise KL}} .
+# \end{aligned}
 # $$ (eq-independence-5)
 #
 # A beta-VAE raises the price of all three. It pays for independence with information about the image, although nobody asked to
 # lose information. The {term}`beta-TCVAE` raises the price of the middle term alone:
 #
 # $$
-# \mathcal{L} = \mathbb{E}_{q}[\log p_\theta(x \mid z)] - I(z; n) - \beta\, \mathrm{TC}(z)
-# - \textstyle\sum_j \mathrm{KL}(q(z_j) \| p(z_j)) .
+# \begin{aligned}
+# \mathcal{L} = {} & \mathbb{E}_{q}[\log p_\theta(x \mid z)] - I(z; n) \\
+# & - \beta\, \mathrm{TC}(z) - \textstyle\sum_j \mathrm{KL}(q(z_j) \| p(z_j)) .
+# \end{aligned}
 # $$ (eq-independence-6)
 #
 # ## Estimating what needs every image
 #
 # There is a difficulty. $q(z)$ is an average over all $N$ images, and a training step sees $B$ of them. How do we compute
-# $\log q(z)$ for the codes of a batch?
+# $\log q(z)$ for the codes of a batch? We do it first for so few images that every batch can be written down.
 #
-# **Weighted sampling (MWS).** The batch is a biased sample. It always contains the image $n$ that $z$ was drawn from, whose posterior
-# is much larger at $z$ than the others. A batch that contains $n$ can be drawn in fewer ways than any batch, and
-# importance weights make up for that. Chen et al. bound the weighted sum from below: each posterior gets $1/(BN)$,
+# ### Two of four images
+#
+# Take the four one-dimensional posteriors from above, and let $z = 0.5$ be a code that was drawn from the third. Batches hold two different images. The
+# third is in the batch of $z$, since $z$ came from it, and one other is. So there are three batches to look at.
+#
+# In $q(z)$ each of the four posteriors has the weight $\tfrac14$. An estimate from the batch may use two densities: $q(z \mid n)$ of the image that $z$
+# came from, and $q(z \mid i)$ of its companion. Two sets of weights are in use:
+#
+# $$
+# \begin{aligned}
+# \text{MWS:} \quad & \tfrac18\, q(z \mid n) + \tfrac18\, q(z \mid i), \\
+# \text{MSS:} \quad & \tfrac14\, q(z \mid n) + \tfrac34\, q(z \mid i).
+# \end{aligned}
+# $$
+#
+# **MSS**, minibatch-stratified sampling, can be read off. The image of $z$ is in all three batches, so it gets its $\tfrac14$. The other three images
+# together have $\tfrac34$ of $q(z)$. One of them is in the batch, drawn fairly, and stands for all three. On average over the three batches each
+# companion has $\tfrac34 \cdot \tfrac13 = \tfrac14$, as it should.
+#
+# **MWS**, minibatch-weighted sampling, gives each density $1/(BN) = \tfrac18$. On average over the three batches the image of $z$ has $\tfrac18$ in place of
+# $\tfrac14$, and each companion $\tfrac18 \cdot \tfrac13 = \tfrac1{24}$. Every weight is too small. The estimate is biased whatever the posteriors are,
+# and always downwards.
+#
+# A third set of weights is no estimator but a slip that much published code has copied: it writes $1/N$ with the wrong stride, down a column of the matrix
+# of weights and not along its diagonal.
+
+
+# %%
+def published_weights(batch, dataset_size):
+    """Row m: what sample m gives each posterior, as much code has it."""
+    others = batch - 1
+    share = (dataset_size - others) / (dataset_size * others)
+    weights = torch.full((batch, batch), 1 / others)
+    # Meant: the diagonal, and one entry of each row. Written: every
+    # (others + 1)-th entry of the flat matrix, which is a column.
+    weights.view(-1)[:: others + 1] = 1 / dataset_size
+    weights.view(-1)[1 :: others + 1] = share
+    weights[others - 1, 0] = share
+    return weights
+
+
+# %% tags=["hide-input"]
+own, z_own = 2, 0.5  # the third image, and a code drawn from it
+heights = norm.pdf(z_own, means, spreads)  # q(z|n) of the four images
+exact = heights.mean()
+pairs = [[own, i] for i in range(4) if i != own]
+two = {
+    "MWS": log_importance_weights(2, 4, "mws").exp()[0],
+    "MSS": log_importance_weights(2, 4, "mss").exp()[0],
+    "published": published_weights(2, 4)[1].flip(0),  # z's image in row 2
+}
+by_hand = {
+    name: np.array([heights[pair] @ w.double().numpy() for pair in pairs])
+    for name, w in two.items()
+}
+table = pd.DataFrame(
+    {
+        "weights": [f"{w[0]:.3f}, {w[1]:.3f}" for w in two.values()],
+        **{
+            f"images 3 and {pair[1] + 1}": [v[k] for v in by_hand.values()]
+            for k, pair in enumerate(pairs)
+        },
+        "mean of the three": [v.mean() for v in by_hand.values()],
+        "mean of the logs": [np.log(v).mean() for v in by_hand.values()],
+    },
+    index=list(two),
+)
+print(f"q(z) = {exact:.4f}, log q(z) = {math.log(exact):.4f}")
+print("densities of the four images", *(f"{h:.4f}" for h in heights))
+assert np.allclose(two["MWS"], [1 / 8, 1 / 8])
+assert np.allclose(two["MSS"], [1 / 4, 3 / 4])
+assert np.allclose(two["published"], [3 / 4, 1 / 4])
+assert abs(by_hand["MSS"].mean() - exact) < 1e-7
+assert by_hand["MWS"].mean() < exact / 2
+assert by_hand["published"].mean() > 2 * exact
+assert np.log(by_hand["MWS"]).mean() < np.log(by_hand["MSS"]).mean()
+assert np.log(by_hand["MSS"]).mean() < math.log(exact)
+show_table(table, 4)
+
+# %% [markdown]
+# Read the column of means. MSS gives $q(z)$ to the last digit: as an estimate of the *sum* it is unbiased. MWS gives less than half of it. The published
+# weights give the image of $z$ three quarters and its companion one. Its own posterior is the highest at $z$, as it mostly is, so they give more than twice $q(z)$.
+#
+# Read the last column. What the total correlation needs is $\log q(z)$, and there MSS is biased, too: the mean of the three logarithms lies below the
+# logarithm of their mean. This is Jensen's inequality, from {ref}`vae-kl`. MSS repairs the weights; no set of weights repairs the logarithm. The bias shrinks with the scatter of
+# the sum, so it goes away as the batch grows.
+#
+# ### The general weights
+#
+# **Weighted sampling (MWS)** {cite:p}`chen2018` is a lower bound. Draw the $B$ places of a batch $b$ independently from the $N$ images: such a batch has the probability $p(b) = N^{-B}$, and
+# the mean of its posteriors is on average $q(z)$. Now keep only the batches that hold $z$'s own image $n$ in a given place. What is dropped is not negative. If
+# that place is fixed and the others are drawn, a batch has the probability $r(b) = N^{-(B-1)}$. So
+#
+# $$
+# \begin{aligned}
+# q(z) &= \mathbb{E}_{p(b)} \Big[ \tfrac1B \textstyle\sum_{i=1}^B q(z \mid n_i) \Big] \\
+# &\ge \mathbb{E}_{r(b)} \Big[ \tfrac{p(b)}{r(b)}\, \tfrac1B \textstyle\sum_{i=1}^B q(z \mid n_i) \Big] \\
+# &= \mathbb{E}_{r(b)} \Big[ \tfrac1{BN} \textstyle\sum_{i=1}^B q(z \mid n_i) \Big] .
+# \end{aligned}
+# $$
+#
+# The logarithm of the last line is at least the mean of the logarithms, again by Jensen. One batch of training estimates that mean, for each of its own codes
+# $z^{(m)}$:
 #
 # $$
 # \log q(z^{(m)}) \approx \log \frac{1}{BN} \sum_{i=1}^{B} q(z^{(m)} \mid n_i) .
 # $$ (eq-independence-7)
 #
-# How loose this bound is can be read off the weights: they sum to $1/N$ and not to 1. For the posterior of $n$ itself $1/(BN)$ is too small by a factor $B$,
-# for each of the others by about $N$.
+# How loose the bound is can be read off the weights: they sum to $1/N$ and not to 1. For the posterior of $n$ itself $1/(BN)$ is too small by a factor $B$,
+# which was 2 above. Any other image is rarely in the batch, and has too little by about $N$ on average; above it was 6.
 #
-# **Stratified sampling (MSS).** Let $M = B - 1$. What would be unbiased? In $q(z)$ the posterior of $n$ has the weight $1/N$, and the other $N - 1$ images
-# together have $(N-1)/N$. The other $M$ images of the batch are a fair sample of these, so each should get $(N-1)/(NM)$. Chen et al.
+# **Stratified sampling (MSS).** Let $M = B - 1$. In $q(z)$ the posterior of $n$ has the weight $1/N$, and the other $N - 1$ images
+# together have $(N-1)/N$. The other $M$ images of the batch are a fair sample of these, so each should get $(N-1)/(NM)$. With $B = 2$ and $N = 4$ this is the
+# $\tfrac34$ from above. Chen et al.
 # keep the mean of these $M$ weights but not the weights: one image $k$ gets $(N - M)/(NM)$ and the rest $1/M$,
 #
 # $$
 # \begin{aligned}
-# \log q(z^{(m)}) \approx \log \Big[ & \tfrac1N\, q(z^{(m)} \mid n_m) + \tfrac{N - M}{NM}\, q(z^{(m)} \mid n_k) \\
-# & + \tfrac1M \textstyle\sum_{i \ne m, k} q(z^{(m)} \mid n_i) \Big], \qquad k \ne m .
+# \log q(z^{(m)}) \approx \log \Big[ & \tfrac1N\, q(z^{(m)} \mid n_m) \\
+# & + \tfrac{N - M}{NM}\, q(z^{(m)} \mid n_k) \\
+# & + \tfrac1M \textstyle\sum_{i \ne m, k} q(z^{(m)} \mid n_i) \Big], \quad k \ne m .
 # \end{aligned}
 # $$ (eq-independence-8)
 #
 # The weights sum to 1, as $\tfrac1N + \tfrac{M-1}{M} + \tfrac{N-M}{NM} = 1$. Averaged over which of the others is $k$, each of those has
-# $\tfrac1M \left(\tfrac{M-1}{M} + \tfrac{N-M}{NM}\right) = \tfrac{N-1}{NM}$: the sum inside the logarithm is unbiased. Its logarithm is not, since the logarithm of
-# a noisy sum is on average below that of the sum.
+# $\tfrac1M \left(\tfrac{M-1}{M} + \tfrac{N-M}{NM}\right) = \tfrac{N-1}{NM}$: the sum inside the logarithm is unbiased. Its logarithm is not, as before.
 
 # %% tags=["remove-input"]
 show_source(log_importance_weights)
@@ -337,10 +489,16 @@ show_source(log_importance_weights)
 show_source(losses.kl_decomposition)
 
 # %% [markdown]
+# Why does the listing hold an array of all pairs, $B \times B \times D$, where a product of two matrices would do with less memory? The product would expand
+# the square, $(z - \mu)^2/\sigma^2 = z^2/\sigma^2 - 2 z\mu/\sigma^2 + \mu^2/\sigma^2$. Each of the three is as large as $1/\sigma^2$, and in the end
+# they all but cancel. A 32-bit float keeps seven digits. At $\sigma = 10^{-3}$ the three are of the size of a million, and a tenth of a nat is lost. The
+# difference $z - \mu$ is taken first, so nothing is.
+
+# %% [markdown]
 # The three terms of one batch must add up to the Monte Carlo estimate of its KL, whatever the estimator: the $\log q(z)$ cancel. That checks
 # {eq}`eq-independence-5`.
 
-# %% tags=["check-independence-5"]
+# %% tags=["check-independence-5", "hide-input"]
 torch.manual_seed(seed)
 mean, logvar = torch.randn(64, 5), -1 + 0.3 * torch.randn(64, 5)
 z = losses.reparametrise(mean, logvar)
@@ -365,7 +523,7 @@ for estimator in ("mws", "mss"):
 # the one image $k$, each weight has to come to $1/N$.
 
 
-# %% tags=["check-independence-7"]
+# %% tags=["check-independence-7", "hide-input"]
 def log_aggregate(z, mean, logvar, weights):
     """log q(z) of each sample, by two loops over images."""
     result = []
@@ -389,7 +547,7 @@ ours = log_posterior - terms.mutual_information
 print(f"MWS: mean log q(z) by hand {by_hand:.4f}, ours {ours:.4f}")
 assert abs(by_hand - ours) < 1e-4
 
-# %% tags=["check-independence-8"]
+# %% tags=["check-independence-8", "hide-input"]
 M = B - 1
 stratified = np.full((B, B), -math.log(M))
 for m in range(B):
@@ -422,7 +580,7 @@ assert np.allclose(average, 1 / N)
 # is a Gaussian with correlation 0.7 between neighbouring dimensions. By {eq}`eq-independence-4` we know the truth. How close
 # does each estimator come, for which batch size, and how much does it scatter?
 
-# %%
+# %% tags=["hide-input"]
 D, N, s2 = 6, 5_000, 0.1
 index = torch.arange(D)
 R = 0.7 ** (index[:, None] - index).abs().float()
@@ -433,19 +591,10 @@ means = torch.randn(N, D) @ factor.T
 logvars = torch.full((N, D), math.log(s2))
 
 
-def published_mss(z, mean, logvar, dataset_size):
+def published_correlation(z, mean, logvar, dataset_size):
     """Total correlation with the weights as in much published code."""
-    batch, others = len(z), len(z) - 1
-    weights = torch.full((batch, batch), 1 / others)
-    # Meant: the diagonal, and one entry of each row. Written: every
-    # (others + 1)-th entry of the flat matrix, which is a column.
-    weights.view(-1)[:: others + 1] = 1 / dataset_size
-    weights.view(-1)[1 :: others + 1] = (dataset_size - others) / (
-        dataset_size * others
-    )
-    weights[others - 1, 0] = (dataset_size - others) / (dataset_size * others)
+    log_w = published_weights(len(z), dataset_size).log()
     pairs = density(z[:, None], mean[None], logvar[None])
-    log_w = weights.log()
     joint = torch.logsumexp(log_w + pairs.sum(2), 1)
     single = torch.logsumexp(log_w[:, :, None] + pairs, 1).sum(1)
     return (joint - single).mean()
@@ -464,13 +613,17 @@ for size in sizes:
         for name, estimator in (("MWS", "mws"), ("MSS", "mss")):
             terms = losses.kl_decomposition(z, mean, logvar, N, estimator)
             values[name].append(terms.total_correlation.item())
-        values["published MSS"].append(published_mss(z, mean, logvar, N).item())
+        found = published_correlation(z, mean, logvar, N)
+        values["published MSS"].append(found.item())
     for name, list_of in values.items():
         results[name].append((np.mean(list_of), np.std(list_of, ddof=1)))
 print(f"true total correlation {truth:.3f} nats; mean ± sd over 20 batches")
 print("batch".ljust(14) + "".join(f"{size:>14}" for size in sizes))
 for name, row in results.items():
     print(name.ljust(14) + "".join(f"{m:>7.2f} ± {d:4.2f}" for m, d in row))
+at_1024 = {name: row[-1][0] for name, row in results.items()}
+assert at_1024["MWS"] > 10 * truth
+assert abs(at_1024["MSS"] - truth) < 0.15 < at_1024["published MSS"] - truth
 
 # %% mystnb={"figure": {"caption": "Estimated total correlation over the batch size: mean and standard deviation of 20 batches. The true value is known.", "name": "fig-independence-estimators"}} tags=["hide-input"]
 fig, (left, right) = explore.figure(7, 2.8, columns=2)
@@ -512,16 +665,13 @@ explore.show(fig)
 #   about $(D-1)\log N$ has no gradient of its own, so MWS can still train a model. As a *report* of the total correlation it is useless.
 # - **MSS approaches the truth** as the batch grows. For small batches it is biased, since the logarithm of a noisy average is too small on
 #   average, and more so for the joint density than for its marginals. A negative total correlation in a log is this bias, or a bug.
-# - **The published mistake** is quiet. In a flat matrix with rows of length $B$, the stride $M + 1 = B$ walks down a column, not along the diagonal.
+# - **The published slip** is quiet. In a flat matrix with rows of length $B$, the stride $M + 1 = B$ walks down a column, not along the diagonal.
 #   The small weight $1/N$ goes to the first image of the batch, whichever image $z$ came from, and the posterior that $z$ was drawn from
 #   gets $1/M$: too much by a factor $N/M$. The numbers look plausible, and are too large. One line tells: print the diagonal.
 
-# %%
+# %% tags=["hide-input"]
 correct = log_importance_weights(8, 5_000, "mss").exp()
-wrong = torch.full((8, 8), 1 / 7)
-wrong.view(-1)[::8] = 1 / 5_000
-wrong.view(-1)[1::8] = (5_000 - 7) / (5_000 * 7)
-wrong[6, 0] = (5_000 - 7) / (5_000 * 7)
+wrong = published_weights(8, 5_000)
 for name, weights in (("correct", correct), ("published", wrong)):
     print(
         f"{name:<10} diagonal {weights.diagonal().numpy().round(4)}\n"
@@ -539,7 +689,7 @@ assert not torch.allclose(wrong.diagonal(), correct.diagonal())
 # %% tags=["remove-input"]
 show_source(BetaTCVAE.terms)
 
-# %% tags=["check-independence-6"]
+# %% tags=["check-independence-6", "hide-input"]
 images = lesion.generate(
     settings["images"], seed=seed, size=settings["size"], correlated=False
 )
@@ -561,12 +711,17 @@ assert torch.isclose(terms["loss"], total, rtol=1e-4)
 # %% [markdown]
 # ## Training: what independence costs
 #
-# We train both models for several betas, on phantoms whose factors are independent. For each we measure two things on the training
-# images: the reconstruction, and the total correlation of the codes. The latter is computed with 1 500 images in one batch, where
-# {numref}`fig-independence-estimators` says that MSS is close.
+# We train on phantoms whose factors are independent. At $\beta = 1$ the objectives of both models are that of the plain VAE, so one training stands for both. Then
+# come the beta-VAE and the beta-TCVAE with a larger $\beta$. All of it is done for several seeds: a seed sets the first weights, the noise and the batches.
+#
+# For each run we measure the reconstruction on the test images, and the terms of {eq}`eq-independence-5` on the training images. The latter are computed
+# with up to 1 500 images in one batch, where {numref}`fig-independence-estimators` says that MSS is close.
+#
+# So short a training may end in the collapse of {ref}`vae`: the decoder answers with nearly the same picture each time, and the code is all but empty. We
+# call a run *collapsed* whose code carries less than one bit about the image, that is less than $\log 2$ nats.
 
 
-# %%
+# %% tags=["hide-input"]
 def measure(model, images, samples=1_500):
     """SSE on the test images; decomposition over training images."""
     with torch.inference_mode():
@@ -581,117 +736,176 @@ def measure(model, images, samples=1_500):
     return {"sse": sse, **{k: v.item() for k, v in terms._asdict().items()}}
 
 
-betas = (1.0, 4.0, 16.0)
-measured = []
-for kind in (BetaVAE, BetaTCVAE):
-    for beta in betas:
-        for run in range(settings["seeds"]):
-            torch.manual_seed(seed + run)
-            model = kind(
-                beta=beta,
-                latent_dim=10,
-                size=settings["size"],
-                learning_rate=2e-3,
-            )
-            train(
-                model,
-                training,
-                settings["steps"],
-                batch_size=64,
-                seed=seed + run,
-                precision="float32",  # 16 bits, where a processor has them, give others
-                progress=False,
-            )
-            measured.append(
-                {
-                    "model": kind.__name__,
-                    "beta": beta,
-                    "seed": seed + run,
-                    **measure(model, training),
-                }
-            )
+# %%
+systems = [("VAE", BetaVAE, 1.0)]
+for beta in settings["betas"]:
+    systems += [("beta-VAE", BetaVAE, beta), ("beta-TCVAE", BetaTCVAE, beta)]
+measured, trained = [], {}
+for number in range(seed, seed + settings["seeds"]):
+    for name, kind, beta in systems:
+        torch.manual_seed(number)
+        model = kind(
+            beta=beta,
+            latent_dim=10,
+            size=settings["size"],
+            learning_rate=2e-3,
+        )
+        train(
+            model,
+            training,
+            settings["steps"],
+            batch_size=64,
+            seed=number,
+            precision="float32",  # 16 bits, where there are any, give others
+            progress=False,
+        )
+        trained[name, beta, number] = model
+        row = {"model": name, "beta": beta, "seed": number}
+        measured.append(row | measure(model, training))
 
 # %% tags=["hide-input"]
-import pandas as pd
-
 frame = pd.DataFrame(measured)
+frame["collapsed"] = frame["mutual_information"] < math.log(2)
+assert np.isfinite(frame[["sse", "mutual_information"]]).all(axis=None)
 table = (
-    frame.groupby(["model", "beta"], sort=False)
-    .mean()
-    .drop(columns="seed")
-    .reset_index()
+    frame.sort_values(["beta", "model", "seed"])
+    .assign(
+        beta=lambda f: [f"{beta:g}" for beta in f["beta"]],
+        state=lambda f: np.where(f["collapsed"], "collapsed", ""),
+    )
+    .drop(columns="collapsed")
+    .rename(columns={"sse": "SSE"})
     .rename(columns=lambda name: name.replace("_", " "))
 )
 show_table(table, index=False)
 
-# %% mystnb={"figure": {"caption": "Reconstruction error against total correlation, for three betas of each model. Down and to the left is better; the numbers are the betas.", "name": "fig-independence-tradeoff"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Reconstruction error against total correlation (left) and against mutual information (right). A line joins the runs of one seed, from the VAE to the largest beta; a hollow mark is a collapsed run.", "name": "fig-independence-tradeoff"}} tags=["hide-input"]
 fig, (left, right) = explore.figure(7, 3.0, columns=2)
-means_of = frame.groupby(["model", "beta"], sort=False).mean()
-for name in ("BetaVAE", "BetaTCVAE"):
-    part = means_of.loc[name]
-    left.plot(part["total_correlation"], part["sse"], "o-", label=name)
-    right.plot(part["mutual_information"], part["sse"], "o-", label=name)
-    for beta, row in part.iterrows():
-        left.annotate(
-            f"{beta:g}",
-            (row["total_correlation"], row["sse"]),
-            xytext=(4, 4) if name == "BetaVAE" else (4, -10),
-            textcoords="offset points",
-            fontsize=8,
-        )
+columns = ("total_correlation", "mutual_information")
+for axis, column in zip((left, right), columns, strict=True):
+    for colour, name in (("C0", "beta-VAE"), ("C1", "beta-TCVAE")):
+        for _, part in frame[frame["model"].isin(("VAE", name))].groupby(
+            "seed"
+        ):
+            part = part.sort_values("beta")
+            axis.plot(part[column], part["sse"], color=colour, lw=0.8)
+    for colour, name in (
+        ("grey", "VAE"),
+        ("C0", "beta-VAE"),
+        ("C1", "beta-TCVAE"),
+    ):
+        for empty, part in frame[frame["model"] == name].groupby("collapsed"):
+            axis.plot(
+                part[column],
+                part["sse"],
+                "o",
+                color=colour,
+                markerfacecolor="none" if empty else colour,
+            )
+    axis.plot([], [], "o", color="grey", label="VAE")
+    axis.plot([], [], "o-", color="C0", label="beta-VAE")
+    axis.plot([], [], "o-", color="C1", label="beta-TCVAE")
+    axis.grid()
 left.set(xlabel="total correlation (nats)", ylabel="SSE on test images")
 right.set(xlabel="mutual information (nats)")
-for axis in (left, right):
-    axis.grid()
 left.legend(fontsize=8)
 fig.alt = "Two panels. " + "; ".join(
-    f"{name} at beta {beta:g}: SSE {row['sse']:.1f}, total correlation "
-    f"{row['total_correlation']:.2f}, mutual information "
-    f"{row['mutual_information']:.2f} nats"
-    for (name, beta), row in means_of.iterrows()
+    f"{run.model}, beta {run.beta:g}, seed {run.seed}: SSE {run.sse:.1f}, "
+    f"total correlation {run.total_correlation:.2f}, mutual information "
+    f"{run.mutual_information:.2f} nats{', collapsed' if run.collapsed else ''}"
+    for run in frame.itertuples()
 )
 explore.show(fig)
 
-# %%
-first, last = betas[0], betas[-1]
-for name in ("BetaVAE", "BetaTCVAE"):
-    a, b = means_of.loc[(name, first)], means_of.loc[(name, last)]
-    print(
-        f"{name:<10} beta {first:g} → {last:g}: SSE {a['sse']:.1f} → {b['sse']:.1f},"
-        f" TC {a['total_correlation']:.2f} → {b['total_correlation']:.2f},"
-        f" MI {a['mutual_information']:.2f} → {b['mutual_information']:.2f}"
+# %% tags=["hide-input"]
+last = max(settings["betas"])
+plain = frame[frame["model"] == "VAE"].set_index("seed")
+strong = {
+    name: frame[(frame["model"] == name) & (frame["beta"] == last)].set_index(
+        "seed"
     )
-assert b["total_correlation"] < a["total_correlation"]
+    for name in ("beta-VAE", "beta-TCVAE")
+}
+print(
+    f"the VAE alone, over {len(plain)} seeds:"
+    f" SSE {plain['sse'].min():.1f} to {plain['sse'].max():.1f},"
+    f" TC {plain['total_correlation'].min():.2f}"
+    f" to {plain['total_correlation'].max():.2f}"
+)
+for name, runs in strong.items():
+    for number, run in runs.iterrows():
+        before = plain.loc[number]
+        print(
+            f"{name:<10} seed {number}, beta 1 → {last:g}:"
+            f" TC {before['total_correlation']:.2f}"
+            f" → {run['total_correlation']:.2f},"
+            f" MI {before['mutual_information']:.2f}"
+            f" → {run['mutual_information']:.2f}"
+        )
+empty = [
+    f"{run.model} (beta {run.beta:g}, seed {run.seed})"
+    for run in frame[frame["collapsed"]].itertuples()
+]
+print("collapsed:", ", ".join(empty) or "none")
+kept = {name: runs["mutual_information"] for name, runs in strong.items()}
+more = int((kept["beta-TCVAE"] > kept["beta-VAE"]).sum())
+print(
+    f"the beta-TCVAE keeps more information than the beta-VAE"
+    f" in {more} of {len(plain)} seeds"
+)
 publish_metrics(
     "independence",
     {
         "mss_1024": results["MSS"][-1][0],
         "published_mss_1024": results["published MSS"][-1][0],
-        "beta_vae_sse": means_of.loc[("BetaVAE", last), "sse"],
-        "tcvae_sse": means_of.loc[("BetaTCVAE", last), "sse"],
-        "tcvae_mi": means_of.loc[("BetaTCVAE", last), "mutual_information"],
+        "beta_vae_sse": strong["beta-VAE"].loc[seed, "sse"],
+        "tcvae_sse": strong["beta-TCVAE"].loc[seed, "sse"],
+        "tcvae_mi": strong["beta-TCVAE"].loc[seed, "mutual_information"],
     },
 )
 
 # %% [markdown]
-# What does the figure say, and what not? At $\beta = 1$ both models have the same objective, that of the plain VAE; the distance between
-# their two points is the noise of a short run with one seed, and a warning against reading much into smaller distances. Equal betas do not
-# compare: the same number multiplies three terms in one model and one term in the other. Equal *total correlation* does. There the two curves
-# of the left panel lie close together in this run. The right panel shows the difference in kind. The beta-VAE buys independence with mutual
-# information, in the end with all of it: its code collapses, and an empty code is independent for free. The beta-TCVAE keeps its
-# information. Chen et al. {cite:p}`chen2018` argue that this is what leaves it the better reconstruction at the same total correlation; whether it does on
-# real lesions, over several seeds, is claim S1 of {ref}`adversarial-vae`.
+# What does {numref}`fig-independence-tradeoff` say, and what not?
+#
+# - **One seed says little.** The grey marks are trainings of one and the same VAE, and only the seed differs. Their distance is the yardstick for all others in
+#   the figure: a difference between two models that is no larger may be chance.
+# - **An empty code is independent for free.** The total correlation of a collapsed run is near zero at any $\beta$. Where the VAE of a seed has collapsed, a
+#   larger $\beta$ may even seem to *raise* it. The left panel alone does not show this; the right one does, and the cell above names the runs.
+# - **A collapse has two causes.** In the VAE and the beta-TCVAE, which charge one for a nat of information, it is an accident of a short run: other seeds
+#   of the same objective spend several nats. The beta-VAE at a large $\beta$ may collapse because nats have become too dear, and then more steps will
+#   not help.
+# - **Equal betas do not compare.** The same number multiplies three terms in one model and one term in the other. Equal *total correlation* does, between
+#   runs that have not collapsed.
+# - **The difference in kind is in the objectives.** The beta-VAE {eq}`eq-independence-1` charges $\beta$ for each nat of information; in the linear model it
+#   gave up $\tfrac12 \log \beta$ of them in each dimension, or all. The beta-TCVAE {eq}`eq-independence-6` charges one. How often this shows in so short a training
+#   is what the last line of the cell counts.
+#
+# Chen et al. {cite:p}`chen2018` argue that this is what leaves the beta-TCVAE the better reconstruction at the same total correlation. These runs are too few and
+# too short to judge that. The recorded ones below are longer, and none has collapsed. Whether it holds over several seeds, on phantoms and on real lesions, is claim
+# S1 of {ref}`adversarial-vae`; {numref}`fig-adversarial-vae-tradeoff` there is this figure from recorded runs.
 #
 # Independence is not the whole of {term}`disentanglement`, though. A rotation of independent standard Gaussian dimensions is again independent, and
 # mixes the factors. Why training lands near the axes at all, and how to measure whether it did, are questions for later chapters.
 #
 # ## Explore
 #
-# The beta-TCVAE with the largest beta, live in your browser; its dimensions stand in the order of their information.
+# A beta-TCVAE with the largest beta, live in your browser: that of the first seed that has not collapsed. Its dimensions stand in the order of their information.
 
-# %%
+# %% tags=["hide-input"]
+runs = strong["beta-TCVAE"]
+alive = runs[~runs["collapsed"]].index
+chosen = int(alive[0]) if len(alive) else seed
+model = trained["beta-TCVAE", last, chosen]
 with torch.inference_mode():
     posteriors = model.encode(test.batch(range(len(test))))
+of_each = information(*posteriors).per_dimension
+share = of_each.max() / of_each.sum()
+print(f"beta-TCVAE, beta {last:g}, seed {chosen}: one dimension of ten has")
+print(f"{share:.0%} of the {of_each.sum():.2f} nats of its KL")
+if not len(alive):
+    print("it has collapsed, as have those of the other seeds")
+if (profile, seed) == ("ci", 0):
+    assert share > 0.9
 strip = test.batch(range(0, len(test), max(1, len(test) // 12)))[:12]
 strip_names = [f"phantom {i + 1}" for i in range(len(strip))]
 explore.Explorer(
@@ -705,12 +919,12 @@ explore.Explorer(
     },
 )
 
-# %% mystnb={"figure": {"caption": "A traversal of the beta-TCVAE with the largest beta, trained in this notebook.", "name": "fig-independence-traversal"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "A traversal of a beta-TCVAE with the largest beta, trained in this notebook.", "name": "fig-independence-traversal"}} tags=["hide-input"]
 explore.show(explore.traversal(model, posteriors=posteriors))
 
 # %% [markdown]
-# Read the labels of {numref}`fig-independence-traversal` before you praise the model. In this run the first dimension carries nearly all the
-# information, and moves darkness, skin and rim at once; the others are all but empty. A code of one dimension is independent, too. A low total
+# Read the labels of {numref}`fig-independence-traversal` before you praise the model. With seed 0, at the profile `ci`, one dimension carries nearly all the
+# information, and moves darkness, skin and rim at once; the others are all but empty. The cell above prints the share. A code of one dimension is independent, too. A low total
 # correlation beside a high mutual information is no proof of several separate factors: look at how the information is spread.
 #
 # ## On real lesions: recorded runs
@@ -752,6 +966,20 @@ for name, record in recorded.items():
     print(f"  {run['command']}\n")
 log = recorded["beta-TCVAE, β = 6"].history["total_correlation"]
 print(f"total correlation at the end of the log: {np.mean(log[-20:]):.2f} nats")
+assert np.mean(log[-20:]) < 0
+
+vae, beta_vae, tcvae = (
+    record.metrics["ham10000/test"]["values"] for record in recorded.values()
+)
+for penalised in (beta_vae, tcvae):
+    assert penalised["kl"] > 6  # none has collapsed
+    assert 0.15 < penalised["gaussian_tc"] / vae["gaussian_tc"] < 0.2
+assert abs(beta_vae["gaussian_tc"] - tcvae["gaussian_tc"]) < 0.01
+lost = [vae["kl"] - other["kl"] for other in (beta_vae, tcvae)]
+worse = [vae["psnr"] - other["psnr"] for other in (beta_vae, tcvae)]
+assert np.allclose(lost, [10, 8], atol=0.5)
+assert np.allclose(worse, [2.3, 1.8], atol=0.05)
+assert abs(tcvae["psnr"] - beta_vae["psnr"] - 0.5) < 0.05
 
 # %% mystnb={"figure": {"caption": "Recorded models of real HAM10000 images. For each, the four dimensions that change the picture most, from −3 to 3, the others at 0.", "name": "fig-independence-recorded"}} tags=["hide-input"]
 walked, labels = [], []

@@ -47,8 +47,8 @@ _ = torch.manual_seed(seed)
 # (exercise-independence-1)=
 # ## Exercise 1: The total correlation of a Gaussian
 #
-# *Derive and implement, 15 minutes, 3 points.* The chapter states {eq}`eq-independence-4` for a correlation matrix, and gives no proof. Take a
-# Gaussian with mean 0 and any covariance $\Sigma$. Its marginals are Gaussians with the variances $\Sigma_{jj}$, so that
+# *Derive and implement, 15 minutes, 3 points.* The chapter derives {eq}`eq-independence-4` for a correlation matrix, one dimension at a time. Here is
+# another way, with all dimensions at once and any variances. Take a Gaussian with mean 0 and any covariance $\Sigma$. Its marginals are Gaussians with the variances $\Sigma_{jj}$, so that
 #
 # $$
 # \begin{aligned}
@@ -118,6 +118,10 @@ rotated = -0.5 * math.log(1 - (4 / 5) ** 2)
 
 # %% nbgrader={"grade": true, "grade_id": "independence-1-predict-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check.rotated(rotated)
+
+# %% tags=["wrong-answer"] says="a comma separates numbers"
+# The decimal comma makes a pair of two numbers.
+rotated = 0, 511
 
 # %% tags=["wrong-answer"] says="round Gaussian"
 # A turn is believed to keep every Gaussian independent; it does so only if the variances are equal.
@@ -292,6 +296,39 @@ def mss_log_weights(other, dataset_size):
     return weights.log()
 
 
+# %% tags=["wrong-answer"] says="half of the published mistake"
+# The stride is taken for the diagonal alone; the other column is the one that was given.
+def mss_log_weights(other, dataset_size):
+    B, N = len(other), dataset_size
+    M = B - 1
+    weights = torch.full((B, B), 1 / M)
+    weights.view(-1)[:: M + 1] = 1 / N
+    weights[torch.arange(B), other] = (N - M) / (N * M)
+    return weights.log()
+
+
+# %% tags=["wrong-answer"] says="the column other[m] of row m"
+# The diagonal is right, and the stride is taken for the column of what is lacking.
+def mss_log_weights(other, dataset_size):
+    B, N = len(other), dataset_size
+    M = B - 1
+    weights = torch.full((B, B), 1 / M)
+    weights.view(-1)[1 :: M + 1] = (N - M) / (N * M)
+    weights.fill_diagonal_(1 / N)
+    return weights.log()
+
+
+# %% tags=["wrong-answer"] says="have to be in a tensor"
+# The weights are returned as a list of lists.
+def mss_log_weights(other, dataset_size):
+    B, N = len(other), dataset_size
+    M = B - 1
+    rows = [[1 / M] * B for _ in range(B)]
+    for m, k in enumerate(other.tolist()):
+        rows[m][m], rows[m][k] = 1 / N, (N - M) / (N * M)
+    return [[math.log(weight) for weight in row] for row in rows]
+
+
 # %% tags=["wrong-answer"] says="1 + 1/N"
 # The remaining images all get 1/M, so that each row sums to more than one.
 def mss_log_weights(other, dataset_size):
@@ -385,6 +422,26 @@ def log_aggregate(z, mean, logvar, log_weights):
     pairs = losses.gaussian_log_density(z[:, None], mean, logvar)
     joint = torch.logsumexp(log_weights + pairs.sum(2), 0)
     single = torch.logsumexp(log_weights[:, :, None] + pairs, 0)
+    return joint, single.sum(1)
+
+
+# %% tags=["wrong-answer"] says="σ is handed over as the log-variance"
+# The standard deviation is given to the function that takes the log-variance.
+def log_aggregate(z, mean, logvar, log_weights):
+    sigma = (0.5 * logvar).exp()
+    pairs = losses.gaussian_log_density(z[:, None], mean, sigma)
+    joint = torch.logsumexp(log_weights + pairs.sum(2), 1)
+    single = torch.logsumexp(log_weights[:, :, None] + pairs, 1)
+    return joint, single.sum(1)
+
+
+# %% tags=["wrong-answer"] says="the variance stands in the place of σ"
+# The normal distribution of PyTorch is given the variance.
+def log_aggregate(z, mean, logvar, log_weights):
+    posterior = torch.distributions.Normal(mean, logvar.exp())
+    pairs = posterior.log_prob(z[:, None])
+    joint = torch.logsumexp(log_weights + pairs.sum(2), 1)
+    single = torch.logsumexp(log_weights[:, :, None] + pairs, 1)
     return joint, single.sum(1)
 
 
@@ -495,6 +552,10 @@ check.emptying_beta(emptying_beta, eigenvalues, variance)
 # The variance of the likelihood is forgotten.
 emptying_beta = 12
 
+# %% tags=["wrong-answer"] says="2σ² stands where σ² belongs"
+# The eigenvalue is compared with the denominator of the loss.
+emptying_beta = 12 / (2 * 0.5)
+
 # %% tags=["wrong-answer"] says="weakest dimension"
 # The beta that silences the weakest dimension is taken for one that silences them all.
 emptying_beta = 3
@@ -539,6 +600,23 @@ def weighted_loss(
 ):
     kl = information + correlation + wise
     return reconstruction + beta * kl + tc_weight * correlation
+
+
+# %% tags=["wrong-answer"] says="not tc_weight − 1"
+# The formula for beta = 1, in which the KL has charged for one of the nats, is taken for all beta.
+def weighted_loss(
+    reconstruction, information, correlation, wise, beta, tc_weight
+):
+    kl = information + correlation + wise
+    return reconstruction + beta * kl + (tc_weight - 1) * correlation
+
+
+# %% tags=["wrong-answer"] says="beta multiplies all three terms"
+# The weight of the total correlation is never used.
+def weighted_loss(
+    reconstruction, information, correlation, wise, beta, tc_weight
+):
+    return reconstruction + beta * (information + correlation + wise)
 
 
 # %% tags=["wrong-answer"] says="sign"
@@ -609,7 +687,11 @@ check.smallest_weight(smallest_weight, rho, noise)
 # The weight is looked up for the beta-VAE, whose beta multiplies all three terms.
 smallest_weight = next(w for w in range(1, 20) if "and 0.00" in best_code(w, w))
 
-# %% tags=["wrong-answer"] says="best code has"
+# %% tags=["wrong-answer"] says="none is empty yet"
+# The last weight is taken at which both dimensions carry something, one too few.
+smallest_weight = smallest_weight - 1
+
+# %% tags=["wrong-answer"] says="at a smaller weight"
 # The largest weight tried is taken, at which a dimension had long been empty.
 smallest_weight = 16
 

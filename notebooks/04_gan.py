@@ -198,8 +198,8 @@ assert stable == -120
 # \end{aligned}
 # $$ (eq-gan-2)
 #
-# and the second derivative is negative, so this is the maximum. It is Bayes' rule again. {ref}`adversarial-vae` uses the same
-# discriminator on reconstructions.
+# and the second derivative is negative, so this is the maximum. It is Bayes' rule again. The later chapters come back to it:
+# {ref}`adversarial-vae` with reconstructions in the place of generated images, {ref}`hsic-infogan` with a code that the images have to show.
 #
 # We check it on two densities that we know, $p = \mathcal{N}(0, 1)$ and $q = \mathcal{N}(1, 0.6^2)$. Their log-ratio is a
 # quadratic function of $x$. So a discriminator with the features 1, $x$ and $x^2$ has exactly the right form, and training it on samples must give
@@ -277,7 +277,8 @@ explore.show(fig)
 # fake". It says where the generator draws too much, and where too little.
 #
 # **What the generator minimises.** Put $D^\star$ into {eq}`eq-gan-1` and write $\log \frac{p}{p + q} = \log \frac{p}{(p + q)/2} - \log 2$, and the
-# same for $q$:
+# same for $q$. The integrals of $p$ and $q$ are 1, so that $\log 2$ is subtracted twice, and what is left are two
+# {term}`Kullback–Leibler divergences <KL divergence>`:
 #
 # $$
 # \begin{aligned}
@@ -287,9 +288,12 @@ explore.show(fig)
 # \end{aligned}
 # $$ (eq-gan-3)
 #
-# The {term}`Jensen–Shannon divergence` is 0 where the densities agree, and $\log 2$ where they nowhere overlap. So the value runs from $-2 \log 2$,
-# nothing can
-# be told, to 0. Programs report the *loss* $-V$, whose sign is the other one: it is at most $2 \log 2 = 1.386$ for the best discriminator.
+# The {term}`Jensen–Shannon divergence` is 0 where the densities agree, because both divergences are, and positive elsewhere. Since
+# $p / \frac{p + q}{2} \le 2$, neither divergence exceeds $\log 2$. Both reach it where the densities nowhere overlap. So the value runs from $-2 \log 2$,
+# nothing can be told, to 0.
+#
+# Programs report the *loss* $-V$, whose sign is the other one: it is at most $2 \log 2 = 1.386$ for the best discriminator. In training a loss of 1.386
+# may also mean that the discriminator is a poor one. The divergence by itself, with a number by hand, stands in {ref}`mathematics`.
 
 # %% tags=["check-gan-3"]
 middle = (p + q) / 2
@@ -313,10 +317,10 @@ assert abs(value - 2 * jsd_known + 2 * math.log(2)) < 1e-6
 # ## Three losses of the generator
 #
 # The generator can change the second term of {eq}`eq-gan-1` alone,
-# $\log (1 - D(\hat x))$ with $\hat x = G(z)$. Its slope with respect to the logit is $-D(\hat x)$. An
-# image that is found
-# out has $D \approx 0$, and no slope. At the beginning of a training *all* images are found out. Goodfellow et al. therefore let the
-# generator minimise $-\log D(\hat x)$, the {term}`non-saturating loss`:
+# $\log (1 - D(\hat x))$ with $\hat x = G(z)$. From $D = 1 / (1 + e^{-\ell})$ follows $\partial D / \partial \ell = D (1 - D)$. So its slope
+# with respect to the logit is $-D (1 - D) / (1 - D) = -D(\hat x)$. An image that is found out has $D \approx 0$, and no slope. At the beginning of a training *all*
+# images are found out. Goodfellow et al. therefore let the generator minimise $-\log D(\hat x)$, the {term}`non-saturating loss`. Its
+# slope is $-D (1 - D) / D = D - 1$, which is at its largest where an image is found out:
 #
 # $$
 # \begin{gathered}

@@ -366,6 +366,34 @@ def coverage(points, centres, radius, share):
     ).float().mean()
 
 
+# %% tags=["wrong-answer"] says="that of all points"
+# The share is taken of the close points, and not of all.
+def coverage(points, centres, radius, share):
+    distance, mode = torch.cdist(points, centres).min(1)
+    close = distance < radius
+    counts = torch.bincount(mode[close], minlength=len(centres))
+    return (counts >= share * close.sum()).sum(), close.float().mean()
+
+
+# %% tags=["wrong-answer"] says="at least is ≥"
+# A mode with exactly the given share is left out.
+def coverage(points, centres, radius, share):
+    distance, mode = torch.cdist(points, centres).min(1)
+    close = distance < radius
+    counts = torch.bincount(mode[close], minlength=len(centres))
+    return (counts > share * len(points)).sum(), close.float().mean()
+
+
+# %% tags=["wrong-answer"] says="take its root"
+# The squared distance is compared with the radius.
+def coverage(points, centres, radius, share):
+    squared = (points[:, None] - centres).square().sum(2)
+    least, mode = squared.min(1)
+    close = least < radius
+    counts = torch.bincount(mode[close], minlength=len(centres))
+    return (counts >= share * len(points)).sum(), close.float().mean()
+
+
 # %% tags=["wrong-answer"] says="divide by the number"
 # Close points are counted, and no share is formed.
 def coverage(points, centres, radius, share):
@@ -440,6 +468,17 @@ def search(decode, image, start, steps, rate, weight):
         value = (image - decode(z)).square().sum()
         z = (z - rate * torch.autograd.grad(value, z)[0]).detach()
     return z
+
+
+# %% tags=["wrong-answer"] says="have to be in a tensor"
+# The code is returned as a list.
+def search(decode, image, start, steps, rate, weight):
+    z = start.clone()
+    for _ in range(steps):
+        z.requires_grad_()
+        value = (image - decode(z)).square().sum() + weight * z.square().sum()
+        z = (z - rate * torch.autograd.grad(value, z)[0]).detach()
+    return z.tolist()
 
 
 # %% tags=["wrong-answer"] says="changes the start"

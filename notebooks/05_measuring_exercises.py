@@ -111,6 +111,10 @@ gap = 0.132
 # The difference of the two informations is not normalised, so that it has a unit.
 gap = information_1 - information_2
 
+# %% tags=["wrong-answer"] says="a comma separates numbers"
+# The decimal comma makes a pair of two numbers.
+gap = 0, 132
+
 # %% tags=["wrong-answer"] says="second best"
 # What the second best dimension knows is not subtracted.
 gap = information_1 / entropy_of_factor
@@ -222,6 +226,10 @@ check.images_needed(images_needed)
 # %% tags=["wrong-answer"] says="minus one"
 # Bins and classes are counted whole, although one of each follows from the others.
 images_needed = 20 * 7 / (2 * 0.01)
+
+# %% tags=["wrong-answer"] says="without a comma"
+# The comma between the thousands makes a pair of two numbers.
+images_needed = 5, 700
 
 # %% tags=["wrong-answer"] says="the 2"
 # The 2 below the fraction is forgotten.
@@ -384,6 +392,10 @@ for name, codes in (("duplicated", duplicated), ("dead", dead)):
 # %% nbgrader={"grade": true, "grade_id": "measuring-4-predict-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check.predicted(scores_duplicated, scores_dead, factors)
 
+# %% tags=["wrong-answer"] says="write decimal ones with a point"
+# Decimal commas make more than three numbers.
+scores_duplicated = (0, 67, 1, 0, 67)
+
 # %% tags=["wrong-answer"] says="two dimensions know it alike"
 # A copy is believed to harm nothing, since all factors are still known.
 scores_duplicated = (1.0, 1.0, 1.0)
@@ -440,6 +452,13 @@ def rotate(codes, degrees):
     angle = math.radians(degrees)
     c, s = math.cos(angle), math.sin(angle)
     return codes @ np.array([[c, -s], [s, c]])
+
+
+# %% tags=["wrong-answer"] says="have to be in a NumPy array"
+# The codes are returned as a list of pairs, which has no columns.
+def rotate(codes, degrees):
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return [(x * c - y * s, x * s + y * c) for x, y in codes]
 
 
 # %% tags=["wrong-answer"] says="radians"

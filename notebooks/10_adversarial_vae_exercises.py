@@ -83,6 +83,10 @@ saturating = -0.99
 non_saturating = -100.0
 saturating = -1 / 0.99
 
+# %% tags=["wrong-answer"] says="a comma separates numbers"
+# The decimal comma makes a pair of two numbers.
+non_saturating = -0, 99
+
 # %% tags=["wrong-answer"] says="sign"
 # The losses are believed to rise with the logit.
 non_saturating = 0.99
@@ -195,6 +199,10 @@ equal_weight = 1 / (3 * 64 * 64)
 # The channels are forgotten.
 equal_beta = 6 * 64 * 64
 equal_weight = 64 * 64
+
+# %% tags=["wrong-answer"] says="without quotation marks"
+# A number is given as a text, with which the cell above cannot calculate.
+equal_beta = "73728"
 
 # %% tags=["wrong-answer"] says="does matter"
 # The scale is believed not to matter.
@@ -427,6 +435,12 @@ def halves(factors):
     return (factors > np.median(factors)).astype(int)
 
 
+# %% tags=["wrong-answer"] says="have to be in a NumPy array"
+# Lists are returned in the place of an array.
+def halves(factors):
+    return (factors > np.median(factors, axis=0)).astype(int).tolist()
+
+
 # %% tags=["wrong-answer"] says="not above the median"
 # The median itself is counted as above.
 def halves(factors):
@@ -476,3 +490,21 @@ def movement(walks, data):
 # The walks are averaged first.
 def movement(walks, data):
     return walks.mean(0).std(0) / data.std(0)
+
+
+# %% tags=["wrong-answer"] says="mean is over standard deviations"
+# The variances are averaged over the walks before the root is taken.
+def movement(walks, data):
+    return walks.var(1).mean(0).sqrt() / data.std(0)
+
+
+# %% tags=["wrong-answer"] says="look for a constant factor"
+# The result is seven per cent too large.
+def movement(walks, data):
+    return 1.07 * walks.std(1).mean(0) / data.std(0)
+
+
+# %% tags=["wrong-answer"] says="have to be in a tensor"
+# A list of numbers is returned.
+def movement(walks, data):
+    return (walks.std(1).mean(0) / data.std(0)).tolist()

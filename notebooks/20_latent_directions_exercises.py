@@ -103,6 +103,13 @@ def nats(decoded, images):
     return images[0].numel() / 2 * (mse.log() + 1)
 
 
+# %% tags=["wrong-answer"] says="σ² is handed over as σ"
+# The normal distribution of PyTorch is given the variance.
+def nats(decoded, images):
+    gauss = torch.distributions.Normal(decoded, best_variance(decoded, images))
+    return -gauss.log_prob(images).flatten(1).sum(1).mean()
+
+
 # %% tags=["wrong-answer"] says="still counts"
 # The term MSE/σ² is believed to vanish where its derivative does.
 def nats(decoded, images):
@@ -165,6 +172,13 @@ check.shifts(draw, mean_size, seed=73)
 # A clamp from below raises all negative shifts to ½.
 def draw(n, max_shift, min_shift):
     return (max_shift * (2 * torch.rand(n) - 1)).clamp(min=min_shift)
+
+
+# %% tags=["wrong-answer"] says="have to be in a tensor"
+# NumPy draws an array, with which the cell below cannot calculate as with a tensor.
+def draw(n, max_shift, min_shift):
+    alpha = np.random.uniform(-max_shift, max_shift, n)
+    return np.where(alpha < 0, -1, 1) * np.maximum(np.abs(alpha), min_shift)
 
 
 # %% tags=["wrong-answer"] says="not drawn anew"
@@ -258,6 +272,12 @@ def orthonormal(W, K):
     return torch.linalg.matrix_exp(W + W.T)[:, :K]
 
 
+# %% tags=["wrong-answer"] says="the inverse rotation"
+# The exponent is turned round.
+def orthonormal(W, K):
+    return torch.linalg.matrix_exp(W.T - W)[:, :K]
+
+
 # %% tags=["wrong-answer"] says="no gradient"
 # A is computed outside of PyTorch, and nothing could be learnt.
 def orthonormal(W, K):
@@ -321,6 +341,10 @@ rca = 2 / 4
 # %% tags=["wrong-answer"] says="errors of both signs cancel"
 # The errors are averaged with their signs.
 shift_loss = (1 - 3 - 1 + 0.5) / 4
+
+# %% tags=["wrong-answer"] says="a comma separates numbers"
+# The decimal comma makes a pair of two numbers.
+rca = 0, 75
 
 # %% tags=["wrong-answer"] says="a wrong sign goes unseen"
 # Only the sizes of shift and guess are compared.
@@ -488,6 +512,10 @@ def assign(share):
 # Each direction has a factor of its own, and nothing tempts.
 trap = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]
 
+# %% tags=["wrong-answer"] says="write decimal ones with a point"
+# Decimal commas make six numbers of three.
+trap = [[0, 5, 0, 4, 0, 1], [0, 4, 0, 1, 0, 5], [0, 1, 0, 1, 0, 8]]
+
 # %% tags=["wrong-answer"] says="add up to 1"
 # The shares of a row do not add up to 1.
 trap = [[0.9, 0.8, 0.0], [0.8, 0.0, 0.0], [0.0, 0.0, 0.9]]
@@ -528,6 +556,13 @@ def closed_form(weight, K):
 # Rows of the matrix of eigenvectors are taken.
 def closed_form(weight, K):
     return torch.linalg.eigh(weight.T @ weight)[1].flip(1)[:K].T
+
+
+# %% tags=["wrong-answer"] says="have to be in a tensor"
+# The eigenvectors are NumPy's, which the search below cannot use.
+def closed_form(weight, K):
+    matrix = (weight.T @ weight).numpy()
+    return np.linalg.eigh(matrix)[1][:, ::-1][:, :K]
 
 
 # %% tags=["wrong-answer"] says="directions are columns"

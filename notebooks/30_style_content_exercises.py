@@ -229,6 +229,12 @@ def over(q, p):
     return images and torch.allclose(q.sum(0), p.sum(0))
 
 
+# %% tags=["wrong-answer"] says="which is no rounding"
+# Joints are compared so generously that a game goes for over that is not.
+def over(q, p):
+    return torch.allclose(judge(q, p), torch.full_like(q, 0.5), atol=0.05)
+
+
 # %% tags=["wrong-answer"] says="up to rounding"
 # Two sums of floating-point numbers are asked to agree in their last bit.
 def over(q, p):
@@ -317,6 +323,17 @@ def another(t):
     return lots.argmax(1), torch.ones(len(t)).bool()
 
 
+# %% tags=["wrong-answer"] says="have to be in a tensor"
+# Positions and truth values are gathered in lists.
+def another(t):
+    chosen, exists = [], []
+    for own in t:
+        others = (t != own).nonzero().flatten().tolist()
+        exists.append(bool(others))
+        chosen.append(int(np.random.choice(others)) if others else 0)
+    return chosen, exists
+
+
 # %% tags=["wrong-answer"] says="hits the frequent ones most"
 # The other condition is believed to have the shares of the data.
 def shares(p):
@@ -348,6 +365,10 @@ alone = "b"
 
 # %% nbgrader={"grade": true, "grade_id": "style-content-3-next-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check.next_image(same, alone)
+
+# %% tags=["wrong-answer"] says="a comma separates numbers"
+# The decimal comma makes a pair of two numbers.
+same = 0, 5
 
 # %% tags=["wrong-answer"] says="the next has to have it as well"
 # The share of the frequent condition is given.
@@ -417,6 +438,12 @@ check.reversal(reverse, step, growth, seed=73)
 # The values are reversed as well.
 def reverse(x, strength=1.0):
     return -strength * x
+
+
+# %% tags=["wrong-answer"] says="nothing is reversed: the values"
+# The values are multiplied by minus one, whatever the strength is.
+def reverse(x, strength=1.0):
+    return -x
 
 
 # %% tags=["wrong-answer"] says="no gradient flows"
@@ -816,6 +843,17 @@ def nearest(content, patient, k):
     return distance.argsort(1)[:, :k]
 
 
+# %% tags=["wrong-answer"] says="have to be in a NumPy array"
+# The positions are gathered in lists.
+def nearest(content, patient, k):
+    found = []
+    for image, own in zip(content, patient, strict=True):
+        distance = np.abs(content - image).mean(1)
+        distance[patient == own] = np.inf
+        found.append(distance.argsort()[:k].tolist())
+    return found
+
+
 # %% tags=["wrong-answer"] says="Euclidean"
 # Another distance is taken than the paper's.
 def nearest(content, patient, k):
@@ -958,7 +996,7 @@ def code_cycle_system():
     return DAI({"size": 3}, size=16, width=2)
 
 
-# %% tags=["wrong-answer"] says="no part of this system"
+# %% tags=["wrong-answer"] says="the cycle of images has a D_cycle"
 # The discriminators of DAI are counted.
 discriminators = 5
 

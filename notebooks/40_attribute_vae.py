@@ -817,7 +817,7 @@ assert torch.isclose(objective, by_torch, rtol=1e-4)
 # \end{aligned}
 # $$ (eq-attribute-vae-4)
 #
-# Why can an ELBO tell real from generated? It is a bound {eq}`eq-vae-3` of {ref}`vae` on $\log p(x)$, so it is large
+# Why can an ELBO tell real from generated? It is a bound {eq}`eq-vae-5` of {ref}`vae` on $\log p(x)$, so it is large
 # for images that the model finds probable, and the encoder may make it as low as it likes: a posterior that is far
 # off costs KL and reconstruction. The package minimises, so its functions have the opposite sign:
 

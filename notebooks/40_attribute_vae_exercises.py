@@ -283,6 +283,10 @@ check.correlated((scc, sap_line, sap_bent), found)
 # The correlations are not squared.
 sap_line = 1 - 0.8
 
+# %% tags=["wrong-answer"] says="a comma separates numbers"
+# The decimal comma makes a pair of two numbers.
+sap_line = 0, 36
+
 # %% tags=["wrong-answer"] says="lead over it"
 # The prediction of the second best dimension is given instead of the lead over it.
 sap_line = 0.8**2
@@ -342,6 +346,12 @@ check.millilitres(per_deviation, interval, seed=73)
 # The slope is given as it is, per unit of a code that has no unit.
 def per_deviation(z, ml):
     return np.polyfit(z, ml, 1)[0]
+
+
+# %% tags=["wrong-answer"] says="multiplied by the variance"
+# The variance of the code is taken for its standard deviation.
+def per_deviation(z, ml):
+    return np.polyfit(z, ml, 1)[0] * z.var()
 
 
 # %% tags=["wrong-answer"] says="no independent witnesses"
@@ -423,6 +433,20 @@ check.optimum(optimum, seed=73)
 # The game is believed to end at the data for every η.
 def optimum(data, eta):
     return data
+
+
+# %% tags=["wrong-answer"] says="have to be in a tensor"
+# The probabilities are returned as a list.
+def optimum(data, eta):
+    logits = data.log().requires_grad_()
+    optimiser = torch.optim.Adam([logits], lr=0.01)
+    for _ in range(1_500):
+        log_p = logits.log_softmax(0)
+        loss = -((data + eta * log_p.exp()) * log_p).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return logits.detach().softmax(0).tolist()
 
 
 # %% tags=["wrong-answer"] says="first order in η"

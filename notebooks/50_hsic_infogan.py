@@ -23,8 +23,8 @@
 #     - class: '{ref}`hsic-infogan` up to the variants: the bound and HSIC on the board,
 #         the permutation test at the keyboard'
 #       homework: '{ref}`hsic-infogan-exercises` 1 to 4'
-#     - class: '{ref}`hsic-infogan`: the search, the recorded runs; a debate on what
-#         "about as well" means'
+#     - class: '{ref}`hsic-infogan`: the runs and their verdicts; {ref}`hsic-infogan-search`
+#         in pairs; a debate on what "similar" means'
 #       homework: the rest of {ref}`hsic-infogan-exercises`, quiz
 # ---
 
@@ -39,11 +39,11 @@
 # - derive HSIC, compute it in five lines, and test independence with it by permutation;
 # - name the variants of HSIC that are in use, and say how each of them scales with the bandwidth;
 # - explain why the *size* of a dependence loss says little about dependence;
-# - measure what a category and a continuous code do to generated digits, and compare two systems by an equivalence
-#   margin that was set before the numbers.
+# - measure what a category and a continuous code do to generated digits, say which of these measures a collapsed
+#   generator satisfies, and judge a claim by a protocol.
 #
-# **You need** the chapters {ref}`vae`, {ref}`independence` and {ref}`gan`. **Time**: three hours of reading and
-# trying. **Device**: a laptop; the measured run time stands on the page {doc}`/book/execution_times`.
+# **You need** the chapters {ref}`vae`, {ref}`independence` and {ref}`gan`. **Time**: an hour and three quarters of
+# reading and trying. **Device**: a laptop; the measured run time stands on the page {doc}`/book/execution_times`.
 # :::
 
 # %% tags=["parameters"]
@@ -53,14 +53,18 @@ seed = 0
 # %%
 from medlatent.course import (
     choose,
+    claim_points,
+    code_grid,
     fit,
+    part_of,
     publish_metrics,
     recorded_runs,
+    seed_values,
+    show_claims,
     show_source,
     show_table,
+    spread,
 )
-from medlatent.evaluation import domain_classifier
-from medlatent.records import results_folder
 
 settings = choose(
     {
@@ -69,36 +73,24 @@ settings = choose(
             "width": 8,
             "steps": 220,
             "batch_size": 50,
-            "small_batch": 32,  # of the lesions
             "generator_rate": 5e-3,  # higher than the paper's: few steps
             "discriminator_rate": 2e-3,
-            "lesion_size": 16,
-            "lesion_steps": 500,
-            "lesion_seeds": 1,
         },
         "laptop": {
             "data": "mnist.digits",
             "width": 16,
             "steps": 4_000,
             "batch_size": 100,
-            "small_batch": 100,
             "generator_rate": 1e-3,
             "discriminator_rate": 2e-4,
-            "lesion_size": 32,
-            "lesion_steps": 5_000,
-            "lesion_seeds": 3,
         },
         "paper": {  # 100 epochs of 60 000 digits: pack them first
             "data": "mnist",
             "width": 64,
             "steps": 60_000,
             "batch_size": 100,
-            "small_batch": 100,
             "generator_rate": 1e-3,
             "discriminator_rate": 2e-4,
-            "lesion_size": 32,
-            "lesion_steps": 30_000,
-            "lesion_seeds": 5,
         },
     },
     profile,
@@ -108,7 +100,7 @@ settings
 # %% tags=["hide-input"]
 import math
 import statistics
-import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -118,14 +110,12 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.optimize import linear_sum_assignment
 
-from medlatent import explore, losses, tuning
+from medlatent import explore, losses
 from medlatent.data import open_images
-from medlatent.data.phantoms import lesion
-from medlatent.metrics import categories, generation, strokes
-from medlatent.metrics.comparison import paired_interval
-from medlatent.metrics.lesions import MEASURED, measure
-from medlatent.models import HSICInfoGAN, InfoGAN, decode_all, draw_images
-from medlatent.models.hsic_search import balance
+from medlatent.evaluation import digits as suite
+from medlatent.evaluation import domain_classifier
+from medlatent.metrics import categories, strokes
+from medlatent.models import HSICInfoGAN, InfoGAN, draw_images
 from medlatent.nets import count_parameters
 
 _ = torch.manual_seed(seed)
@@ -172,11 +162,15 @@ explore.show(
 # codes is part of many systems that separate the anatomy in an image from its style, and a network less is memory
 # saved.
 #
-# The paper is a short exploratory one, and its results are pictures. Two claims can be read out of it (our wording):
+# The paper is a short exploratory one, and its results are pictures. In its own words it claims:
 #
-# - **H1** HSIC-InfoGAN disentangles about as well as InfoGAN, without the auxiliary network.
-# - **H2** HSIC is sensitive to the bandwidth $\sigma$ first and to its weight $\lambda$ second, and it has to be of
-#   the same order of magnitude as the generator's loss.
+# - **H1** "HSIC-InfoGAN learns better $c_1$ and similar $c_2$ compared to InfoGAN", where "$c_1$ mostly captures
+#   rotation information and $c_2$ mostly captures thickness information", without the auxiliary network.
+# - **H2** "Changing $\sigma$ causes more significant changes to the HSIC loss" than changing its weight $\lambda$, and
+#   "it is important to ensure the generator loss and the HSIC loss have the same order of magnitude".
+#
+# One thing it concedes: "InfoGAN disentangles nicely the discrete latent codes whilst HSIC-InfoGAN achieves a
+# satisfactory level". What a paper concedes is shown below, and not judged.
 #
 # ## Equation 1: the game
 #
@@ -184,13 +178,12 @@ explore.show(
 # \min_G \max_D V(D, G) = \mathbb{E}_{x}[\log D(x)] + \mathbb{E}_{z}[\log(1 - D(G(z)))] .
 # $$ (eq-hsic-infogan-1)
 #
-# {ref}`gan` derives it. Let $p$ be the density of real images and $q$ that of generated ones. For fixed $G$ the
-# integrand $p \log D + q \log (1 - D)$ is largest at $D^\star = p / (p + q)$ everywhere, where the value is
-# $2\,\mathrm{JSD}(p, q) - 2 \log 2$. So the best generator has $q = p$, and the value of the game is $-2 \log 2$.
+# {ref}`gan` derives what follows from it: the best discriminator $D^\star$ {eq}`eq-gan-2`, and the value that it reaches,
+# $2\,\mathrm{JSD}(p, q) - 2 \log 2$ {eq}`eq-gan-3`. Here $p$ is the density of real images, $q$ that of generated ones, and JSD their
+# {term}`Jensen–Shannon divergence`. So the best generator has $q = p$, and the value of the game is $-2 \log 2$.
 #
 # The discriminator's loss in the package is $-V$ of one real and one generated image. Its generator minimises $-\log
-# D(G(z))$, the {term}`non-saturating loss`, whose gradient does not vanish where the discriminator is sure. The loss
-# of equation 1 is there, too.
+# D(G(z))$, the {term}`non-saturating loss`; {ref}`gan` says why {eq}`eq-gan-4`. The loss of equation 1 is there, too.
 
 # %% tags=["remove-input"]
 show_source(
@@ -244,7 +237,8 @@ assert torch.allclose(losses.discriminator_loss(real, fake), -both)
 # $$
 # \begin{aligned}
 # \min_G \max_D V_I(D, G) &= V(D, G) - \lambda_I\, I(c; G(z, c)), \\
-# I(c; x) &= \mathrm{KL}\!\left(p(c, x) \,\|\, p(c)\, p(x)\right) = H(c) - H(c \mid x) .
+# I(c; x) &= \mathrm{KL}\!\left(p(c, x) \,\|\, p(c)\, p(x)\right) \\
+# &= H(c) - H(c \mid x) .
 # \end{aligned}
 # $$ (eq-hsic-infogan-2)
 #
@@ -290,15 +284,19 @@ assert math.isclose(values["x = z"] - values["x = c"], weight * math.log(2))
 # $$
 # \begin{aligned}
 # -H(c \mid x) &= \mathbb{E}\!\left[\log p(c \mid x)\right] \\
-# &= \mathbb{E}\!\left[\log Q(c \mid x)\right] + \mathbb{E}_x\, \mathrm{KL}\!\left(p(c \mid x) \,\|\, Q(c \mid x)\right)
-# \ge \mathbb{E}\!\left[\log Q(c \mid x)\right] ,
+# &= \mathbb{E}\!\left[\log Q(c \mid x)\right] \\
+# &\quad + \mathbb{E}_x\, \mathrm{KL}\!\left(p(c \mid x) \,\|\, Q(c \mid x)\right) \\
+# &\ge \mathbb{E}\!\left[\log Q(c \mid x)\right] ,
 # \end{aligned}
 # $$
 #
 # because a KL is never negative. Adding $H(c)$ gives the bound
 #
 # $$
-# I(c; G(z, c)) \ge L_I(G, Q) = \mathbb{E}_{x}\!\left[\mathbb{E}_{c'}[\log Q(c' \mid x)]\right] + H(c) .
+# \begin{aligned}
+# I(c; G(z, c)) &\ge L_I(G, Q) \\
+# &= \mathbb{E}_{x}\!\left[\mathbb{E}_{c'}[\log Q(c' \mid x)]\right] + H(c) .
+# \end{aligned}
 # $$ (eq-hsic-infogan-3)
 #
 # Three remarks. The gap is the mean KL of the true posterior from $Q$, so the bound is tight exactly at $Q(c \mid x)
@@ -363,7 +361,7 @@ assert abs(sampled - bound(guesses[0])) < 0.02
 # the true posterior is none. An example with one code: $c \sim U(0, 1)$ and an "image" $x = c$ plus noise. Near the
 # ends of the interval the posterior is cut off.
 
-# %%
+# %% tags=["hide-input"]
 noise = 0.2
 
 
@@ -388,7 +386,10 @@ assert 0 < exact_here - at_best.mean() < 0.3
 # ## Equation 4: InfoGAN
 #
 # $$
-# \min_{G, Q} \max_D V_{\text{InfoGAN}}(D, G, Q) = V(D, G) - \lambda_{\text{InfoGAN}}\, L_I(G, Q) .
+# \begin{gathered}
+# \min_{G, Q} \max_D V_{\text{InfoGAN}}(D, G, Q), \\
+# V_{\text{InfoGAN}} = V(D, G) - \lambda_{\text{InfoGAN}}\, L_I(G, Q) .
+# \end{gathered}
 # $$ (eq-hsic-infogan-4)
 #
 # Generator and $Q$ both want $L_I$ large: $Q$ learns to read the code, the generator learns to write it legibly. For
@@ -446,8 +447,10 @@ assert any(g.abs().max() > 0 for g in into_trunk)
 # denominator
 #
 # $$
-# \|C\|_F^2 = \frac{\mathrm{trace}\!\left((H\Phi)^\top H\Psi\, (H\Psi)^\top H\Phi\right)}{(m - 1)^2}
-# = \frac{\mathrm{trace}\!\left(\Phi\Phi^\top H\, \Psi\Psi^\top H\right)}{(m - 1)^2} .
+# \begin{aligned}
+# \|C\|_F^2 &= \frac{\mathrm{trace}\!\left((H\Phi)^\top H\Psi\, (H\Psi)^\top H\Phi\right)}{(m - 1)^2} \\
+# &= \frac{\mathrm{trace}\!\left(\Phi\Phi^\top H\, \Psi\Psi^\top H\right)}{(m - 1)^2} .
+# \end{aligned}
 # $$
 #
 # Only the similarities $K_x = \Phi\Phi^\top$ and $K_z = \Psi\Psi^\top$ are left:
@@ -513,10 +516,11 @@ assert math.isclose(linear, cross.square().sum().item(), rel_tol=1e-9)
 # %% [markdown]
 # ### Is it more than chance? A permutation test
 #
-# HSIC of a batch is never negative, so for independent variables it is not 0 but a small positive number. How small
-# depends on the batch and the bandwidth. A permutation gives the scale: shuffle the codes, so that each image meets
-# the code of another, and compute HSIC again. If image and code were independent, the original pairing would be one
-# of many alike. The p-value is the share of pairings, the original one included, with a HSIC as large.
+# HSIC of a batch is never negative, so for independent variables it is not 0 but a small positive number: the printed
+# estimator, with $(m - 1)^{-2}$, is biased. How small depends on the batch and the bandwidth. A permutation gives the
+# scale: shuffle the codes, so that each image meets the code of another, and compute HSIC again. If image and code were
+# independent, the original pairing would be one of many alike. The p-value is the share of pairings, the original one
+# included, with a HSIC as large.
 #
 # Three cases with 100 pairs each. In the last one the dependence is on a circle: the correlation of the two
 # coordinates is 0.
@@ -575,14 +579,19 @@ explore.show(fig)
 # HSIC has the unit of the product of two squared features, and there is no upper end to read it against. Divide by
 # its values of each variable with itself:
 #
-# $$ \mathrm{CKA}(X, Z) = \frac{\mathrm{trace}(K_x H K_z H)}{\sqrt{\mathrm{trace}(K_x H K_x H)\; \mathrm{trace}(K_z H K_z H)}} . $$
+# $$
+# \begin{gathered}
+# \mathrm{CKA}(X, Z) = \frac{t(X, Z)}{\sqrt{t(X, X)\; t(Z, Z)}} , \\
+# t(X, Z) = \mathrm{trace}(K_x H K_z H) .
+# \end{gathered}
+# $$
 #
 # It is the cosine between two centred matrices, so it lies in $[0, 1]$ and is 1 for a variable and itself. With
 # linear kernels it is the {term}`centred kernel alignment <CKA>` by which the layers of two networks are compared
 # {cite:p}`kornblith2019`, and for two single numbers it is the squared correlation. Whoever says "normalised HSIC"
 # may mean this, or the form after next.
 
-# %%
+# %% tags=["hide-input"]
 features = torch.randn(200, 6, dtype=torch.float64)
 other = features[:, :3] @ torch.randn(3, 4, dtype=torch.float64)
 other = other + 0.5 * torch.randn(200, 4, dtype=torch.float64)
@@ -612,7 +621,7 @@ assert torch.isclose(losses.hsic(*kernels, "cka"), by_hand)
 # \log(1 - \rho^2)$. Both grow with the dependence, and both are 0 without. But HSIC ends at 1 where the information
 # is infinite.
 
-# %%
+# %% tags=["hide-input"]
 table = pd.DataFrame({"correlation": [0.1, 0.3, 0.6, 0.9, 0.99]})
 squared = table["correlation"] ** 2
 table["HSIC, linear"] = squared
@@ -627,6 +636,7 @@ show_table(table.set_index("correlation"), 3)
 # training is the gradient, the last two columns: the information pushes harder and harder towards a code that can be
 # read without any doubt, HSIC does not.
 #
+
 # %% [markdown]
 # ## The variants, and their sizes
 #
@@ -654,7 +664,7 @@ show_table(table.set_index("correlation"), 3)
 # these numbers where that batch is at hand. Here is a batch of the same making, with other random numbers: dark
 # noise, and a bright image where the category is the first one.
 
-# %%
+# %% tags=["hide-input"]
 generator = torch.Generator().manual_seed(seed)
 
 
@@ -714,15 +724,14 @@ show_table(sizes.map("{:.3g}".format))
 # An *inference* follows, and no more: if the paper's $\lambda$ was an ordinary number, its experiments used the
 # normalised-CCA form and not the printed equation 5. It gives neither form, $\sigma$ nor $\lambda$. If its $\lambda$
 # was in the hundreds, the printed equation will do. Which of them *trains* a generator whose code one can see is
-# another question, and can be tried. We do so below, and the recorded runs use what came out of such trials on other
-# seeds.
+# another question, and can be tried: {ref}`hsic-infogan-search`.
 #
 # ### How much of the size is dependence?
 #
 # Now a batch of real digits. The code is first the *true* one, the digit as a one-hot vector beside two random
 # numbers, and then the same with the rows shuffled: independent.
 
-# %%
+# %% tags=["hide-input"]
 real_digits = shown[:64]
 truth = random_codes(64)
 truth[:, :10] = F.one_hot(torch.from_numpy(label[:64]), 10).float()
@@ -774,7 +783,7 @@ show_table(shares.map("{:.3g}".format))
 # There is a second catch, for both normalised forms. They are blind to how *large* a change of the image is. Take
 # grey images, to which each category adds a fixed pattern so faint that nobody sees it, with the printed kernel:
 
-# %%
+# %% tags=["hide-input"]
 patterns = torch.randn(10, 784, generator=torch.Generator().manual_seed(seed))
 faint = 0.5 + 0.01 * truth[:, :10] @ patterns
 invisible = forms(faint.reshape(64, 1, 28, 28), truth, 5, False)
@@ -792,49 +801,83 @@ assert invisible["cka"] > visible["cka"]
 # small. Only the plain form weighs a change by its size. A generator that is rewarded by a normalised form may write
 # its code where no eye finds it; the discriminator alone can keep it from doing so.
 #
-# ### What HSIC weighs: the variance of each part of the code
+# ### What the bandwidth does to the size
 #
-# The kernel of the code is one Gaussian over category and continuous codes together. Where $\sigma$ is large beside
-# their distances, it is nearly linear (the next section derives it), and HSIC is a sum over the directions of the
-# code, *each weighted by its variance*. A one-hot category has nine directions with a variance of 0.1 each. A code
-# from $U(0, 1)$ has $1/12$, one from $U(-1, 1)$ has $1/3$. The eigenvalues of the centred kernel show it.
+# "Changing $\sigma$ causes more significant changes to the HSIC loss", says the paper, "roughly, we can consider that
+# HSIC $\sim \exp(-1/\sigma^2)$", and it says that a decreasing $\sigma$ increases HSIC. The two do not go together:
+# $\exp(-1/\sigma^2)$ *grows* with $\sigma$. What is true? For a large $\sigma$ the kernel is nearly $1 - \|x - x'\|^2
+# / (2 \sigma^2)$. Centring removes the 1, and leaves the centred linear kernel over $\sigma^2$. So
+#
+# $$ \mathrm{HSIC}_\sigma \approx \sigma^{-4}\, \mathrm{HSIC}_{\text{linear}} \qquad (\sigma \to \infty) . $$
+#
+# On a logarithmic scale the slope in $\sigma$ is $-4$, where that in $\lambda$ is exactly 1. That is what "first" can
+# mean for the plain form: from 2 to 10, $\sigma$ changes it by a factor of up to 625, and $\lambda$ by 5. CKA divides
+# by the same power, and does not change. For normalised-CCA there is no such law, so we measure.
+
+# %% mystnb={"figure": {"caption": "HSIC of a batch of real digits and their true codes against the bandwidth, by form and kernel. Dashed: the power −4. Dotted: normalised-CCA with shuffled codes.", "name": "fig-hsic-infogan-sensitivity"}} tags=["hide-input"]
+sigmas = np.array([1.0, 1.5, 2, 3, 4, 5, 6, 8, 10])
+KINDS = {
+    "plain, as printed": ("unbiased_scale", False),
+    "plain, over the dimension": ("mean", True),
+    "CKA, over the dimension": ("cka", True),
+    "normalised-CCA, over the dimension": ("cca", True),
+}
+curves = {
+    name: np.array(
+        [forms(real_digits, truth, s, scaled)[form] for s in sigmas.tolist()]
+    )
+    for name, (form, scaled) in KINDS.items()
+}
+shuffled_codes = truth[torch.randperm(64, generator=generator)]
+shuffled_curve = [
+    forms(real_digits, shuffled_codes, s, True)["cca"] for s in sigmas.tolist()
+]
+fig, axis = explore.figure(7, 3.4)
+for colour, (name, curve) in enumerate(curves.items()):
+    axis.plot(sigmas, curve, "o-", color=f"C{colour}", label=name)
+axis.plot(sigmas, shuffled_curve, ":", color="C3", label="… shuffled")
+law = curves["plain, over the dimension"][-1] * (sigmas / sigmas[-1]) ** -4.0
+axis.plot(sigmas, law, "--", color="C1", alpha=0.6, lw=3)
+axis.axvspan(2, 10, alpha=0.08, color="grey")
+axis.set(xscale="log", yscale="log", xlabel="σ", ylabel="HSIC")
+axis.set_xticks([1, 2, 5, 10], ["1", "2", "5", "10"])
+axis.grid()
+axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+slope_of = {
+    name: float(np.polyfit(np.log(sigmas[2:]), np.log(curve[2:]), 1)[0])
+    for name, curve in curves.items()
+}
+fig.alt = "HSIC against sigma from 1 to 10, both axes logarithmic. Slopes " + (
+    "from 2 to 10: "
+    + ", ".join(f"{name} {value:.2f}" for name, value in slope_of.items())
+)
+explore.show(fig)
 
 # %% tags=["hide-input"]
-rows = {}
-for low, high in ((0, 1), (-1, 1)):
-    many = random_codes(1_000)
-    many[:, 10:] = low + (high - low) * many[:, 10:]
-    kernel = losses.centre(losses.gaussian_kernel(many, 5.0))
-    values, vectors = torch.linalg.eigh(kernel)
-    values, vectors = values.flip(0)[:12], vectors.flip(1)[:, :12]
-    # How much of each direction lies in the continuous codes: R² on them.
-    design = torch.cat([torch.ones(1_000, 1), many[:, 10:]], 1)
-    fitted = design @ torch.linalg.lstsq(design, vectors).solution
-    continuous = fitted.square().sum(0)
-    total = losses.centre(losses.gaussian_kernel(many, 5.0)).trace()
-    rows[f"U({low}, {high})"] = {
-        "variance of a code": (high - low) ** 2 / 12,
-        "of a one-hot dimension": 0.09,
-        "largest eigenvalue / total": (values[0] / total).item(),
-        "continuous share of the 2 largest": continuous[:2].mean().item(),
-        "continuous share of the next 9": continuous[2:11].mean().item(),
-    }
-weighing = pd.DataFrame(rows).T
-assert weighing.iloc[1, 3] > 0.9
-assert weighing.iloc[0, 3] < weighing.iloc[1, 3]
-show_table(weighing)
+print("slope of log HSIC in log σ, from 2 to 10; in log λ it is 1")
+for name, value in slope_of.items():
+    print(f"{name:<35} {value:+.2f}")
+assert abs(slope_of["plain, over the dimension"] + 4) < 0.1
+assert abs(slope_of["CKA, over the dimension"]) < 0.1
 
 # %% [markdown]
-# With $U(-1, 1)$ the two largest directions are the two continuous codes, three times as heavy as a direction of the
-# category: HSIC is served first by what they do. With $U(0, 1)$ the directions weigh about the same, and there are
-# nine of the category. So for HSIC-InfoGAN the range of $c$ is a *weight*. InfoGAN has no such weight: its $Q$ has a
-# term for each part of the code, and the variance of each code is learnt.
+# So the first half of H2 depends on the form. With the scaled kernel, the plain form has a slope of $-4$ in $\sigma$,
+# four times that in $\lambda$. The printed one is not there yet at these $\sigma$, since images of 784 pixels are far
+# apart: its slope is smaller but still steeper than that of $\lambda$. CKA does not react to $\sigma$ at all, and
+# normalised-CCA less than to $\lambda$. "First $\sigma$" is right for the plain forms, in size.
+#
+# The law says one thing more. The kernel of the code is one Gaussian over category and continuous codes together, and
+# where it is nearly linear HSIC is a sum over the directions of the code, *each weighted by its variance*. A one-hot
+# category has nine directions with a variance of 0.1 each. A code from $U(0, 1)$ has $1/12$, one from $U(-1, 1)$ has
+# $1/3$. So for HSIC-InfoGAN the range of $c$ is a *weight* ({ref}`hsic-infogan-beyond` shows the directions). InfoGAN
+# has no such weight: its $Q$ has a term for each part of the code, and the variance of each code is learnt.
 #
 # ## Equation 6: HSIC-InfoGAN
 #
 # $$
 # \begin{aligned}
-# \min_G \max_D V_{\text{HSIC}}(D, G) ={}& \mathbb{E}_{x}[\log D(x)] + \mathbb{E}_{z, c}[\log(1 - D(G(z, c)))] \\
+# \min_G \max_D V_{\text{HSIC}}(D, G) ={}& \mathbb{E}_{x}[\log D(x)] \\
+# & + \mathbb{E}_{z, c}[\log(1 - D(G(z, c)))] \\
 # & - \lambda\, \mathrm{HSIC}(G(z, c), c) .
 # \end{aligned}
 # $$ (eq-hsic-infogan-6)
@@ -886,403 +929,55 @@ print(f"HSIC before {before:.5f}, after one step {after:.5f}")
 assert after > before
 
 # %% [markdown]
-# ## The search for σ and λ
+# ### How σ and λ are found
 #
-# "Changing $\sigma$ causes more significant changes to the HSIC loss", says the paper, "roughly, we can consider that
-# HSIC $\sim \exp(-1/\sigma^2)$", and it says that a decreasing $\sigma$ increases HSIC. The two do not go together:
-# $\exp(-1/\sigma^2)$ *grows* with $\sigma$. What is true? For a large $\sigma$ the kernel is nearly $1 - \|x - x'\|^2
-# / (2 \sigma^2)$. Centring removes the 1, and leaves the centred linear kernel over $\sigma^2$. So
+# The paper's strategy is to find a good $\sigma$ first and then to tune $\lambda$, until both losses are of one order.
+# The page {ref}`hsic-infogan-search` follows it in 130 short trainings. It finds such a point for each form, at one end
+# or the other of the range of $\sigma$. Good categories lie where the ratio of $\lambda$ HSIC to the adversarial loss
+# ends near 1. But that ratio is measured *after* a training, and a category that has come out is what makes HSIC large:
+# the rule describes success and does not predict it.
 #
-# $$ \mathrm{HSIC}_\sigma(X, Z) \approx \sigma^{-4}\, \mathrm{HSIC}_{\text{linear}}(X, Z) \qquad (\sigma \to \infty) . $$
+# ## Training both systems
 #
-# On a logarithmic scale the slope in $\sigma$ is $-4$, where that in $\lambda$ is exactly 1. That is what "first" can
-# mean for the plain form: from 2 to 10, $\sigma$ changes it by a factor of up to 625, and $\lambda$ by 5. CKA divides
-# by the same power, and does not change. For normalised-CCA there is no such law, so we measure.
+# The same digits, batches, seed and number of steps for both; for HSIC-InfoGAN the $\lambda$ and $\sigma$ of the runs
+# that are judged below. The profile at the top of the page says how far this is from the paper's 100 epochs.
 
-# %% mystnb={"figure": {"caption": "HSIC of a batch of real digits and their true codes against the bandwidth, by form and kernel. Dashed: the power −4. Dotted: normalised-CCA with shuffled codes.", "name": "fig-hsic-infogan-sensitivity"}} tags=["hide-input"]
-sigmas = np.array([1.0, 1.5, 2, 3, 4, 5, 6, 8, 10])
-KINDS = {
-    "plain, as printed": ("unbiased_scale", False),
-    "plain, over the dimension": ("mean", True),
-    "CKA, over the dimension": ("cka", True),
-    "normalised-CCA, over the dimension": ("cca", True),
+# %% tags=["hide-input"]
+judged = {
+    name: record
+    for name, record in recorded_runs("hsic_infogan", "paper").items()
+    if name.startswith("mnist_h100_")
 }
-curves = {
-    name: np.array(
-        [forms(real_digits, truth, s, scaled)[form] for s in sigmas.tolist()]
-    )
-    for name, (form, scaled) in KINDS.items()
+RUNS = {
+    "InfoGAN": "mnist_h100_infogan",
+    "HSIC-InfoGAN": "mnist_h100_hsicinfogan",
 }
-shuffled_codes = truth[torch.randperm(64, generator=generator)]
-shuffled_curve = [
-    forms(real_digits, shuffled_codes, s, True)["cca"] for s in sigmas.tolist()
-]
-fig, axis = explore.figure(7, 3.4)
-for colour, (name, curve) in enumerate(curves.items()):
-    axis.plot(sigmas, curve, "o-", color=f"C{colour}", label=name)
-axis.plot(sigmas, shuffled_curve, ":", color="C3", label="… shuffled")
-law = curves["plain, over the dimension"][-1] * (sigmas / sigmas[-1]) ** -4.0
-axis.plot(sigmas, law, "--", color="C1", alpha=0.6, lw=3)
-axis.axvspan(2, 10, alpha=0.08, color="grey")
-axis.set(xscale="log", yscale="log", xlabel="σ", ylabel="HSIC")
-axis.set_xticks([1, 2, 5, 10], ["1", "2", "5", "10"])
-axis.grid()
-axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
-slope_of = {
-    name: float(np.polyfit(np.log(sigmas[2:]), np.log(curve[2:]), 1)[0])
-    for name, curve in curves.items()
+CHOSEN = {
+    "InfoGAN": ("category_weight", "continuous_weight"),
+    "HSIC-InfoGAN": (
+        "sigma",
+        "hsic_weight",
+        "normalisation",
+        "scale_by_dimension",
+    ),
 }
-fig.alt = "HSIC against sigma from 1 to 10, both axes logarithmic. Slopes " + (
-    "from 2 to 10: "
-    + ", ".join(f"{name} {value:.2f}" for name, value in slope_of.items())
-)
-explore.show(fig)
-
-# %%
-print("slope of log HSIC in log σ, from 2 to 10; in log λ it is 1")
-for name, value in slope_of.items():
-    print(f"{name:<35} {value:+.2f}")
-assert abs(slope_of["plain, over the dimension"] + 4) < 0.1
-assert abs(slope_of["CKA, over the dimension"]) < 0.1
-
-# %% [markdown]
-# So the first half of H2 depends on the form. With the scaled kernel, the plain form has a slope of $-4$ in $\sigma$,
-# four times that in $\lambda$. The printed one is not there yet at these $\sigma$, since images of 784 pixels are far
-# apart: its slope is smaller but still steeper than that of $\lambda$. CKA does not react to $\sigma$ at all, and
-# normalised-CCA less than to $\lambda$. "First $\sigma$" is right for the plain forms, in size.
-#
-# The strategy itself is easily written down: first $\sigma$ at $\lambda = 1$, then $\lambda$, until $\lambda$ HSIC
-# and the adversarial loss are of one order. What a trial is, the user says: any function of $\sigma$ and $\lambda$
-# that returns two magnitudes.
-
-# %% tags=["remove-input"]
-show_source(balance)
-
-# %% [markdown]
-# A trial here is a training of HSIC-InfoGAN on digits of 16×16 pixels, to save time; its magnitudes are means over the
-# last quarter of the steps. It measures more than the two magnitudes, for a question that comes later: does the right
-# magnitude train the right model? *Legible* is the share of a model's images whose category a simple reader tells: the
-# nearest of the ten mean images of the categories, found on one half of the images, tried on the other; chance is 0.1.
-# *Purity* and {term}`NMI <normalised mutual information>` compare the category with the digit that a classifier sees.
-# The classifier is the package's own, trained on 28×28; so the small images are enlarged, and its accuracy on real
-# digits so treated is printed.
-
+CHOSEN = {
+    name: {key: judged[f"{RUNS[name]}_seed0"].config[key] for key in keys}
+    for name, keys in CHOSEN.items()
+}
+print(CHOSEN)
 
 # %%
 training = digits.split("train")
-
-
-def build(system, run=0, **options):
-    """A model of this profile, its weights drawn from a seed."""
-    torch.manual_seed(seed + run)
-    options = {
-        "width": settings["width"],
-        "generator_rate": settings["generator_rate"],
-        "discriminator_rate": settings["discriminator_rate"],
-    } | options
-    return system(**options)
-
-
-classifier = domain_classifier("mnist.digits")
-
-
-def halve(images):
-    """From 28×28 to 16×16."""
-    return F.avg_pool2d(F.pad(images, (2, 2, 2, 2)), 2)
-
-
-def enlarge(images):
-    """From 16×16 to 28×28."""
-    return F.interpolate(images, scale_factor=2, mode="bilinear")[
-        :, :, 2:30, 2:30
-    ].clamp(0, 1)
-
-
-def drawn(model, count=1_000, run=0):
-    """Codes from the prior, and their images."""
-    return draw_images(model, count, seed + run)
-
-
-def legible(codes, images):
-    """The share of images whose category the nearest mean image tells."""
-    category = codes[:, :10].argmax(1)
-    half = len(images) // 2
-    pixels = images.flatten(1)
-    means = torch.stack(
-        [
-            pixels[:half][category[:half] == k].mean(0)
-            if k in category[:half]
-            else torch.full_like(pixels[0], 9)
-            for k in range(10)
-        ]
-    )
-    nearest = torch.cdist(pixels[half:], means).argmin(1)
-    return (nearest == category[half:]).float().mean().item()
-
-
-seen = classifier.probabilities(enlarge(halve(shown))).argmax(1)
-print(
-    f"the classifier on real digits, halved and enlarged: {(seen == label).mean():.3f}"
-)
-
-PLAIN, CCA = "plain, as printed", "normalised-CCA, over the dimension"
-FORMS = {
-    PLAIN: {"normalisation": "unbiased_scale"},
-    CCA: {"normalisation": "cca", "scale_by_dimension": True},
-    "CKA": {"normalisation": "cka"},
-}
-carried = open_images("mnist.digits").split("train")
-small = halve(torch.from_numpy(carried.images).float() / 255)
-
-
-def tried(form, sigma, weight, steps, seed):
-    """Trains one HSIC-InfoGAN; returns what is measured of it."""
-    torch.manual_seed(seed)
-    model = HSICInfoGAN(
-        size=16, width=16, sigma=sigma, hsic_weight=weight, **FORMS[form]
-    )
-    history = fit(model, small, steps, 64, seed, device="cpu")
-    codes, images = drawn(model)
-    seen = classifier.probabilities(enlarge(images)).argmax(1)
-    agreed = categories.category_agreement(
-        codes[:, :10].argmax(1), seen, 10, 10
-    )
-    means = history.mean(steps // 4)
-    return {
-        "HSIC": means["hsic"],
-        "adversarial": means["adversarial"],
-        "legible": legible(codes, images),
-        "purity": agreed.purity,
-        "NMI": agreed.nmi,
-        "digits seen": len(np.unique(seen)),
-    }
-
-
-# %% [markdown]
-# We try every pair of a $\sigma$ and a $\lambda$ for the plain form as printed and for normalised-CCA, besides CKA at
-# one point and no HSIC at all, each with five seeds: 130 trainings at the paper's rates, half an hour on two cores. So
-# what was found is kept, in a table that {py:func}`medlatent.tuning.grid` reads if it is there and makes if it is not.
-# Delete the file, or change a point, and this cell trains.
-
-# %%
-SEEDS = range(5)
-STEPS = 400
-pairs = [(PLAIN, s, w) for s in (2, 5, 10) for w in (1, 30, 300, 3_000)]
-pairs += [(CCA, s, w) for s in (2, 5, 10) for w in (0.03, 0.1, 0.3, 1)]
-pairs += [("CKA", 5, 2), (PLAIN, 5, 0)]
-points = [
-    {"form": form, "sigma": sigma, "weight": weight, "steps": STEPS}
-    for form, sigma, weight in pairs
-]
-trials = results_folder() / "hsic_infogan" / "grid.csv"
-across = pd.DataFrame(tuning.grid(tried, points, SEEDS, trials))
-across["λ HSIC"] = across["weight"] * across["HSIC"]
-across["orders"] = np.log10(
-    (across["λ HSIC"] / across["adversarial"]).where(across["weight"] > 0)
-)
-
-# %% [markdown]
-# One of them again, here and now. A GAN's training is chaotic: on another processor, or with another layout of the
-# memory, the sums are rounded otherwise, and after some hundred steps the numbers are others, of the same kind.
-
-# %%
-point = {"form": PLAIN, "sigma": 2, "weight": 30, "steps": STEPS}
-again = pd.Series(tried(**point, seed=0), name="trained now")
-of_point = across[(across[list(point)] == pd.Series(point)).all(axis=1)]
-found = of_point.set_index("seed")[[*again.index]].T
-assert abs(math.log10(again["HSIC"] / found[0]["HSIC"])) < 0.5
-show_table(
-    pd.concat([again, found[0].rename("kept, the same seed")], axis=1).join(
-        found.agg(["min", "max"], axis=1).add_prefix("five seeds, ")
-    ),
-    4,
-)
-
-# %% [markdown]
-# The search on these trials: each trial is a pair of magnitudes, means over the five seeds.
-
-
-# %%
-def searched(form, weights):
-    """The search on the table of trials, over their means."""
-    means = (
-        across[across["form"] == form]
-        .groupby(["sigma", "weight"])[["HSIC", "adversarial"]]
-        .mean()
-    )
-    return balance(
-        lambda sigma, weight: means.loc[(sigma, weight)],
-        sigmas=(2, 5, 10),
-        weights=weights,
-    )
-
-
-searches = {
-    PLAIN: searched(PLAIN, (1, 30, 300, 3_000)),
-    CCA: searched(CCA, (0.03, 0.1, 0.3, 1)),
-}
-show_table(
-    pd.DataFrame(
-        {
-            "form": name,
-            "σ": f"{t.sigma:g}",
-            "λ": f"{t.weight:g}",
-            "HSIC": f"{t.dependence:.3g}",
-            "λ HSIC": f"{t.weighted:.3g}",
-            "adversarial": t.adversarial,
-            "log10 of the ratio": t.orders,
-        }
-        for name, search in searches.items()
-        for t in search.trials
-    ).set_index("form")
-)
-
-# %% mystnb={"figure": {"caption": "The search, as Fig. 2 of the paper: magnitudes of both losses in short trainings, first over σ with λ = 1, then over λ with the σ found. Points are five seeds, lines their means. The ring is the choice.", "name": "fig-hsic-infogan-search"}} tags=["hide-input"]
-fig, axes = explore.figure(7.4, 4.6, columns=2, rows=2)
-fig.alt = "Magnitudes on logarithmic axes. "
-for row, (name, search) in zip(axes, searches.items(), strict=True):
-    chosen = search.chosen
-    of_form = across[across["form"] == name]
-    steps_of_search = (
-        (row[0], "sigma", of_form[of_form["weight"] == 1]),
-        (row[1], "weight", of_form[of_form["sigma"] == chosen.sigma]),
-    )
-    for axis, key, part in steps_of_search:
-        for colour, mark, term in (
-            ("C0", "o", "λ HSIC"),
-            ("C1", "s", "adversarial"),
-        ):
-            means = part.groupby(key)[term].mean()
-            axis.plot(
-                part[key], part[term], mark, color=colour, ms=3, alpha=0.5
-            )
-            axis.plot(means.index, means, "-", color=colour, label=term)
-        axis.set(
-            xscale="log",
-            yscale="log",
-            xlabel={"sigma": "σ", "weight": "λ"}[key],
-        )
-        at = sorted(part[key].unique())
-        axis.set_xticks(at, [f"{value:g}" for value in at])
-        axis.minorticks_off()
-        axis.grid()
-    row[0].set_title(f"{name}: λ = 1", fontsize=9)
-    row[1].set_title(f"{name}: σ = {chosen.sigma:g}", fontsize=9)
-    row[1].plot(
-        chosen.weight, chosen.weighted, "o", ms=13, mfc="none", mec="C3"
-    )
-    fig.alt += (
-        f"{name} at lambda 1: "
-        + ", ".join(
-            f"sigma {t.sigma:g} {t.weighted:.2g}"
-            for t in search.trials
-            if t.weight == 1 and t.sigma in (2, 5, 10)
-        )
-        + f"; chosen sigma {chosen.sigma:g}, lambda {chosen.weight:g}. "
-    )
-axes[0][0].legend(fontsize=8)
-explore.show(fig)
-
-# %%
-recorded = recorded_runs("hsic_infogan")
-NAMES = {"InfoGAN": "InfoGAN", "HSICInfoGAN": "HSIC-InfoGAN"}
-of_hsic = next(r.config for r in recorded.values() if r.model == "HSICInfoGAN")
-CHOSEN = {  # what the recorded runs use
-    key: of_hsic[key]
-    for key in ("sigma", "hsic_weight", "normalisation", "scale_by_dimension")
-}
-print("recorded runs:", CHOSEN)
-for name, search in searches.items():
-    chosen = search.chosen
-    print(
-        f"{name}: σ {chosen.sigma:g}, λ {chosen.weight:g}; λ HSIC"
-        f" {chosen.weighted:.2g}, adversarial {chosen.adversarial:.2g};"
-        f" of one order: {search.same_order}"
-    )
-
-# %% [markdown]
-# Both searches end where $\lambda$ HSIC and the adversarial loss are of one order, as they were told to. They end at
-# opposite ends of the range of $\sigma$. With $\lambda = 1$ the plain form is too small everywhere, so that the
-# smallest $\sigma$ is the nearest; normalised-CCA is too large everywhere, and the largest $\sigma$ is. A choice at
-# an end says that the range, not the data, has decided. At the chosen $\sigma$, HSIC itself grows with $\lambda$: the
-# generator begins with images that are nearly equal, and draws them apart. That is why a trial is a training, and why
-# $\lambda$ is not found by a division.
-#
-# The recorded runs have the $\sigma$ and $\lambda$ that are printed above. This search did not choose them. They come
-# from trials of 600 to 900 steps on two other seeds, with images of 28×28 and twice the width: $\sigma = 5$, inside the
-# range, with the $\lambda$ at which $\lambda$ HSIC ended near 1. The same pair is in the grid above, where after 400
-# steps on small images it is smaller by orders of magnitude. So what $\sigma$ and $\lambda$ give depends on network
-# and number of steps, too, and no pair carries over from one setting to another.
-#
-# ### Does the right magnitude train the right model?
-#
-# The rule can be tried: the same trainings, and what they made of the category, in means over the five seeds.
-
-# %% tags=["hide-input"]
-means = across.groupby(["form", "sigma", "weight"], sort=False).mean()
-means = means.reset_index().rename(
-    columns={"orders": "log10 of the ratio", "sigma": "σ", "weight": "λ"}
-)
-for name in ("σ", "λ"):
-    means[name] = means[name].map("{:g}".format)
-show_table(
-    means.set_index(["form", "σ", "λ"])[
-        ["log10 of the ratio", "legible", "purity", "NMI", "digits seen"]
-    ]
-)
-
-# %% mystnb={"figure": {"caption": "NMI of categories and seen digits against the ratio of λ HSIC to the adversarial loss. A point is one training; a line joins the means of one σ over its λ. The band is half an order on both sides of 1.", "name": "fig-hsic-infogan-rule"}} tags=["hide-input"]
-fig, axes = explore.figure(7.4, 3.0, columns=2, sharex=True, sharey=True)
-fig.alt = "NMI against the decimal logarithm of the ratio. "
-for axis, form in zip(axes, (PLAIN, CCA), strict=True):
-    part = across[(across["form"] == form) & (across["weight"] > 0)]
-    axis.axvspan(-0.5, 0.5, color="0.5", alpha=0.2, lw=0)
-    for colour, (sigma, of_sigma) in enumerate(part.groupby("sigma")):
-        means = of_sigma.groupby("weight")[["orders", "NMI"]].mean()
-        axis.plot(
-            of_sigma["orders"], of_sigma["NMI"], "o", color=f"C{colour}", ms=3
-        )
-        axis.plot(
-            means["orders"],
-            means["NMI"],
-            color=f"C{colour}",
-            label=f"σ {sigma:g}",
-        )
-    best = part.groupby(["sigma", "weight"])[["orders", "NMI"]].mean()
-    best = best.loc[best["NMI"].idxmax()]
-    fig.alt += (
-        f"{form}: the largest mean NMI, {best['NMI']:.2f}, lies at"
-        f" {best['orders']:+.2f}. "
-    )
-    axis.set(title=form, xlabel="log10 of the ratio")
-    axis.grid()
-axes[0].set_ylabel("NMI")
-axes[0].legend(fontsize=8)
-explore.show(fig)
-
-# %% [markdown]
-# Three regions can be told apart. Far to the left the term has not taken hold: the category is not legible, and NMI is
-# 0, as without HSIC. In the band lie the largest NMI of both forms. To the right of it most categories are legible
-# still, but NMI falls, and with normalised-CCA so does the number of different digits: the generator is rewarded for telling its code far
-# more than for drawing what the discriminator takes for a digit, and draws ten variants of
-# a few.
-#
-# So far the rule of magnitudes is right. It is not the whole truth. Not every point in the band is a good one: at
-# $\sigma = 2$ the categories of normalised-CCA hardly agree with digits, whatever the ratio. And CKA at a ratio near 1 gives a category
-# that is always legible, in images that the classifier takes for one and the same digit. Legible is not yet a digit. HSIC
-# asks for a dependence and not for digits.
-
-# %% [markdown]
-# ## Training both systems
-#
-# The same digits, batches, seed and number of steps for both; for HSIC-InfoGAN the $\lambda$ and $\sigma$ of the
-# records below. The profile at the top of the page says how far this is from the paper's 100 epochs.
-
-# %%
-SYSTEMS = {"InfoGAN": (InfoGAN, {}), "HSIC-InfoGAN": (HSICInfoGAN, CHOSEN)}
 models, histories = {}, {}
-for name, (system, options) in SYSTEMS.items():
-    models[name] = build(system, **options)
+for name, system in (("InfoGAN", InfoGAN), ("HSIC-InfoGAN", HSICInfoGAN)):
+    torch.manual_seed(seed)
+    models[name] = system(
+        width=settings["width"],
+        generator_rate=settings["generator_rate"],
+        discriminator_rate=settings["discriminator_rate"],
+        **CHOSEN[name],
+    )
     histories[name] = fit(
         models[name],
         training,
@@ -1319,7 +1014,7 @@ for part, at_most in models["InfoGAN"].code_entropy.items():
     draw(axes[1], at_most - histories["InfoGAN"][part], part)
 axes[1].axhline(math.log(10), ls=":", color="grey")
 of_both = histories["HSIC-InfoGAN"]
-draw(axes[2], CHOSEN["hsic_weight"] * of_both["hsic"], "λ HSIC")
+draw(axes[2], CHOSEN["HSIC-InfoGAN"]["hsic_weight"] * of_both["hsic"], "λ HSIC")
 draw(axes[2], of_both["adversarial"], "adversarial")
 for axis in axes:
     axis.legend(fontsize=6)
@@ -1327,715 +1022,455 @@ fig.alt = "Three panels of curves. At the end: " + explore.describe_curves(fig)
 explore.show(fig)
 
 # %% [markdown]
-# What do these models draw? As in Fig. 1 of the paper, each row is a category and each column a value of $c_1$ from
-# $-1$ to $1$, the noise being the same everywhere. The paper prints $U(0, 1)$ for the prior of $c$: only the right
-# half was seen in training.
+# So short a training shows the game and its terms, and no digits worth a look. For those there are recorded runs.
+#
+# ## What is judged
+#
+# The paper's claims are judged by recorded runs, five seeds of each system, by the protocol in
+# `results/hsic_infogan/claims.toml`. They have the paper's width, batch and rates, and a tenth of its epochs. They were
+# made on a GPU, and keep no weights, but what their numbers are computed from. One command makes them again where MNIST
+# is packed.
+
+# %% tags=["hide-input"]
+classifier = domain_classifier("mnist.digits")
+JUDGED = "mnist/test"
+# A number of all judged seeds of a system, (seeds,)
+values_of = partial(seed_values, judged, judged_on=JUDGED)
+about = {}
+for name, prefix in RUNS.items():
+    own = [r for n, r in judged.items() if n.startswith(prefix)]
+    run = own[0].run
+    about[name] = {
+        "runs": str(len(own)),
+        "width": str(own[0].config["width"]),
+        "batch": str(run["batch_size"]),
+        "updates": str(run["steps"]),
+        "epochs": f"{run['steps'] * run['batch_size'] / 60_000:g}",
+        **{key: str(value) for key, value in CHOSEN[name].items()},
+    }
+    print(run["device"], run["precision"])
+    print(run["command"])
+show_table(pd.DataFrame(about).fillna("–"))
+
+# %% [markdown]
+# (hsic-infogan-budget)=
+# ### The same budget of tuning for both
+#
+# The paper gives no weights, for neither system. So both were tuned, with six points each, five epochs a point, on a
+# seed that is not judged. The score is the mean of three numbers: the NMI of category and digit, and the *gaps* of
+# slant and thickness, of which below. A search for one system alone would compare a tuned system with an untuned one.
+#
+# HSIC-InfoGAN's grid follows the law of $\sigma^{-4}$: $\lambda$ is $300\,(\sigma / 5)^4$ times ⅓, 1 or 3, so that the
+# term has one size for each $\sigma$. The last column tries that, on the batch of real digits with their true codes
+# from above.
+
+# %% tags=["hide-input"]
+SCORES = {  # of benchmarks/on_a_gpu.py tune, which computes them
+    "InfoGAN": {
+        (0.3, 0.03): 0.580,
+        (0.3, 0.1): 0.312,
+        (0.3, 0.3): 0.298,
+        (1, 0.03): 0.360,
+        (1, 0.1): 0.527,
+        (1, 0.3): 0.418,
+    },
+    "HSIC-InfoGAN": {
+        (2, 2.56): 0.012,
+        (2, 7.68): 0.014,
+        (2, 23.04): 0.013,
+        (5, 100): 0.007,
+        (5, 300): 0.318,
+        (5, 900): 0.308,
+    },
+}
+best = {name: max(scores, key=scores.get) for name, scores in SCORES.items()}
+for name, point in best.items():
+    assert point == tuple(CHOSEN[name].values())[:2]
+sized = {
+    (s, w): w * forms(real_digits, truth, s, False)["unbiased_scale"]
+    for s, w in SCORES["HSIC-InfoGAN"]
+}
+tuned = pd.DataFrame(
+    {
+        "InfoGAN: category, continuous": [
+            f"{a:g}, {b:g}" for a, b in SCORES["InfoGAN"]
+        ],
+        "score": SCORES["InfoGAN"].values(),
+        "HSIC-InfoGAN: σ, λ": [
+            f"{s:g}, {w:g}" for s, w in SCORES["HSIC-InfoGAN"]
+        ],
+        "score ": SCORES["HSIC-InfoGAN"].values(),
+        "λ HSIC, real digits": sized.values(),
+    }
+)
+learnt = [SCORES["HSIC-InfoGAN"][point] > 0.1 for point in sized]
+strong = [size > 0.2 for size in sized.values()]
+assert learnt == strong
+assert sum(strong) == 2
+show_table(tuned, 3, index=False)
+
+# %% [markdown]
+# The budgets are equal in number, and not in worth. The law does not hold for the printed kernel at $\sigma = 2$, as
+# its slope above says, so that the three points there have a term far weaker than meant. Only two of HSIC-InfoGAN's six
+# points have a term of the size of the chosen one or more, and just these two learnt a category. All six of InfoGAN's
+# learnt something. Keep that in mind with the verdicts: a better $\sigma$ may exist that nobody has tried. (Nine points
+# each were planned; the time on the GPU ended before $\sigma = 10$.)
+#
+# ### Gaps, and the variety of what is drawn
+#
+# The paper calls $c_1$ better because it "mostly captures rotation". That is two things: one code has the slant, and no
+# other has. So we correlate each continuous code with the measured slant, within a category, so that the shape of the
+# digit plays no part; and take the **gap**, by how much the larger of the two absolute correlations exceeds the other.
+# Which of the two codes it is does not matter: a training may exchange them. The largest correlation alone would reward
+# a system whose codes both change the slant, and a maximum of two numbers is above 0 by chance. The gap is, too, so it
+# is also computed with shuffled codes.
+#
+# The category is measured by {term}`NMI <normalised mutual information>` with the digits that a classifier sees. That
+# has a trap. A generator that draws one fixed picture for each category has the best NMI there is:
 
 
 # %%
-def part_of(model, name):
-    """Where a part of the code stands."""
-    return next(part for part in model.code_layout if part.name == name)
+def as_judged(pictures, category):
+    """What the suite says of pictures with these categories."""
+    return suite.numbers(
+        {
+            "seen": classifier.probabilities(pictures).argmax(1),
+            "slant": strokes.slant(pictures),
+            "thickness": strokes.thickness(pictures),
+            "category": category,
+        },
+        test,
+    )
 
 
-def grid_codes(model, name, values, run=0):
-    """A row for each category, a column for each value of a code."""
-    generator = torch.Generator().manual_seed(seed + run)
-    noise = part_of(model, "z").prior.sample(1, generator)[0]
-    category = part_of(model, "category")
-    low, high = model.config["code_range"]
-    codes = torch.zeros(10, len(values), model.latent_dim)
-    codes[:, :, category.slice] = torch.eye(10)[:, None]
-    codes[:, :, category.stop :] = (low + high) / 2  # the other code
-    codes[:, :, part_of(model, "z").slice] = noise
-    codes[:, :, part_of(model, name).start] = torch.as_tensor(values)
-    return codes
+seen = classifier.probabilities(shown).argmax(1)
+right = [np.flatnonzero((label == k) & (seen == k))[0] for k in range(10)]
+fixed = as_judged(shown[np.repeat(right, 100)], np.repeat(range(10), 100))
+real = as_judged(shown, label)
+print(f"NMI: ten fixed digits {fixed['category_nmi']:.2f}, ", end="")
+print(f"real digits and their true labels {real['category_nmi']:.2f}")
+assert math.isclose(fixed["category_nmi"], 1)
+assert real["category_nmi"] < 0.97
+assert fixed["slant_spread"] < 1e-3 > fixed["thickness_spread"]
+
+# %% [markdown]
+# Real digits score less, since the classifier errs. So beside NMI stands the **variety**: how far slant and thickness
+# vary within a category, as a share of how far they vary within the classes of real digits. For the ten pictures it is
+# 0, for real digits 1.
+
+# %% tags=["hide-input"]
+MEASURES = {
+    "NMI": "category_nmi",
+    "purity": "category_purity",
+    "digits drawn": "classes",
+    "variety of slant": "slant_spread",
+    "variety of thickness": "thickness_spread",
+    "Fréchet distance": "frechet",
+    "gap of slant": "slant_gap",
+    "… shuffled": "slant_gap.shuffled",
+    "gap of thickness": "thickness_gap",
+    "… shuffled ": "thickness_gap.shuffled",
+}
+table = {
+    name: {
+        head: spread(values_of(prefix, key)) for head, key in MEASURES.items()
+    }
+    for name, prefix in RUNS.items()
+}
+for name, one in (("ten fixed digits", fixed), ("real digits", real)):
+    table[name] = {
+        head: f"{one[key]:.2f}" for head, key in MEASURES.items() if key in one
+    }
+variety = {
+    name: [
+        values_of(prefix, f"{m}_spread").mean() for m in ("slant", "thickness")
+    ]
+    for name, prefix in RUNS.items()
+}
+nmi = {name: values_of(prefix, "category_nmi") for name, prefix in RUNS.items()}
+means = [found.mean() for found in nmi.values()]
+assert abs(means[0] - means[1]) < min(
+    found.std(ddof=1) for found in nmi.values()
+)
+assert np.abs(np.subtract(*variety.values())).max() < 0.1
+assert min(min(found) for found in variety.values()) > 0.5
+show_table(pd.DataFrame(table).fillna("–"))
+
+# %% [markdown]
+# **The category, which the paper concedes.** It says that InfoGAN's is the better one. Here both systems have a digit
+# for nearly every category, and their means of NMI differ by less than the seeds of one system do. Nor does one of
+# them pay for it with variety: within a category both vary about as much as the other.
 
 
-def decode_grid(model, codes):
-    """Images (rows, columns, C, H, W)."""
-    return decode_all(model, codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+# %% mystnb={"figure": {"caption": "Measures along the judged runs; a line for each seed. The Fréchet distance is that from 500 real images, and so larger than in the table.", "name": "fig-hsic-infogan-along"}} tags=["hide-input"]
+def gap_along(one, measure):
+    """The gap of a measure from what was measured at one point of a run."""
+    low, high = sorted(abs(one[f"{measure}.{code}"]) for code in ("c1", "c2"))
+    return high - low
 
 
-WALK = np.linspace(-1, 1, 10)
+ALONG = {
+    "NMI": lambda one: one["category_nmi"],
+    "Fréchet distance": lambda one: one["frechet"],
+    "gap of slant": partial(gap_along, measure="slant"),
+    "gap of thickness": partial(gap_along, measure="thickness"),
+}
+fig, axes = explore.figure(7.2, 4.6, columns=2, rows=2)
+ends = {}
+for axis, (head, found) in zip(axes.flat, ALONG.items(), strict=True):
+    for colour, (name, prefix) in enumerate(RUNS.items()):
+        lines = []
+        for record in (r for n, r in judged.items() if n.startswith(prefix)):
+            at = np.array([one["step"] for one in record.measures])
+            lines.append([found(one) for one in record.measures])
+            axis.plot(
+                at * record.run["batch_size"] / 1_000,
+                lines[-1],
+                "o-",
+                ms=3,
+                lw=1,
+                color=f"C{colour}",
+                label=name if len(lines) == 1 else None,
+            )
+        ends[head, name] = np.mean(lines, 0)[[0, -1]]
+    axis.set(xlabel="thousand images seen", ylabel=head)
+    axis.grid()
+axes[0][1].set_yscale("log")
+axes[0][1].minorticks_off()
+axes[0][1].set_yticks([1, 2, 5], ["1", "2", "5"])
+axes[0][0].legend(fontsize=7)
+fig.alt = (
+    "Four panels over the images seen. Means over seeds, first and last: "
+    + "; ".join(
+        f"{head}, {name} {first:.2f}, {last:.2f}"
+        for (head, name), (first, last) in ends.items()
+    )
+    + "."
+)
+for head, factor in (("NMI", 0.9), ("gap of thickness", 0.7)):
+    assert ends[head, "HSIC-InfoGAN"][0] < factor * ends[head, "InfoGAN"][0]
+first, last = (
+    ends["Fréchet distance", "HSIC-InfoGAN"]
+    / ends["Fréchet distance", "InfoGAN"]
+)
+assert first > 2 > 1.1 > last
+explore.show(fig)
+
+# %% [markdown]
+# {numref}`fig-hsic-infogan-along` shows what the last numbers hide. HSIC-InfoGAN is late. After 120 000 images its NMI
+# is behind in the mean, and its Fréchet distance more than twice as large; at the end the two systems have met.
+# InfoGAN's gap of thickness opens in the middle of the run and then stays. That of HSIC-InfoGAN is still near the gap
+# of shuffled codes. An order that changes along the way says little about an end that is ten times as far.
+#
+# ### Figure 1 of the paper: category × c1 and category × c2
+#
+# The judged runs keep no weights. Those that are drawn here are one of each system with half the width, trained for as
+# many epochs on a processor; InfoGAN has the package's default weights, HSIC-InfoGAN the same $\sigma$ and $\lambda$.
+# The categories stand in the order of the digits, by the assignment that makes the most images agree; the number in
+# brackets is the category. $c_1$ and $c_2$ run from $-1$ to $1$, as in the paper, which prints $U(0, 1)$ for their
+# prior: only the right half of each was seen in training. {ref}`hsic-infogan-beyond` shows what that does.
+
+# %% tags=["hide-input"]
+drawn_runs = {
+    name: record
+    for name, record in recorded_runs("hsic_infogan").items()
+    if name.endswith("ten_epochs")
+}
+networks = {
+    name: drawn_runs[f"mnist_{system}_ten_epochs"].load_model()
+    for name, system in (
+        ("InfoGAN", "infogan"),
+        ("HSIC-InfoGAN", "hsicinfogan"),
+    )
+}
+
+
+WALK = np.linspace(-1, 1, 5)
 COLUMNS = [f"{v:+.1f}" for v in WALK]
 
-# %% mystnb={"figure": {"caption": "What the two systems of this notebook draw after their short training: a category along each row, c1 from −1 to 1; left half InfoGAN, right half HSIC-InfoGAN.", "name": "fig-hsic-infogan-short"}} tags=["hide-input"]
-halves = [
-    decode_grid(model, grid_codes(model, "c1", WALK[::2]))
-    for model in models.values()
-]
-explore.show(
-    explore.image_table(
-        torch.cat(halves, 1),
-        row_labels=[f"category {k}" for k in range(10)],
-        column_labels=2 * COLUMNS[::2],
-        alt="Ten rows of ten generated images, five columns of InfoGAN and "
-        "five of HSIC-InfoGAN after a short training.",
-    )
-)
 
-# %% tags=["hide-input"]
-real_features = classifier.features(test)
-
-
-def judged(model, count=1_000):
-    """What the classifier and the measurements say of a model."""
-    codes, images = drawn(model, count)
-    category = codes[:, :10].argmax(1).numpy()
-    probabilities = classifier.probabilities(images)
+def paper_figure(name):
+    """Categories in rows; along each, c1 in the left half and c2 in the right."""
+    codes, pictures = draw_images(networks[name], 2_000, seed)
+    seen = classifier.probabilities(pictures).argmax(1)
     agreed = categories.category_agreement(
-        category, probabilities.argmax(1), 10, 10
+        codes[:, :10].argmax(1), seen, 10, 10
     )
-    return codes, images, category, agreed
-
-
-rows = {}
-for name, model in models.items():
-    codes, images, _, agreed = judged(model)
-    rows[name] = {
-        "legible": legible(codes, images),
-        "purity": agreed.purity,
-        "NMI": agreed.nmi,
-        "digits found": agreed.classes_found,
-    }
-short_runs = pd.DataFrame(rows).T
-show_table(short_runs)
-
-# %% [markdown]
-# Read the columns together. Purity alone misleads: if a classifier sees a 1 in everything, each category is pure. NMI is 0
-# then. And legible is not the same as *digit*: a code can be written into an image in a way that is none of the ten.
-#
-# ## Recorded runs
-#
-# The evaluation rests on recorded runs on all 60 000 training images of MNIST: five seeds of each system, two epochs with half of
-# the paper's width, on one thread of a CPU, and for the first seed also ten epochs. $c$ is drawn from $U(0, 1)$, as printed. The records and
-# the model cards lie in `results/hsic_infogan`; with them, of the first seed the weights of the generator, and of the
-# others what their numbers are computed from: the tests compute them again, on the carried digits everywhere, and on
-# the real test images where MNIST is packed. All runs were made before these networks were laid out contiguously in
-# memory, which makes a step shorter and rounds its sums otherwise. Trained again, a run comes out with other numbers of
-# the same kind; `python -m medlatent run results/hsic_infogan/plan.toml --dry-run` says of each record whether the code
-# that trained it has changed since. The paper trains for 100 epochs; where there is a GPU, the same command does so with
-# `--profile paper` in place of `--dry-run`, for both systems.
-
-# %% tags=["hide-input"]
-runs = []
-for name, record in recorded.items():
-    on = "mnist/test" if "mnist/test" in record.metrics else None
-    on = on or next(iter(record.metrics))
-    run = record.run
-    runs.append(
-        {
-            "name": name,
-            "system": NAMES[record.model],
-            "seed": run["seed"],
-            "width": record.config["width"],
-            "images": record.data["images"],
-            "steps": run["steps"],
-            "epochs": run["steps"] * run["batch_size"] / record.data["images"],
-            "minutes": run["seconds"] / 60,
-        }
-        | record.metrics[on]["values"]
+    rows = linear_sum_assignment(-agreed.counts.T)[1]
+    images = torch.cat(
+        [code_grid(networks[name], code, WALK, seed) for code in ("c1", "c2")],
+        1,
     )
-every = pd.DataFrame(runs).set_index("name").sort_values(["system", "seed"])
-runs = every[every.steps == every.steps.min()].copy()  # the longer ones: below
-first_runs = {  # of each system, the run with the first seed
-    system: recorded[runs[runs.system == system].index[0]]
-    for system in NAMES.values()
-}
-about = runs.groupby("system")[
-    ["width", "images", "steps", "epochs", "minutes"]
-].mean()
-about.insert(0, "runs", runs.groupby("system").size())
-print("evaluated on", on)
-for record in first_runs.values():
-    print(record.run["device"])
-    print(record.run["command"])
-show_table(about, 1)
-
-# %% [markdown]
-# ### Figure 1: category × c1 and category × c2
-#
-# The grids of the first seed. To compare rows with the paper's, the categories stand in the order of the digits: the
-# assignment of categories to digits that makes the most images agree. The number in brackets is the category.
-
-# %% tags=["hide-input"]
-first_networks = {name: r.load_model() for name, r in first_runs.items()}
-agreements, matched = {}, {}
-for name, network in first_networks.items():
-    agreements[name] = judged(network, 2_000)[3]
-    matched[name] = linear_sum_assignment(-agreements[name].counts.T)[1]
-
-
-def grid_figure(name, network, code, agreed, rows):
-    """Categories in rows, in the order ``rows``; along each, a code."""
-    images = decode_grid(network, grid_codes(network, code, WALK))
     fig = explore.image_table(
         images[rows],
         row_labels=[f"{d} ({k})" for d, k in enumerate(rows)],
-        column_labels=COLUMNS,
+        column_labels=[f"{code} {v}" for code in ("c1", "c2") for v in COLUMNS],
         alt=f"Ten rows of ten digits drawn by {name}: the rows are the "
-        f"categories, along each {code} runs from -1 to 1. The classifier sees "
-        f"{agreed.classes_found} different digits as the most frequent one of a "
-        f"category; purity {agreed.purity:.2f}.",
+        "categories; in the left half c1 runs from -1 to 1, in the right half "
+        f"c2. The classifier sees {agreed.classes_found} different digits as "
+        f"the most frequent one of a category; purity {agreed.purity:.2f}.",
     )
     explore.show(fig)
 
 
-def first_figure(name, code):
-    """The grid of the first seed of a system."""
-    grid_figure(
-        name, first_networks[name], code, agreements[name], matched[name]
-    )
+# %% mystnb={"figure": {"caption": "InfoGAN, category × c1 (left half) and × c2 (right half).", "name": "fig-hsic-infogan-info"}} tags=["hide-input"]
+paper_figure("InfoGAN")
 
-
-# %% mystnb={"figure": {"caption": "InfoGAN, category × c1.", "name": "fig-hsic-infogan-info-c1"}} tags=["hide-input"]
-first_figure("InfoGAN", "c1")
-
-# %% mystnb={"figure": {"caption": "InfoGAN, category × c2.", "name": "fig-hsic-infogan-info-c2"}} tags=["hide-input"]
-first_figure("InfoGAN", "c2")
-
-# %% mystnb={"figure": {"caption": "HSIC-InfoGAN, category × c1.", "name": "fig-hsic-infogan-hsic-c1"}} tags=["hide-input"]
-first_figure("HSIC-InfoGAN", "c1")
-
-# %% mystnb={"figure": {"caption": "HSIC-InfoGAN, category × c2.", "name": "fig-hsic-infogan-hsic-c2"}} tags=["hide-input"]
-first_figure("HSIC-InfoGAN", "c2")
+# %% mystnb={"figure": {"caption": "HSIC-InfoGAN, category × c1 (left half) and × c2 (right half).", "name": "fig-hsic-infogan-hsic"}} tags=["hide-input"]
+paper_figure("HSIC-InfoGAN")
 
 # %% [markdown]
-# In a good grid each row keeps its digit from left to right, and no two rows have the same one. These models were
-# trained on the right half of the columns. The row labels come from an assignment that makes the best of what is
-# there: where the classifier sees other digits in a row than its label, the next figure shows it.
+# In a good grid each row keeps its digit from left to right, and no two rows have the same one. InfoGAN's codes change
+# the thickness of the strokes, and on the half of $c_1$ that it never met they turn one digit into another; those of
+# HSIC-InfoGAN change little. {ref}`hsic-infogan-beyond` measures by how much each
+# part of the code moves the picture.
 #
-# InfoGAN's codes do something: along $c_1$ the strokes get thicker. They do not always stay within a digit, though: in
-# the row of category 1 a 4 becomes a 9. The rows of HSIC-InfoGAN are alike from left to right, under $c_1$ as under
-# $c_2$. Its two codes change next to nothing.
-#
-# How much does each part of the code move the picture at all? Redraw one part from its prior, keep all others, and
-# take the mean squared change of the image, as a share of that between two unrelated images. A part that does nothing
-# has 0. The shares need not add up to 1, for parts act together. The last column is the share of images whose
-# category the simple reader tells. In the short runs of this notebook category and noise share the picture, and the
-# two continuous codes do nothing that one could see.
-
-
-# %% tags=["hide-input"]
-def moved_by(model, count=150):
-    """The mean squared change of the image when one part is redrawn."""
-    generator = torch.Generator().manual_seed(seed + 3)
-    codes = model.sample_codes(count, generator)
-    again = model.sample_codes(count, generator)
-
-    def change(new):
-        difference = decode_all(model, new) - decode_all(model, codes)
-        return difference.square().mean()
-
-    whole, shares = change(again), {}
-    for part in model.code_layout:
-        new = codes.clone()
-        new[:, part.slice] = again[:, part.slice]
-        shares[part.name] = (change(new) / whole).item()
-    return shares
-
-
-networks = {f"{name}, this notebook": m for name, m in models.items()}
-networks |= {f"{name}, recorded": m for name, m in first_networks.items()}
-show_table(
-    pd.DataFrame(
-        {
-            name: moved_by(m) | {"category legible": legible(*drawn(m, 400))}
-            for name, m in networks.items()
-        }
-    ).T
-)
-
-# %% [markdown]
 # ### Which digits does a category mix?
 #
-# The paper names two pairs: HSIC-InfoGAN "mixes digit 0 and 8 as well as digit 3 and 5". With a classifier the mixing is a
-# table: for each category the shares of the digits that the classifier sees in 2 000 images. The classifier itself errs; what
-# it does to real test digits is printed with it.
-
-# %% mystnb={"figure": {"caption": "The share of each digit, as the classifier sees it, among the images of each category, in percent. Rows in the order of the digits; the first seed of each system.", "name": "fig-hsic-infogan-confusion"}} tags=["hide-input"]
-fig, axes = explore.figure(
-    7.4, 3.6, columns=max(1, len(agreements)), squeeze=False
-)
-for axis, (name, agreed) in zip(axes[0], agreements.items(), strict=True):
-    table = 100 * agreed.shares[matched[name]]
-    axis.imshow(table, vmin=0, vmax=100, cmap="Blues")
-    for row, column in np.argwhere(table >= 3):
-        axis.text(
-            column,
-            row,
-            f"{table[row, column]:.0f}",
-            ha="center",
-            va="center",
-            fontsize=7,
-            color="white" if table[row, column] > 50 else "#101820",
-        )
-    axis.set(title=name, xlabel="digit seen")
-    axis.set_xticks(range(10))
-    axis.set_yticks(range(10), [str(k) for k in matched[name]])
-axes[0][0].set_ylabel("category")
-fig.alt = "Tables of shares. Categories that mix digits: " + "; ".join(
-    f"{name}: "
-    + (
-        ", ".join(
-            " and ".join(map(str, shares)) for shares in a.mixed().values()
-        )
-        or "none"
-    )
-    for name, a in agreements.items()
-)
-explore.show(fig)
+# The paper names two pairs: HSIC-InfoGAN "mixes digit 0 and 8 as well as digit 3 and 5". With a classifier the mixing
+# is a table: for each category the shares of the digits that it sees in the 2 000 images of a judged run. Two digits
+# are mixed only if both are frequent in one category: so take the share of the rarer of the two, in the category where
+# it is largest.
 
 # %% tags=["hide-input"]
-on_real = (
-    classifier.probabilities(test).argmax(1) == classifier.labels(test)
-).mean()
-print(f"the classifier on real test digits: {100 * on_real:.1f} % right")
-for name, agreed in agreements.items():
-    print(
-        f"{name}: purity {agreed.purity:.3f}, NMI {agreed.nmi:.3f}, digits"
-        f" found {agreed.classes_found}"
-    )
-    for category, shares in agreed.mixed(0.1).items():
-        told = ", ".join(f"{d}: {100 * s:.0f} %" for d, s in shares.items())
-        print(f"  category {category} mixes {told}")
-    for pair in ((0, 8), (3, 5)):
-        least = agreed.shares[:, list(pair)].min(1).max()
-        print(
-            f"  most that one category mixes of {pair[0]} and {pair[1]}:"
-            f" {100 * least:.0f} % of the rarer one"
-        )
-
-# %% [markdown]
-# Two numbers of a pair say "mixed" only if both digits are frequent in one category: the last lines give the share of
-# the rarer of the two, in the category where it is largest. In the run of HSIC-InfoGAN shown here neither of the paper's
-# pairs is mixed to speak of; other digits are, such as 4 and 9. It is InfoGAN that mixes 3 and 5.
-#
-# ### Slant and thickness
-#
-# "$c_1$ mostly captures rotation information and $c_2$ mostly captures thickness information", says the paper. Within
-# a category, so that the shape of the digit plays no part, we correlate each continuous code with the measured slant
-# and the measured thickness of the strokes. The order and the sign of the codes are arbitrary: each run may have
-# exchanged them. So the table also has, for each run, the larger absolute correlation of the two codes.
-
-# %% tags=["hide-input"]
-for measured in ("slant", "thickness"):
-    for table in (runs, every):
-        table[f"best |{measured}|"] = (
-            table[[f"{measured}.c1", f"{measured}.c2"]].abs().max(axis=1)
-        )
-WRITING = [f"{m}.{c}" for m in ("slant", "thickness") for c in ("c1", "c2")]
-BEST = ["best |slant|", "best |thickness|"]
-show_table(runs.set_index(["system", "seed"])[WRITING + BEST])
-
-# %% [markdown]
-# A correlation near 0 for both codes means that the run has no knob for this property. It can mean that the code does
-# something else, or nothing at all; the table of redrawn parts above tells these two apart for the first seed.
-#
-# ### Equivalence, before the numbers
-#
-# H1 says "about as well". That is not "not significantly different": with few seeds nothing is. It needs a measure
-# and a margin, chosen before looking.
-#
-# The measure is NMI. We had thought of purity, too. A trial with a narrower network, which is not among these records,
-# taught us better: its images all looked alike, and its purity was 1. So purity carries no verdict; we print it beside
-# the number of digits drawn. The margin is *one category of ten*. If nine categories are perfect and
-# the images of the tenth are spread over all digits, about a tenth of the $\log 10$ nats is lost, and NMI falls by
-# about $0.1$; the cell computes it. Whoever looks at a grid would call a system with one category lost worse, and
-# with half a category lost about as good. So $\delta = 0.1$.
-#
-# The difference is InfoGAN − HSIC-InfoGAN of each seed, with its paired 95 % t interval. H1 *holds* if the interval
-# lies below $+0.1$: HSIC-InfoGAN is at most one category worse. It is *contradicted* if the interval lies above
-# $+0.1$, else *undecided*. An interval below 0 as a whole says that HSIC-InfoGAN is the better one in these runs. For
-# the other measures neither the paper nor we have a margin; they get their interval and no verdict.
-
-# %%
-tenth = np.eye(10)
-tenth[9] = 0.1  # one category that says nothing
-spoilt = np.repeat(tenth * 100, 1).reshape(10, 10).round().astype(int)
-pairs = np.array(
-    [(k, d) for k in range(10) for d in range(10) for _ in range(spoilt[k, d])]
-)
-lost = categories.category_agreement(pairs[:, 0], pairs[:, 1])
-print(f"one category lost: purity {lost.purity:.3f}, NMI {lost.nmi:.3f}")
-alike = categories.category_agreement(pairs[:, 0], 0 * pairs[:, 1])
-print(f"all images alike: purity {alike.purity:.3f}, NMI {alike.nmi:.3f}")
-MARGIN = 0.1
-assert 0.08 < 1 - lost.nmi < 0.13
-
-# %% tags=["hide-input"]
-by_seed = {
-    name: runs[runs.system == name].set_index("seed") for name in NAMES.values()
-}
-common = sorted(
-    set.intersection(*(set(part.index) for part in by_seed.values()))
-)
-
-
-def differences(metric):
-    """InfoGAN − HSIC-InfoGAN of each seed."""
-    first, second = (
-        by_seed[name].loc[common, metric] for name in NAMES.values()
-    )
-    return (first - second).to_numpy()
-
-
-def verdict_h1(metric):
-    """What the interval says about "at most one category worse"."""
-    if len(common) < 2:
-        return "fewer than two seeds"
-    _, low, high = paired_interval(differences(metric))
-    if high < MARGIN:
-        return "holds, better" if high < 0 else "holds"
-    return "contradicted" if low > MARGIN else "undecided"
-
-
-MEASURES = {
-    "category_nmi": "NMI",
-    "category_purity": "purity",
-    "best |slant|": "best |slant|",
-    "best |thickness|": "best |thickness|",
-    "frechet": "Fréchet distance",
-    "classes": "digits drawn",
-}
+PAIRS = ((0, 8), (3, 5), (4, 9), (7, 9))
 rows = {}
-for metric, head in MEASURES.items():
-    row = {}
-    for name, part in by_seed.items():
-        values = part.loc[common, metric]
-        row[name] = f"{values.mean():.2f} ± {values.std():.2f}"
-    middle, low, high = paired_interval(differences(metric))
-    row["difference [95 %]"] = f"{middle:+.2f} [{low:+.2f}, {high:+.2f}]"
-    row["H1"] = verdict_h1(metric) if metric == "category_nmi" else ""
-    rows[head] = row
-h1 = pd.DataFrame(rows).T
-print(f"{len(common)} seeds of each system")
-show_table(h1)
-
-# %% mystnb={"figure": {"caption": "Purity, NMI and Fréchet distance of each recorded run over seeds; lines join runs of one seed.", "name": "fig-hsic-infogan-seeds"}} tags=["hide-input"]
-fig, axes = explore.figure(7.4, 2.6, columns=3)
-for axis, metric in zip(
-    axes, ("category_purity", "category_nmi", "frechet"), strict=True
-):
-    for run in common:
-        axis.plot(
-            [0, 1],
-            [part.loc[run, metric] for part in by_seed.values()],
-            "o-",
-            color="C0",
-            alpha=0.7,
-        )
-    axis.set(title=MEASURES[metric], xlim=(-0.4, 1.4))
-    axis.set_xticks([0, 1], [*by_seed])
-    axis.grid()
-fig.alt = "Three panels, a line for each seed. Means: " + "; ".join(
-    f"{MEASURES[m]} "
-    + ", ".join(
-        f"{name} {p.loc[common, m].mean():.2f}" for name, p in by_seed.items()
-    )
-    for m in ("category_purity", "category_nmi", "frechet")
-)
-explore.show(fig)
-
-# %% [markdown]
-# **H1, in two halves.** By the measure that was chosen, H1 holds: in every seed the categories of HSIC-InfoGAN agree
-# with the digits better than those of InfoGAN do. The other half of the code tells another story. InfoGAN's codes move the thickness of the strokes in every run; those of HSIC-InfoGAN move neither
-# thickness nor slant, and the interval of the difference in thickness lies above 0. The slant is moved by neither to
-# speak of. The paper sees rotation and thickness in both systems, after fifty times as many epochs.
-#
-# And the images are worse. The Fréchet distance of HSIC-InfoGAN is the larger one in every seed, and fewer different
-# digits are drawn. So "about as well" holds here for the category alone, in runs of two epochs with half of the
-# paper's width. Why the continuous codes stay without effect we have not tried to find out. Their weight in HSIC is
-# that of one direction of the category, as computed above, and there are nine of these; a trial with
-# $U(-1, 1)$, on another seed, had moving codes and categories that did nothing.
-#
-# ### After ten epochs
-#
-# Does more training wake the continuous codes? One run of each system was made with five times as many steps, from
-# the first seed and with everything else as before.
-
-# %% tags=["hide-input"]
-first_seed = every[every.seed == every.seed.min()].copy()
-first_seed = first_seed.sort_values(["system", "steps"])
-longest = {
-    system: recorded[part["steps"].idxmax()].load_model()
-    for system, part in first_seed.groupby("system")
-}
-rows = {}
-for name, run in first_seed.iterrows():
-    rows[f"{run.system}, {run.epochs:.0f} epochs"] = run[[*MEASURES]].rename(
-        MEASURES
-    ).to_dict() | {
-        f"moved by {part}": share
-        for part, share in moved_by(recorded[name].load_model()).items()
-    }
-show_table(pd.DataFrame(rows))
-
-# %% mystnb={"figure": {"caption": "HSIC-InfoGAN after ten epochs, category × c1, rows and columns as above.", "name": "fig-hsic-infogan-longest"}} tags=["hide-input"]
-agreed = judged(longest["HSIC-InfoGAN"], 2_000)[3]
-grid_figure(
-    "the longest run of HSIC-InfoGAN",
-    longest["HSIC-InfoGAN"],
-    "c1",
-    agreed,
-    linear_sum_assignment(-agreed.counts.T)[1],
-)
-
-# %% [markdown]
-# Ten epochs change the picture. Each row of {numref}`fig-hsic-infogan-longest` is a digit, all ten are there, and $c_1$
-# makes the strokes thinner. In the table both systems have come close to the real digits. In NMI they differ by far
-# less than the margin, HSIC-InfoGAN is still ahead, and in Fréchet distance it is still behind. InfoGAN's codes now
-# move a good part of the picture, the thickness first of all, and the slant a little. Those of HSIC-InfoGAN move a
-# tenth of that. They are late rather than dead: two epochs had left them without any effect. Ten times as many epochs,
-# as in the paper, may well do what its figure shows.
-#
-# It is one run of each system, so there is no verdict. As far as it goes, it speaks for H1 more than the five shorter
-# runs do: what separated the systems there, the quality of the images, is nearly gone.
-#
-# ## H2: what was found
-#
-# Two parts of H2 have been tried: how the size of HSIC depends on $\sigma$ and $\lambda$, under
-# {numref}`fig-hsic-infogan-sensitivity`; and what training makes of the points of the grid. Is a model the more
-# legible, the nearer its ratio of $\lambda$ HSIC to the adversarial loss is to 1?
-
-
-# %%
-def rank_with_distance(part, metric):
-    """Rank correlation of |log10 ratio| with a metric over the points, of each seed."""
-    return [
-        stats.spearmanr(of_seed["orders"].abs(), of_seed[metric]).statistic
-        for _, of_seed in part.groupby("seed")
-    ]
-
-
-weighted = across.dropna(subset="orders")
-forms_tried = {
-    "all points": weighted,
-    "plain": weighted[weighted["form"] == PLAIN],
-    "normalised-CCA": weighted[weighted["form"] == CCA],
-}
-rule = pd.DataFrame(
-    {
-        (name, metric): paired_interval(rank_with_distance(part, metric))
-        for name, part in forms_tried.items()
-        for metric in ("legible", "NMI")
-    },
-    index=["rank correlation", "from", "to"],
-).T
-assert (rule["to"].xs("NMI", level=1) < 0).all()
-show_table(rule)
-
-# %% tags=["hide-input"]
-rows = {}
-for name, search in searches.items():
-    nmi = across[across["form"] == name].groupby(["sigma", "weight"])["NMI"]
-    chosen = (search.chosen.sigma, search.chosen.weight)
-    best = nmi.mean().idxmax()
-    rows[name] = {
-        f"{which} {what}": value
-        for which, point in (("chosen", chosen), ("best", best))
-        for what, value in (
-            ("σ", f"{point[0]:g}"),
-            ("λ", f"{point[1]:g}"),
-            ("NMI", nmi.mean()[point]),
-            ("spread", nmi.std()[point]),
-        )
-    }
-show_table(pd.DataFrame(rows).T)
-
-# %% [markdown]
-# A negative number says that categories agree the better with digits, the nearer the ratio is to 1. For NMI the
-# interval lies below 0 in both forms. For being legible it does so in the plain form alone: too large a term costs
-# digits, not legibility. H2, part by part:
-#
-# - *$\sigma$ before $\lambda$*: holds for the size of the plain form, in both kernels. It is contradicted for CKA,
-#   which does not react to $\sigma$, and for normalised-CCA, whose slope is below that of $\lambda$.
-# - *One order of magnitude*: holds in this grid, for the agreement with digits and in both forms, over five seeds. Far
-#   below 1 nothing was learnt; near 1 something was, and not always much.
-# - *The search finds such a point*: yes, at an end of the range of $\sigma$. For the plain form it is the best point
-#   of the grid. For normalised-CCA it is not: at $\lambda = 1$ every $\sigma$ is too large a term, the search takes the
-#   largest, and with the same $\lambda$ as it finds there, $\sigma = 5$ does better on average. To search $\sigma$
-#   *first* is to search at a $\lambda$ that nobody has chosen.
-#
-# These are short trainings of a small network on small images. The grid says what the rule is worth for finding a
-# start, not what a long training makes of it.
-#
-# ## Two ranges of c
-#
-# The paper samples $c$ from $U(0, 1)$ and traverses it from $-1$ to $1$. The public code of InfoGAN samples from
-# $U(-1, 1)$. Half of the traversal in print thus shows what the generator does where it was never trained. We train
-# InfoGAN on both ranges, and look at both halves.
-
-# %%
-ranges = {"U(0, 1)": models["InfoGAN"]}
-ranges["U(-1, 1)"] = build(InfoGAN, code_range=(-1, 1))
-fit(
-    ranges["U(-1, 1)"],
-    training,
-    settings["steps"],
-    settings["batch_size"],
-    seed,
-)
-for name, record in first_runs.items():
-    low, high = record.config["code_range"]
-    ranges[f"recorded {name}, U({low:g}, {high:g})"] = record.load_model()
-
-rows = {}
-for name, model in ranges.items():
-    generator = torch.Generator().manual_seed(seed + 7)
-    codes = model.sample_codes(500, generator)
-    for half, low, high in (("-1 to 0", -1, 0), ("0 to 1", 0, 1)):
-        uniform = torch.rand(500, 2, generator=generator)
-        codes[:, 10:12] = low + (high - low) * uniform
-        images = decode_all(model, codes)
-        moved = codes.clone()
-        moved[:, 10:12] += 0.1 * (1 - 2 * (uniform > 0.5).float())
-        step = (decode_all(model, moved[:250]) - images[:250]).flatten(1)
-        sure = classifier.probabilities(images).max(1)
-        trained = model.config["code_range"][0] <= low
-        rows[name, half] = {
-            "trained there": "yes" if trained else "no",
-            "Fréchet distance": generation.frechet_distance(
-                real_features, classifier.features(images)
-            ).score,
-            "classifier is sure of": (sure > 0.9).mean(),
-            "change for a step of 0.1": step.norm(dim=1).mean().item(),
+for name, prefix in RUNS.items():
+    for record in (r for n, r in judged.items() if n.startswith(prefix)):
+        observed = record.load_observed()[JUDGED]["digits"]
+        shares = categories.category_agreement(
+            observed["category"].astype(int),
+            observed["seen"].astype(int),
+            10,
+            10,
+        ).shares
+        rows[name, record.run["seed"]] = {
+            f"{a} and {b}": 100 * shares[:, [a, b]].min(1).max()
+            for a, b in PAIRS
         }
-outside = pd.DataFrame(rows).T
-show_table(outside.infer_objects())
-
-# %% mystnb={"figure": {"caption": "c1 from −2 to 2 with one category and one noise: the first row was trained on U(0, 1), the second on U(−1, 1), both in this notebook; then the recorded models.", "name": "fig-hsic-infogan-ranges"}} tags=["hide-input"]
-rows = []
-for model in ranges.values():
-    codes = grid_codes(model, "c1", np.linspace(-2, 2, 9), run=1)[:1]
-    codes[:, :, part_of(model, "c2").start] = 0.5
-    rows.append(decode_grid(model, codes)[0])
-explore.show(
-    explore.image_table(
-        torch.stack(rows),
-        row_labels=[*ranges],
-        column_labels=[f"{v:+.1f}" for v in np.linspace(-2, 2, 9)],
-        alt="Rows of nine generated digits, c1 from -2 to 2, of models that "
-        "were trained on different ranges of c1.",
-    )
+mixed = pd.DataFrame(rows).T
+mixed.index.names = ["system", "seed"]
+on_real = (
+    100
+    * (
+        classifier.probabilities(test).argmax(1) == classifier.labels(test)
+    ).mean()
 )
+print(f"the classifier on real test digits: {on_real:.1f} % right")
+assert mixed[["0 and 8", "3 and 5"]].to_numpy().max() < 5
+often = (mixed > 20).groupby("system").sum()
+assert often.loc["HSIC-InfoGAN", "7 and 9"] == 2
+assert often.loc["InfoGAN", "4 and 9"] == 2
+print("percent of the rarer digit in the category that mixes most:")
+show_table(mixed, 0)
 
 # %% [markdown]
-# Compare the two rows of one model: the half that it was trained on, and the one that it was not. The recorded InfoGAN,
-# whose codes do most, is the plainest case. On the half that it never met, its images are several times as far from
-# digits. Models whose codes do little are alike on both halves. So the left half of a traversal from $-1$ to $1$ shows
-# what the generator makes of foreign codes, and the more a code does, the less that half can be trusted. Two models
-# differ in more than the range, since each is one run; do not compare their Fréchet distances.
+# In no judged run does a category mix 0 with 8 or 3 with 5 to speak of. Other pairs are mixed: 7 and 9 in two of the
+# five runs of HSIC-InfoGAN, 4 and 9 in two of InfoGAN. Which pair it is changes with the seed, so that a pair that is
+# named from one run says little about the system.
 #
-# In training the mismatch does something else. In HSIC-InfoGAN the range is the weight of the continuous codes, as
-# computed above: whoever takes the range of the traversal for that of the training trains another system.
+# ### What each code changes
+#
+# The correlations that the gaps are made of, of every judged seed:
+
+# %% tags=["hide-input"]
+WRITING = [f"{m}.{c}" for m in ("slant", "thickness") for c in ("c1", "c2")]
+WRITING += ["slant_gap", "thickness_gap"]
+rows = {}
+for name, prefix in RUNS.items():
+    for record in (r for n, r in judged.items() if n.startswith(prefix)):
+        values = record.metrics[JUDGED]["values"]
+        rows[name, record.run["seed"]] = {key: values[key] for key in WRITING}
+writing = pd.DataFrame(rows).T
+writing.index.names = ["system", "seed"]
+largest = {
+    (name, m): writing.loc[name][[f"{m}.c1", f"{m}.c2"]].abs().max(axis=1)
+    for name in RUNS
+    for m in ("slant", "thickness")
+}
+both = writing[["thickness.c1", "thickness.c2"]].abs().min(axis=1) > 0.4
+assert (largest["InfoGAN", "thickness"] > 0.25).all()
+assert list(both["InfoGAN"]) == [False, True, False, False, True]
+assert largest["InfoGAN", "slant"].max() < 0.25
+assert largest["HSIC-InfoGAN", "slant"].max() < 0.15
+assert largest["HSIC-InfoGAN", "thickness"].max() < 0.15
+show_table(writing)
+
+# %% [markdown]
+# InfoGAN's codes move the thickness of the strokes in every run. In two of them, the seeds 1 and 4, *both* codes do,
+# and the gap is far smaller than the larger correlation: that is what a gap is for. Neither system has much of a code
+# for the slant. The two codes of HSIC-InfoGAN move neither, to speak of.
+#
+# (hsic-infogan-verdicts)=
+# ### The verdicts
+#
+# How a claim gets a verdict, and what the two marks mean, is on the page {doc}`/book/claims`. "Better" asks for a gap
+# of slant that is larger. "Similar" is one-sided: a gap of thickness that is not smaller by more than 0.1. Between two
+# rows of the paper's figure that is a difference that one has to look for.
+
+# %% tags=["hide-input"]
+show_claims("hsic_infogan")
+
+# %% mystnb={"figure": {"caption": "Every seed of both parts of H1.", "name": "fig-hsic-infogan-points"}} tags=["hide-input"]
+gaps = {
+    name: values_of(prefix, "thickness_gap") for name, prefix in RUNS.items()
+}
+assert gaps["HSIC-InfoGAN"].max() < 0.1
+assert gaps["InfoGAN"].mean() - gaps["HSIC-InfoGAN"].mean() > 0.1
+slants = values_of(RUNS["HSIC-InfoGAN"], "slant_gap")
+slants = slants - values_of(RUNS["InfoGAN"], "slant_gap")
+assert slants.min() < 0 < slants.max()
+explore.show(claim_points("hsic_infogan"))
+
+# %% [markdown]
+# **H1a: undecided**. Neither system has learnt a code for the slant within a tenth of the paper's epochs. The gaps are
+# small in both, and the differences of the seeds have either sign. The claim compares two things that these runs hardly
+# have.
+#
+# **H1b: undecided**. In the mean HSIC-InfoGAN's gap of thickness is smaller than InfoGAN's by more than the margin,
+# which speaks against the claim. But InfoGAN has a code of its own for the thickness in some seeds and not in others,
+# and against that scatter five seeds do not decide. What can be said of these five: no gap of HSIC-InfoGAN reaches 0.1.
+#
+# **H2: not testable here**. A rule for choosing $\lambda$ must go by what is known before a training. The recorded grid
+# of {ref}`hsic-infogan-search` has the ratio of the two losses after it, which describes success. The table of tuning
+# above has a number that is known before: the size of the term on real digits with their true codes. It tells the two
+# of six points that learnt from the four that did not. To test it one would write down its threshold first, and try
+# other points and other seeds.
+#
+# Two things limit the verdicts on H1. The runs have a tenth of the paper's epochs, and HSIC-InfoGAN is the late one.
+# And four of its six points of tuning were too weak to learn anything.
 #
 # ## What the auxiliary network costs
 #
-# The paper expects less training time and memory. At the paper's width: parameters are counted. Memory is that of
-# weights and gradients, of Adam's two moments, and of what autograd keeps for the backward passes of one update of
-# 100 images (the sum over all tensors that it saves, parameters left out; a tensor that two operations keep counts
-# twice). Time is the processor's time of an update; the two systems take turns, so that other load on the machine
-# meets both, and the median counts.
+# The other half of H1 is "without the auxiliary network". At the paper's width:
 
-
-# %%
-def kept_by_autograd(model, images):
-    """Bytes that autograd saves in one update, without parameters."""
-    own = {p.data_ptr() for p in model.parameters()}
-    total = 0
-
-    def pack(tensor):
-        nonlocal total
-        if tensor.data_ptr() not in own:
-            total += tensor.numel() * tensor.element_size()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        model.update(images)
-    return total
-
-
-batch = shown[:100]
-rows = {}
-for name, (system, options) in SYSTEMS.items():
-    torch.manual_seed(seed)
-    model = system(width=64, **options)
-    kept = kept_by_autograd(model, batch)
-    moments = sum(
-        value.numel() * value.element_size()
-        for optimiser in model.optimisers().values()
-        for state in optimiser.state.values()
-        for value in state.values()
-    )
-    weights = 4 * count_parameters(model)
-    rows[name] = {
-        "parameters (millions)": count_parameters(model) / 1e6,
-        "weights (MB)": weights / 1e6,
-        "gradients (MB)": weights / 1e6,
-        "moments (MB)": moments / 1e6,
-        "kept for backward (MB)": kept / 1e6,
-        "generator alone (MB)": 4 * count_parameters(model.generator) / 1e6,
-    }
-costs = pd.DataFrame(rows).T
-costs.loc["saved by dropping Q (%)"] = 100 * (1 - costs.iloc[1] / costs.iloc[0])
-show_table(costs)
-
-# %%
-TIMED = {
-    name: system(width=16, **options)
-    for name, (system, options) in SYSTEMS.items()
+# %% tags=["hide-input"]
+sizes_of = {
+    name: count_parameters(system(width=64))
+    for name, system in (("InfoGAN", InfoGAN), ("HSIC-InfoGAN", HSICInfoGAN))
 }
-TIMED["without either term"] = HSICInfoGAN(
-    width=16, **(CHOSEN | {"hsic_weight": 0.0})
-)
-TIMED["without either term"].generator_terms = lambda *_: {}  # a plain GAN
-spent = {name: [] for name in TIMED}
-for turn in range(9):
-    for name, model in TIMED.items():
-        began = time.process_time()
-        model.update(batch)
-        if turn:  # the first one warms up
-            spent[name].append(time.process_time() - began)
-reference = np.array(spent["without either term"])
-show_table(
-    pd.DataFrame(
-        {
-            name: {
-                "ms of processor time an update": 1e3 * np.median(values),
-                "relative to neither term": np.median(
-                    np.array(values) / reference
-                ),
-            }
-            for name, values in spent.items()
-        }
-    ).T
-)
-
-# %%
-ratio = np.median(np.array(spent["HSIC-InfoGAN"]) / np.array(spent["InfoGAN"]))
-print(f"an update of HSIC-InfoGAN takes {ratio:.2f} times that of InfoGAN")
+saved = 100 * (1 - sizes_of["HSIC-InfoGAN"] / sizes_of["InfoGAN"])
+print({name: f"{size / 1e6:.2f} million" for name, size in sizes_of.items()})
+print(f"saved by dropping Q: {saved:.1f} % of the parameters")
+assert 0 < saved < 2
 
 # %% [markdown]
-# $Q$ is a head on a trunk that the discriminator needs anyway. So dropping it saves about one percent of the weights
-# and of the moments. Of what autograd keeps nothing is saved: the similarities of HSIC take the place of $Q$'s
-# features. The paper's argument would be strong for an auxiliary network of its own, as some systems have; the
-# paper's own $Q$ shares its trunk, as it says itself. In time, neither term is free: HSIC needs the distances of all
-# pairs of images, whose number grows with the square of the batch. Read the ratio above, measured at a quarter of the
-# paper's width, before you expect a saving. Once trained, both systems are used without $Q$ and without the
-# discriminator: the generators are of the same size.
+# $Q$ is a head on a trunk that the discriminator needs anyway. So dropping it saves a hundredth of the weights, and a
+# few percent of the time. {ref}`hsic-infogan-beyond` has both at full width, from the judged runs, which shared one
+# H100, and counts memory as well. A process that has such a card, or a thread of a processor, for itself gains as
+# little
+# (`benchmarks/README.md`).
 #
 # ## Explore
 #
-# HSIC-InfoGAN after ten epochs, live. Choose a category by its picture, move $c_1$ and $c_2$ in the square, and draw
-# new noise.
+# HSIC-InfoGAN after ten epochs, live: the model of {numref}`fig-hsic-infogan-hsic`. Choose a category by its picture,
+# move $c_1$ and $c_2$ in the square, and draw new noise.
 
 
 # %%
 def codes_explorer(name):
     """The explorer of a recorded model's code."""
-    network = longest[name]
+    network = networks[name]
     category = part_of(network, "category")
     codes = [part_of(network, code).start for code in ("c1", "c2")]
     return explore.Explorer(
@@ -2056,144 +1491,11 @@ codes_explorer("HSIC-InfoGAN")
 codes_explorer("InfoGAN")
 
 # %% [markdown]
-# ## One step past the paper: lesions
+# ## One step past the paper
 #
-# The authors suggest medical use and do not try it. We do, at the smallest scale: {term}`phantoms <phantom>` of skin
-# lesions, no category, three continuous codes from $U(-1, 1)$, HSIC as in the records. If a code finds a factor, its
-# rank correlation with that factor *measured on the generated images* is high; the measurement is that of
-# {ref}`adversarial-vae`. The control is the same system with $\lambda = 0$, which sees the same batches: what it
-# reaches is chance. At this profile the images have 16×16 pixels; the larger profiles have 32×32. The output begins
-# at the mean colour of the images.
-
-# %%
-lesion_factors = lesion.sample_factors(1_500, seed)
-for name in ("hair", "vignette", "white_balance"):
-    lesion_factors[name] = torch.zeros(1_500)
-lesions = lesion.render(lesion_factors, 32, seed).float() / 255
-lesions = F.avg_pool2d(lesions, 32 // settings["lesion_size"])
-on_lesions, drawn_lesions, found_by = [], {}, {}
-for weight in (0.0, CHOSEN["hsic_weight"]):
-    for run in range(settings["lesion_seeds"]):
-        model = build(
-            HSICInfoGAN,
-            run,
-            noise_dim=30,
-            categories=0,
-            continuous=3,
-            code_range=(-1, 1),
-            channels=3,
-            size=settings["lesion_size"],
-            **(
-                CHOSEN
-                | {
-                    "hsic_weight": weight,
-                    "width": max(12, settings["width"]),
-                    "generator_rate": 1e-3,
-                    "discriminator_rate": 1e-3,
-                }
-            ),
-        )
-        with torch.no_grad():
-            model.generator[-1].bias.copy_(torch.logit(lesions.mean((0, 2, 3))))
-        history = fit(
-            model,
-            lesions,
-            settings["lesion_steps"],
-            settings["small_batch"],
-            seed + run,
-        )
-        codes, images = drawn(model, 400, run)
-        drawn_lesions[weight, run] = model
-        measured = measure(images)
-        found_by[weight, run] = ranks = np.array(
-            [
-                [
-                    # What never varies has no rank correlation.
-                    stats.spearmanr(codes[:, j], column).statistic
-                    if np.ptp(column)
-                    else 0.0
-                    for column in measured.T
-                ]
-                for j in range(3)
-            ]
-        )
-        on_lesions.append(
-            {"λ": f"{weight:g}", "run": run, "HSIC": history.mean(20)["hsic"]}
-            | {
-                f"best |rank|, {name}": value
-                for name, value in zip(
-                    MEASURED, np.abs(ranks).max(0), strict=True
-                )
-            }
-            | {
-                f"spread, {name}": value
-                for name, value in zip(MEASURED, measured.std(0), strict=True)
-            }
-        )
-lesion_table = pd.DataFrame(on_lesions).set_index(["λ", "run"])
-of_training = measure(lesions[:400])
-print("spread of what is measured on the training images:")
-for name, value in zip(MEASURED, of_training.std(0), strict=True):
-    known = lesion_factors[name][:400].numpy()
-    rank = stats.spearmanr(
-        of_training[:, MEASURED.index(name)], known
-    ).statistic
-    print(
-        f"  {name:<13} {value:.3f}, rank correlation with the truth {rank:.2f}"
-    )
-show_table(lesion_table.T, 3)
-
-# %% [markdown]
-# Which code moves which factor? The signed rank correlations of the models with HSIC:
-
-# %% tags=["hide-input"]
-show_table(
-    pd.DataFrame(
-        {
-            (f"run {run}", f"c{j + 1}"): dict(
-                zip(MEASURED, ranks[j], strict=True)
-            )
-            for (weight, run), ranks in found_by.items()
-            if weight
-            for j in range(3)
-        }
-    ).T
-)
-
-# %% mystnb={"figure": {"caption": "HSIC-InfoGAN on lesion phantoms after a short training: a row for each continuous code, from −1 to 1, with HSIC; the last row without HSIC, its first code.", "name": "fig-hsic-infogan-lesions"}} tags=["hide-input"]
-values = torch.linspace(-1, 1, 7)
-strongest = max(weight for weight, _ in drawn_lesions)
-rows, names = [], []
-for weight, dimensions in ((strongest, (0, 1, 2)), (0.0, (0,))):
-    model = drawn_lesions[weight, 0]
-    noise = torch.randn(30, generator=torch.Generator().manual_seed(seed))
-    for j in dimensions:
-        codes = torch.zeros(7, model.latent_dim)
-        codes[:, 3:] = noise
-        codes[:, j] = values
-        rows.append(decode_all(model, codes))
-        names.append(f"c{j + 1}, λ {weight:g}")
-explore.show(
-    explore.image_table(
-        torch.stack(rows),
-        row_labels=names,
-        column_labels=[f"{v:+.1f}" for v in values],
-        alt="Four rows of seven generated lesions: three codes of a model with "
-        "HSIC and one of a model without, each from -1 to 1.",
-    )
-)
-
-# %% [markdown]
-# Without HSIC no code is strongly related to anything that is measured, as it must be. With HSIC, in the run shown, two
-# codes are. Along the first a dark spot appears, and along the second the skin turns from a mottled brown to a pale
-# pink; the third does next to nothing. But no code has a property to itself: the first has a good part of the
-# eccentricity and of the colour as well, and the second of the size. So HSIC does make the images depend on the codes,
-# and what it finds are directions in which these images differ most. They need not be *factors*: nothing in a
-# dependence asks that one code move one property.
-#
-# The pictures are rough, the eccentricity is measured poorly on so few pixels, and at this profile it is one run of
-# seconds; another seed may share the properties out in another way. That is enough for a warning, and not for a verdict
-# on medical images.
+# The authors suggest medical use and do not try it. {ref}`hsic-infogan-beyond` does, on {term}`phantoms <phantom>` of
+# skin lesions. HSIC makes the images depend on the codes, and what it finds are directions in which the images differ
+# most. They need not be *factors*: nothing in a dependence asks that one code move one property.
 #
 # ## What the paper does not say
 #
@@ -2206,6 +1508,7 @@ explore.show(
 # - **$H(c)$ in the bound.** Without it the printed inequality holds, and says nothing: for a category its right side
 #   is never positive.
 # - **How much is saved.** $Q$ is a head. What it costs stands in the table above.
+# - **How the weights were chosen**, and for which of the two systems.
 # - **The loss of the generator.** Equation 1 is the minimax game; the code that the field uses has $-\log D$. The
 #   order of magnitude of "the generator loss" depends on which: $\log(1 - D)$ is negative, and near 0 where the
 #   discriminator is sure.
@@ -2220,10 +1523,8 @@ publish_metrics(
         "cca_shuffled_share_least": by_chance["cca"].min(),
         "slope_plain": slope_of["plain, over the dimension"],
         "slope_cca": slope_of["normalised-CCA, over the dimension"],
-        "purity_margin_case": lost.purity,
-        "parameters_saved_percent": costs.loc[
-            "saved by dropping Q (%)", "parameters (millions)"
-        ],
+        "nmi_of_real_digits": real["category_nmi"],
+        "parameters_saved_percent": saved,
     },
 )
 
@@ -2333,23 +1634,44 @@ display_quiz(
             ],
         },
         {
-            "question": "The paired difference in purity, InfoGAN − HSIC-InfoGAN, has the 95 % interval −0.05 to +0.15. The margin is 0.1. Is HSIC-InfoGAN about as good?",
+            "question": "The gap of thickness, HSIC-InfoGAN − InfoGAN, has the 95 % interval −0.75 to +0.05, and the margin of 'not worse' is 0.1. Is c2 similar?",
             "type": "multiple_choice",
             "answers": [
                 {
                     "answer": "undecided",
                     "correct": True,
-                    "feedback": "Yes: the interval reaches beyond the margin. That it contains 0 is no proof of equality.",
+                    "feedback": "Yes: the interval has values on both sides of −0.1.",
                 },
                 {
                     "answer": "yes, since the interval contains 0",
                     "correct": False,
-                    "feedback": "With two seeds nearly every interval contains 0.",
+                    "feedback": "It also contains a loss of 0.7. Few seeds make long intervals, and a long one contains 0 easily.",
                 },
                 {
-                    "answer": "no, since the interval reaches beyond the margin",
+                    "answer": "no, since its middle is far below −0.1",
                     "correct": False,
-                    "feedback": "It would have to lie beyond it as a whole.",
+                    "feedback": "For that it would have to lie below −0.1 as a whole.",
+                },
+            ],
+        },
+        {
+            "question": "NMI of category and digit is 0.99. Which number tells whether the generator draws one picture for each category?",
+            "type": "multiple_choice",
+            "answers": [
+                {
+                    "answer": "how far slant and thickness vary within a category",
+                    "correct": True,
+                    "feedback": "Yes: with one picture for each, both are 0, and NMI is at its best.",
+                },
+                {
+                    "answer": "purity",
+                    "correct": False,
+                    "feedback": "Ten fixed digits have a purity of 1.",
+                },
+                {
+                    "answer": "the number of digits drawn",
+                    "correct": False,
+                    "feedback": "Ten fixed digits are ten digits.",
                 },
             ],
         },
@@ -2375,11 +1697,10 @@ display_quiz(
 # %% [markdown]
 # ## Limits, summary, further reading
 #
-# **Limits.** The training in this notebook lasts seconds; its models show mechanisms, not what the systems can do.
-# The five recorded runs over seeds are short, the longer ones are
-# one of each system, and all have half of the paper's width. Digits have ten classes of equal size and two obvious ways of
-# varying; lesions have neither. Purity and NMI are a classifier's opinion. And the records use a form of HSIC and a
-# $\lambda$ that the paper may not have used.
+# **Limits.** The training in this notebook lasts seconds; its models show mechanisms, not what the systems can do. The
+# judged runs have a tenth of the paper's epochs, one set of weights each from a search of six points, and a form of
+# HSIC and a $\lambda$ that the paper may not have used. Digits have ten classes of equal size and two obvious ways of
+# varying; lesions have neither. Purity and NMI are a classifier's opinion.
 #
 # **Summary.**
 # - The game {eq}`eq-hsic-infogan-1` does not see the code; a mutual information {eq}`eq-hsic-infogan-2` does.
@@ -2388,10 +1709,13 @@ display_quiz(
 # - HSIC {eq}`eq-hsic-infogan-5` is the squared norm of a cross-covariance, computed from similarities. Its size
 #   depends on form, bandwidth and batch; compare it with shuffled codes.
 # - HSIC-InfoGAN {eq}`eq-hsic-infogan-6` maximises it, in which each part of the code has the weight of its variance.
-# - "About as well" is a statement about a margin that was chosen before. In five pairs of runs of two epochs it holds for
-#   the category; after ten epochs, in one pair, both systems draw all ten digits.
+# - "Better $c_1$ and similar $c_2$" are two claims. A gap judges each; variety stands beside NMI, since ten fixed
+#   digits have the best NMI; and both systems get the same budget of tuning. After a tenth of the paper's epochs both
+#   claims are undecided.
 #
 # **Exercises.** {ref}`hsic-infogan-exercises`: each checks your answer and says what is wrong with it.
+#
+# **More on this chapter.** {ref}`hsic-infogan-search` and {ref}`hsic-infogan-beyond`.
 #
 # **Further reading.** Liu et al. {cite:p}`liu2022`; Chen et al. {cite:p}`chen2016` on InfoGAN; Barber and Agakov
 # {cite:p}`barber2003` on the bound; Gretton et al. {cite:p}`gretton2005` on HSIC; Ma et al. {cite:p}`ma2020`, who
@@ -2403,7 +1727,6 @@ display_quiz(
 # {py:func}`medlatent.losses.saturating_deception_loss` {eq}`eq-hsic-infogan-1`,
 # {py:func}`medlatent.losses.information_bound` {eq}`eq-hsic-infogan-3`, {py:class}`medlatent.models.InfoGAN`
 # {eq}`eq-hsic-infogan-4`, {py:func}`medlatent.losses.hsic` {eq}`eq-hsic-infogan-5`,
-# {py:class}`medlatent.models.HSICInfoGAN` {eq}`eq-hsic-infogan-6`, {py:func}`medlatent.models.hsic_search.balance`, {py:func}`medlatent.tuning.grid`,
+# {py:class}`medlatent.models.HSICInfoGAN` {eq}`eq-hsic-infogan-6`,
 # {py:func}`medlatent.metrics.categories.category_agreement`, {py:func}`medlatent.metrics.strokes.slant`,
-# {py:func}`medlatent.metrics.strokes.thickness`, {py:func}`medlatent.metrics.lesions.measure`,
-# {py:func}`medlatent.metrics.comparison.paired_interval`.
+# {py:func}`medlatent.metrics.strokes.thickness`, {py:func}`medlatent.claims.judge`.

@@ -80,6 +80,12 @@ check.entropies(printed, bound, codes, found)
 # The entropy is added although the printed form has none.
 printed, bound, codes = math.log(10), math.log(10), 2 * math.log(2)
 
+# %% tags=["wrong-answer"] says="a comma separates numbers"
+# The decimal comma makes a pair of two numbers.
+printed = 0.0
+bound = 2, 3
+codes = 2 * math.log(2)
+
 # %% tags=["wrong-answer"] says="natural logarithm"
 # The bound is given in bits.
 printed, bound, codes = 0.0, math.log2(10), 2 * math.log(2)
@@ -242,6 +248,14 @@ def p_value(kernel_x, kernel_z, orders):
     return int(count) / (1 + len(orders))
 
 
+# %% tags=["wrong-answer"] says="at least as large is ≥, not >"
+# Shuffled values that are equal to the original's are not counted.
+def p_value(kernel_x, kernel_z, orders):
+    here = losses.hsic(kernel_x, kernel_z)
+    count = sum(losses.hsic(kernel_x, kernel_z[o][:, o]) > here for o in orders)
+    return (1 + int(count)) / (1 + len(orders))
+
+
 # %% [markdown]
 # Two variables whose correlation is 0, since they lie on a circle. Run, and compare HSIC with the values of the shuffled pairs.
 
@@ -301,6 +315,15 @@ def purity(category, digit):
         torch.bincount(category[digit == d]).max().item()
         for d in digit.unique()
     )
+    return agreeing / len(category)
+
+
+# %% tags=["wrong-answer"] says="the commonest category of each digit"
+# The two arguments are taken in the wrong order.
+def purity(digit, category):
+    agreeing = 0
+    for k in category.unique():
+        agreeing += torch.bincount(digit[category == k]).max().item()
     return agreeing / len(category)
 
 

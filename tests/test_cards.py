@@ -90,6 +90,18 @@ def test_a_record_without_weights_says_what_is_kept():
     assert "load_model" not in card
 
 
+def test_what_the_run_has_seen_is_not_called_held_out():
+    """The carried digits are 5 000 of MNIST's training images."""
+    data = RECORD.data | {"source": "mnist", "split": "train+validation", "licence": "CC BY-SA 3.0"}
+    numbers = {"images": 488, "values": {"frechet": 1.0}}
+    metrics = {"mnist/test": numbers | {"images": 10_000}, "mnist.digits/test": numbers}
+    card = model_card(dataclasses.replace(RECORD, data=data, metrics=metrics))
+    assert "Of held-out images, but for mnist.digits/test. The suites" in card
+    assert "| mnist/test, 10,000 images | mnist.digits/test, 488 images, seen in training |" in card
+    assert "Of held-out images. The suites" in model_card(RECORD)
+    assert "seen in training" not in model_card(RECORD)
+
+
 def test_images_of_ones_own_have_the_licence_of_their_card():
     data = RECORD.data | {"source": "a/folder", "licence": "CC BY 4.0"}
     card = model_card(dataclasses.replace(RECORD, data=data))

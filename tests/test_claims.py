@@ -26,9 +26,7 @@ from medlatent.claims import (
     UNDECIDED,
     VERDICTS,
     Protocol,
-    compare,
     conjunction,
-    holm,
     in_words,
     judge,
     judge_chapter,
@@ -38,6 +36,7 @@ from medlatent.claims import (
     seeds_to_decide,
     write_claims,
 )
+from medlatent.metrics.comparison import compare, holm
 from medlatent.records import Record, find_record, results_folder
 
 NORMAL = [0.10, 0.12, 0.13, 0.15, 0.18]

@@ -121,6 +121,9 @@ class TestTrain:
         assert main(["evaluate", "--add", RECORD]) == 1
         assert "small/test psnr was" in capsys.readouterr().err
         assert path.read_text() == before
+        assert main(["evaluate", "--replace", RECORD]) == 0
+        assert "vae/small_vae_seed0: replaced small/test: psnr" in capsys.readouterr().out
+        assert path.read_text() == whole
 
     def test_a_set_with_factors_has_their_numbers_in_its_record(self, where, capsys):
         random = np.random.default_rng(0)

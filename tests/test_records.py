@@ -848,15 +848,36 @@ class TestSupplement:
     def test_adds_what_a_record_lacks_and_nothing_else(self, folder, record):
         metrics = deepcopy(record.metrics)
         del metrics[SETS[0]]["values"]["gaussian_tc"]
-        whole, added = replace(record, metrics=metrics).supplement(folder)
-        assert added == ["ham10000/test: gaussian_tc"]
+        whole, added, changed = replace(record, metrics=metrics).supplement(folder)
+        assert (added, changed) == (["ham10000/test: gaussian_tc"], [])
         assert {key: e["values"].keys() for key, e in whole.metrics.items()} == dict.fromkeys(
             SETS, record.metrics[SETS[0]]["values"].keys()
         )
-        assert record.supplement(folder) == (record, [])
+        assert record.supplement(folder) == (record, [], [])
 
     def test_a_number_that_is_no_longer_so(self, folder, record):
         metrics = deepcopy(record.metrics)
         metrics[SETS[0]]["values"]["psnr"] += 1
         with pytest.raises(ValueError, match=rf"vae/{record.name}: ham10000/test psnr was .* and is .* now"):
             replace(record, metrics=metrics).supplement(folder)
+
+    def test_anew_takes_what_is_computed_today(self, folder, record):
+        metrics = deepcopy(record.metrics)
+        values = metrics[SETS[0]]["values"]
+        values["psnr"] += 1
+        values["kl"] *= 1 + 1e-9  # rounding is no change
+        values["of_old"] = 1.0
+        del values["gaussian_tc"]
+        whole, added, changed = replace(record, metrics=metrics).supplement(folder, anew=True)
+        assert (added, changed) == (["ham10000/test: gaussian_tc"], ["ham10000/test: psnr", "ham10000/test: of_old"])
+        expected = record.metrics[SETS[0]]["values"] | {"kl": values["kl"]}
+        assert whole.metrics[SETS[0]]["values"] == pytest.approx(expected, rel=1e-4)
+        assert whole.metrics[SETS[0]]["values"]["kl"] == values["kl"]
+        assert whole.metrics[SETS[1]] == record.metrics[SETS[1]]
+
+    def test_anew_leaves_alone_what_cannot_be_computed_here(self, folder, record, monkeypatch):
+        monkeypatch.delenv("MEDLATENT_DATA")
+        metrics = deepcopy(record.metrics)
+        metrics[SETS[0]]["values"]["psnr"] += 1
+        changed = replace(record, metrics=metrics)
+        assert changed.supplement(folder, anew=True) == (changed, [], [])

@@ -4,6 +4,7 @@ Whoever uses the package for work of their own can leave this folder alone: noth
 """
 
 from .claims import Verdicts, claim_points, show_claims, verdict_of
+from .digits import code_grid, part_of
 from .fitting import fit
 from .profiles import choose
 from .published import publish_metrics
@@ -15,7 +16,9 @@ __all__ = [
     "Verdicts",
     "choose",
     "claim_points",
+    "code_grid",
     "fit",
+    "part_of",
     "publish_metrics",
     "recorded_runs",
     "seed_values",

@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -185,8 +184,19 @@ def table_html(claim: Judged) -> str:
     rows = table_rows(claim)
     if not rows:
         return ""
-    # By its classes the book's style sheet knows it.
-    return pd.DataFrame(rows).to_html(index=False, border=0, justify="left", classes="table dataframe claims")
+    # By its classes the book's style sheet knows it, which on a phone sets the cells below each other: each says what
+    # it is, and the roles, which that would take away, are named.
+    said, columns = html.escape, list(rows[0])
+    head = "".join(f'<th role="columnheader">{said(column)}</th>' for column in columns)
+    lines = [
+        "".join(f'<td role="cell" data-label="{said(column)}">{said(row[column])}</td>' for column in columns)
+        for row in rows
+    ]
+    body = "".join(f'<tr role="row">{line}</tr>' for line in lines)
+    return (
+        f'<table class="table dataframe claims" role="table"><thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">{body}</tbody></table>'
+    )
 
 
 def regime(chapter: Judged) -> list[str]:

@@ -120,8 +120,9 @@ def pack(
     The table has the columns ``image_id``, ``lesion_id``, ``dx``, ``dx_type``, ``age`` (years, may be missing),
     ``sex``, ``site``, ``mask`` (whether the lesion was outlined), ``size``, ``eccentricity``, ``orientation`` (see
     ``FACTORS``) and ``split`` (by lesion), and is sorted by ``image_id``. The three measured factors come from the mask
-    at its own resolution and aspect ratio, all its regions taken as one; with ``patch``, from the part of the mask that
-    the patch shows.
+    at its own resolution, all its regions taken as one, and are those of the packed picture: a round lesion that is
+    squeezed from 4:3 is an ellipse in it. With ``patch``, which keeps the aspect ratio, they come from the part of the
+    mask that the patch shows.
 
     - Where masks of HAM10000 are given for its images, or of Task 1 for its own, each image must have one. In other
       combinations, images without a mask are kept with missing (NaN) factors; ``subset(table["mask"])`` leaves them
@@ -431,7 +432,7 @@ class _Decoder:
                 _check_mask(mask, image.size)
                 if self.patch is not None:
                     mask, box = _cut(mask, image.size, self.patch)
-                values = measure(mask)
+                values = measure(mask, mask.shape[0] / mask.shape[1] if self.patch is None else 1.0)
             image = image.resize((self.size, self.size), Image.Resampling.LANCZOS, box=box)
         except DataError as error:
             return _Fault("damaged archive member", file.short, str(error))
@@ -449,17 +450,19 @@ class _Decoder:
             return image.convert(mode)
 
 
-def measure(mask: np.ndarray) -> tuple[float, float, float]:
+def measure(mask: np.ndarray, squeeze: float = 1.0) -> tuple[float, float, float]:
     """Size, eccentricity and orientation of a lesion, from the image moments of its mask (see ``FACTORS``).
 
     Implements :eq:`eq-images-5`.
 
     Args:
         mask: ``(H, W)``, true where the lesion is; several regions count as one.
+        squeeze: by what the width of the picture is multiplied, relative to its height, before it is looked at: H / W
+            where a network sees it as a square. The area's share does not change, shape and axis do.
     """
     from skimage.measure import regionprops  # only who packs needs it
 
-    (region,) = regionprops(mask.astype(np.uint8))
+    (region,) = regionprops(mask.astype(np.uint8), spacing=(1.0, squeeze))
     # scikit-image gives the angle to the vertical, counter-clockwise: a quarter turn less than that to the horizontal
     orientation = region.orientation % np.pi - np.pi / 2
     return float(mask.mean()), float(region.eccentricity), float(orientation)
@@ -538,7 +541,7 @@ def _card(publication: str, files: _Files, size: int, patch: int | None) -> Card
         licence=LICENCE,
         citation=CITATION_ISIC if isic else CITATION,
         preprocessing=f"{cut}; resized to {size}×{size} with Pillow's LANCZOS filter; factors measured on the masks at "
-        "their own resolution and aspect ratio; split by lesion",
+        "their own resolution, as the packed picture shows them; split by lesion",
         attributes={
             "publication": publication,
             "size": size,

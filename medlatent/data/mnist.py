@@ -219,7 +219,7 @@ SOURCES = (
         summary="70 000 handwritten digits",
         limits=LIMITS,
         licence=LICENCE,
-        stand_in=StandIn("mnist.digits"),
+        stand_in=StandIn("mnist.digits", trained_on=True),
         classifiers=CLASSIFIERS,
     ),
 )

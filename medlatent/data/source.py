@@ -23,11 +23,19 @@ PACKAGE = __package__
 
 @dataclass(frozen=True)
 class StandIn:
-    """What a model is evaluated on, too, so that its record can be checked where its own data are not at hand."""
+    """What a model is evaluated on, too, so that its record can be checked where its own data are not at hand.
+
+    Attributes:
+        source: its name.
+        n: how many images, where it is rendered; by default its own number.
+        seed: of rendered images.
+        trained_on: whether its images lie among those that models are trained on, which the cards then say.
+    """
 
     source: str
     n: int | None = None
     seed: int = 0
+    trained_on: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ..data import ImageSet
 from ..metrics import disentanglement, lpips_like, ssim
 from ..models import LatentModel, batches_of, decode_all, encode_all
 from ..nets import ShiftTolerantAlexNet
+from .encoded import turned
 from .hearts import VOLUMES, heart_meter, kind_of, phases_of
 
 __all__ = ["TOLERANCES", "VOLUMES", "diagnosis_accuracy", "means_of_groups", "numbers", "observe", "scores"]
@@ -192,14 +193,11 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     values |= scores(mean, volumes)
     spread = np.exp(observed["logvar"].astype(np.float64) / 2)
     drawn = means_of_groups(observed["mean"] + spread * random.standard_normal(spread.shape), images)
-    dimensions = mean.shape[1]
-    turn, _ = np.linalg.qr(random.standard_normal((dimensions, dimensions)))
-    deviation = mean.std(0)
-    standard = (mean - mean.mean(0)) / np.where(deviation > 0, deviation, 1)
+    rotated, deviation = turned(mean, random), mean.std(0)
     shuffled = [scores(mean[random.permutation(len(mean))], volumes) for _ in range(SHUFFLES)]
     others = {
         "sampled": scores(drawn, volumes),
-        "rotated": scores(standard @ turn, volumes),
+        "rotated": scores(rotated, volumes),
         "shuffled": {name: float(np.mean([one[name] for one in shuffled])) for name in shuffled[0]},
     }
     plain = [name for name in others["sampled"] if "." not in name]

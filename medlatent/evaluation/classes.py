@@ -8,8 +8,8 @@ import numpy as np
 
 from ..data import ImageSet
 from ..metrics import disentanglement, downstream
-from .columns import LEAST_IMAGES, LEAST_OTHERS, factor_columns, varied, whole_rows
-from .encoded import observe
+from .columns import LEAST_IMAGES, LEAST_OTHERS, factor_columns, groups_of, varied, whole_rows
+from .encoded import observe, with_controls
 
 __all__ = ["TOLERANCES", "numbers", "observe"]
 
@@ -21,9 +21,11 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     """The class is the first categorical factor that varies.
 
     Returns:
-        ``mig_p``, of one class against the others; ``clustering_nmi``; ``few_label_accuracy``, for which classes of
-        fewer than ten images are left out, since each of the ten folds needs one. Nothing with fewer than 100 images
-        that have all factors, or without a class.
+        ``mig_p``, of one class against the others, also with ``.rotated`` and ``.shuffled``, see
+        :func:`medlatent.evaluation.encoded.with_controls`; ``clustering_nmi``; ``few_label_accuracy``, learnt from the
+        images of one tenth of the lesions or patients, for which classes of fewer than ten of them are left out; and
+        ``few_label_accuracy.commonest``, that of a guess. Nothing with fewer than 100 images that have all factors, or
+        without a class.
     """
     columns, _, nominal = factor_columns(images)
     whole = whole_rows(images)
@@ -33,11 +35,14 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     classes = columns[:, varied(columns) & nominal]
     if not classes.shape[1]:
         return {}
-    label, values = classes[:, 0].astype(int), {}
+    label, whose = classes[:, 0].astype(int), groups_of(images)[whole]
+    values: dict[str, float] = {}
     if mean.shape[1] > 1:
-        values["mig_p"] = disentanglement.mig_p(mean, classes[:, 0]).score
+        values |= with_controls("mig_p", lambda code: disentanglement.mig_p(code, label).score, mean)
     values["clustering_nmi"] = downstream.clustering_nmi(mean, label).score
-    common = np.bincount(label)[label] >= LEAST_OTHERS
+    several = np.array([len(np.unique(whose[label == k])) for k in range(label.max() + 1)])
+    common = several[label] >= LEAST_OTHERS
     if len(np.unique(label[common])) > 1:
-        values["few_label_accuracy"] = downstream.few_label_accuracy(mean[common], label[common]).score
+        few = downstream.few_label_accuracy(mean[common], label[common], groups=whose[common])
+        values |= {"few_label_accuracy": few.score, "few_label_accuracy.commonest": few.majority}
     return values

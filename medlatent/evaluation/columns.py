@@ -40,6 +40,13 @@ def whole_rows(images: ImageSet) -> np.ndarray:
     return np.isfinite(factor_columns(images)[0]).all(1)
 
 
+def groups_of(images: ImageSet) -> np.ndarray:
+    """Whose each image is, ``(N,)``, numbered from 0; each its own where the set does not say."""
+    if images.group is None:
+        return np.arange(len(images))
+    return np.unique(images.table[images.group].to_numpy(), return_inverse=True)[1]
+
+
 def varied(columns: np.ndarray) -> np.ndarray:
     """Which columns have enough rows that differ from the most frequent value, ``(K,)``."""
     most = [np.unique(column, return_counts=True)[1].max() for column in columns.T]

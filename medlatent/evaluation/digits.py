@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from torch import Tensor
 
 from ..data import ImageSet
 from ..metrics import categories, strokes
 from ..models import Categorical, LatentModel, Uniform
 from .classifiers import classifier_of
-from .generated import draw
+from .encoded import SHUFFLES
+from .generated import GENERATED, draw
 
 # Of 2 000 generated images: a digit that is taken for another, a pixel that crosses half of the intensity.
-TOLERANCES = {"category_purity": 5e-3, "category_nmi": 5e-3, "slant": 2e-3, "thickness": 2e-3}
+TOLERANCES = {
+    "category_purity": 5e-3,
+    "category_nmi": 5e-3,
+    **dict.fromkeys(("slant", "slant_gap", "slant_spread", "thickness", "thickness_gap", "thickness_spread"), 2e-3),
+}
+MEASURES = {"slant": strokes.slant, "thickness": strokes.thickness}
 
 
 def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
@@ -45,16 +52,58 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
 
     Returns:
         Where the code has a category, ``category_purity`` and ``category_nmi``, after the classes that the classifier
-        sees. Where it has uniform codes, the correlations ``slant.NAME`` and ``thickness.NAME`` of each with the slant
-        and the thickness of the strokes, within categories where there are any.
+        sees. ``slant_spread`` and ``thickness_spread``: how far slant and thickness of the strokes vary within
+        categories, over how far they vary within the classes of real digits: agreement is easy where each category is
+        one picture, and there they are 0.
+
+        Where it has uniform codes, the correlations ``slant.NAME`` and ``thickness.NAME`` of each with the slant and
+        the thickness, within categories where there are any. Of several codes, ``slant_gap`` and ``thickness_gap``, by
+        how much the largest of these exceeds the next, in absolute value: a code of its own for each, not the best of
+        many; and both with ``.shuffled``, the mean over ten permutations of the codes: chance.
     """
     values: dict[str, float] = {}
     category = observed.get("category")
     if category is not None:
         agreement = categories.category_agreement(category, observed["seen"])
         values |= {"category_purity": agreement.purity, "category_nmi": agreement.nmi}
-    for name in (key.removeprefix("code.") for key in observed if key.startswith("code.")):
-        for measure in ("slant", "thickness"):
-            code = observed[f"code.{name}"]
-            values[f"{measure}.{name}"] = categories.correlation_within(code, observed[measure], category)
+    codes = {key.removeprefix("code."): code for key, code in observed.items() if key.startswith("code.")}
+
+    def correlation(measure: str, code: np.ndarray) -> float:
+        return categories.correlation_within(code, observed[measure], category)
+
+    def gap(measure: str, order: np.ndarray) -> float:
+        second, first = sorted(abs(correlation(measure, code[order])) for code in codes.values())[-2:]
+        return first - second
+
+    for name, code in codes.items():
+        values |= {f"{measure}.{name}": correlation(measure, code) for measure in MEASURES}
+    random, n = np.random.default_rng(0), len(observed["seen"])
+    orders = [random.permutation(n) for _ in range(SHUFFLES)]
+    for measure, function in MEASURES.items():
+        if category is not None and (real := _spread(function(_real(images)), _classes(images))) > 0:
+            values[f"{measure}_spread"] = _spread(observed[measure], category) / real
+        if len(codes) > 1:
+            values[f"{measure}_gap"] = gap(measure, np.arange(n))
+            values[f"{measure}_gap.shuffled"] = float(np.mean([gap(measure, order) for order in orders]))
     return values
+
+
+def _real(images: ImageSet) -> Tensor:
+    return images.batch(slice(0, GENERATED))
+
+
+def _classes(images: ImageSet) -> np.ndarray:
+    """The class of each of these images; all in one where the set has none."""
+    names = [name for name, factor in images.factors.items() if factor.kind == "categorical"][:1]
+    column = images.factor_matrix(names)[:GENERATED, 0] if names else np.zeros(len(_real(images)))
+    return column.astype(int)
+
+
+def _spread(measured: np.ndarray, groups: np.ndarray) -> float:
+    """The standard deviation within groups; images in which nothing could be measured do not count."""
+    there = np.isfinite(measured)
+    if not there.any():
+        return 0.0
+    measured, groups = measured[there].astype(np.float64), groups[there].astype(int)
+    means = np.bincount(groups, measured) / np.maximum(np.bincount(groups), 1)
+    return float((measured - means[groups]).std())

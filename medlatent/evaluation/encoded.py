@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..data import ImageSet
@@ -28,3 +30,29 @@ def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
     kl = kl_to_standard_normal(mean, logvar).sum(1)
     posteriors = {"mean": mean.numpy(), "logvar": logvar.numpy(), "kl": kl.numpy()}
     return posteriors | {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+SHUFFLES = 10
+
+
+def with_controls(name: str, score: Callable[[np.ndarray], float], mean: np.ndarray) -> dict[str, float]:
+    """A score of codes ``(N, D)``, and what it gives where there is nothing to find.
+
+    Returns:
+        ``name``; ``name.rotated``, of the codes turned at random, which hold as much, along no axis; and
+        ``name.shuffled``, the mean over ten permutations of the codes among the images: chance.
+    """
+    random = np.random.default_rng(0)
+    shuffled = [score(mean[random.permutation(len(mean))]) for _ in range(SHUFFLES)]
+    return {
+        name: score(mean),
+        f"{name}.rotated": score(turned(mean, random)),
+        f"{name}.shuffled": float(np.mean(shuffled)),
+    }
+
+
+def turned(mean: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The codes ``(N, D)`` in units of their deviations, turned at random: they hold as much, along no axis."""
+    turn, _ = np.linalg.qr(random.standard_normal((mean.shape[1], mean.shape[1])))
+    deviation = mean.std(0)
+    return (mean - mean.mean(0)) / np.where(deviation > 0, deviation, 1) @ turn

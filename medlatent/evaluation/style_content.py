@@ -20,7 +20,7 @@ from ..data import ImageSet
 from ..metrics import generation, psnr, style_content
 from ..models import LatentModel, StyleContentModel, batches_of, decode_all, measured
 from .classifiers import classifiers_of
-from .columns import factor_columns, varied
+from .columns import factor_columns, groups_of, varied
 from .factor_meters import meter_of
 
 GENERATED = 2000
@@ -136,15 +136,8 @@ def _apart(codes: np.ndarray) -> float:
     return float(pdist(np.asarray(codes, np.float64), "cityblock").mean() / codes.shape[1])
 
 
-def _groups(images: ImageSet) -> np.ndarray:
-    """Whose each image is, ``(N,)``; each its own where the set does not say."""
-    if images.group is None:
-        return np.arange(len(images))
-    return np.unique(images.table[images.group].to_numpy(), return_inverse=True)[1]
-
-
 def _retrieved(codes: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, float]:
-    labels, whose = _labels(images), _groups(images)
+    labels, whose = _labels(images), groups_of(images)
     if len(np.unique(whose)) < 2 or not labels.shape[1]:
         return {}
     pixels = images.batch(slice(None)).flatten(1).double().numpy()
@@ -186,7 +179,7 @@ def _labels(images: ImageSet) -> np.ndarray:
 
 def _known(codes: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, float]:
     columns, names, nominal = factor_columns(images)
-    whose, values = _groups(images), {}
+    whose, values = groups_of(images), {}
     for k, name in enumerate(names):
         rows = np.isfinite(columns[:, k])
         column = columns[rows, k]

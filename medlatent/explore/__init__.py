@@ -19,6 +19,7 @@ from .figures import (
 )
 from .measuring import Scale, Segmentation
 from .network import Network, trace
+from .windows import WindowExplorer
 
 __all__ = [
     "Directions",
@@ -26,6 +27,7 @@ __all__ = [
     "Network",
     "Scale",
     "Segmentation",
+    "WindowExplorer",
     "describe_curves",
     "figure",
     "image_table",

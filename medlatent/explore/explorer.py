@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 WEB = Path(__file__).parent / "web"
 SCRIPTS = (
+    "elements.js",
     "network.js",
     "scale.js",
     "measure.js",

@@ -3,9 +3,12 @@
 from .adversarial import (
     deception_loss,
     discriminator_loss,
+    gradient_penalty,
     least_squares_deception_loss,
     least_squares_discriminator_loss,
     saturating_deception_loss,
+    wasserstein_critic_loss,
+    wasserstein_deception_loss,
 )
 from .adversarial_inference import (
     JudgedPairs,
@@ -100,6 +103,7 @@ __all__ = [
     "gaussian_kernel",
     "gaussian_log_density",
     "gaussian_nll",
+    "gradient_penalty",
     "gradient_reversal",
     "hsic",
     "image_cycle_discriminator_loss",
@@ -134,4 +138,6 @@ __all__ = [
     "squared_distances",
     "squared_error",
     "uniform_entropy",
+    "wasserstein_critic_loss",
+    "wasserstein_deception_loss",
 ]

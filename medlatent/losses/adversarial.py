@@ -6,6 +6,9 @@ least-squares losses its output has no such meaning and is taken as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -102,3 +105,54 @@ def least_squares_deception_loss(fake: Tensor, c: float = 1.0) -> Tensor:
         The shape of ``fake``.
     """
     return 0.5 * (fake - c).square()
+
+
+def wasserstein_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """D(x̂) - D(x), what the critic of a Wasserstein GAN minimises (Arjovsky et al. 2017).
+
+    Where D changes by no more than the distance between two images, its mean is at least minus the distance that the
+    generated images would have to be moved to become the real ones, and the best critic reaches it. Whether D is such a
+    function is not this loss's business, but that of :func:`gradient_penalty` or of spectral normalisation.
+
+    Args:
+        real: the critic's outputs for real images, ``(B,)`` or ``(B, 1)``: any numbers, no logits.
+        fake: its outputs for generated images, the same shape.
+
+    Returns:
+        The shape of the outputs, in units of the images' distance.
+    """
+    return fake - real
+
+
+def wasserstein_deception_loss(fake: Tensor) -> Tensor:
+    """-D(x̂), what the generator of a Wasserstein GAN minimises (Arjovsky et al. 2017).
+
+    Args:
+        fake: the critic's outputs for generated images, ``(B,)`` or ``(B, 1)``.
+
+    Returns:
+        The shape of ``fake``. Its slope is -1 everywhere: it never vanishes, however bad the image.
+    """
+    return -fake
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """(‖∇D(x̃)‖ - 1)² on the way from each generated image to a real one (Gulrajani et al. 2017, equation 3).
+
+    x̃ = u x + (1 - u) x̂ with u from U(0, 1), one for each pair: the best critic has a slope of 1 on such lines. The norm
+    is that of all values of an image. The critic must judge each image by itself: with batch normalisation the gradient
+    of one image's output would go through the others.
+
+    Args:
+        critic: images ``(B, ...)`` to outputs ``(B,)`` or ``(B, 1)``, differentiable twice.
+        real: ``(B, ...)``.
+        fake: the same shape, without a graph.
+
+    Returns:
+        ``(B,)``, from which gradients reach the critic's weights.
+    """
+    share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
+    between = torch.lerp(fake.detach(), real, share).requires_grad_()
+    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    # The root's own slope at 0 is infinite.
+    return (slope.flatten(1).square().sum(1).clamp(min=1e-12).sqrt() - 1).square()

@@ -16,7 +16,7 @@ from torch import Tensor
 def reparametrise(mean: Tensor, logvar: Tensor) -> Tensor:
     """A sample of N(mean, exp(logvar)) through which gradients reach ``mean`` and ``logvar``.
 
-    Implements :eq:`eq-vae-4`, z = μ + σ ⊙ ε with ε ~ N(0, I) from PyTorch's global generator.
+    Implements :eq:`eq-vae-6`, z = μ + σ ⊙ ε with ε ~ N(0, I) from PyTorch's global generator.
 
     Args:
         mean: ``(B, D)``.
@@ -31,7 +31,7 @@ def reparametrise(mean: Tensor, logvar: Tensor) -> Tensor:
 def kl_to_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mean, exp(logvar)) ‖ N(0, 1)) of each latent dimension, in nats, in closed form.
 
-    Implements :eq:`eq-vae-5`. The KL of a whole code is the sum over its dimensions, since both distributions
+    Implements :eq:`eq-vae-3`. The KL of a whole code is the sum over its dimensions, since both distributions
     factorise.
 
     Args:
@@ -60,7 +60,7 @@ def squared_error(reconstruction: Tensor, images: Tensor) -> Tensor:
 def gaussian_nll(reconstruction: Tensor, images: Tensor, variance: float = 0.5) -> Tensor:
     """-log N(images; reconstruction, variance·I) of each image, in nats, the constant included.
 
-    Implements :eq:`eq-vae-6`. At ``variance=0.5`` this is the SSE plus a constant; at ``variance=1`` half of it. The
+    Implements :eq:`eq-vae-7`. At ``variance=0.5`` this is the SSE plus a constant; at ``variance=1`` half of it. The
     variance thus sets what "beta = 6" weighs the KL against.
 
     Args:
@@ -83,7 +83,7 @@ def gaussian_nll(reconstruction: Tensor, images: Tensor, variance: float = 0.5) 
 def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
     """-log Bernoulli(images; sigmoid(logits)) of each image, summed over channels and pixels, in nats.
 
-    Implements :eq:`eq-vae-7`, from logits so that no probability rounds to 0 or 1. For grey values between 0 and 1 it
+    Implements :eq:`eq-vae-8`, from logits so that no probability rounds to 0 or 1. For grey values between 0 and 1 it
     is a cross-entropy and not the likelihood of a distribution, yet it is widely used.
 
     Args:
@@ -99,8 +99,8 @@ def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
 def beta_vae_objective(reconstruction: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
     """An estimate of the negative ELBO, averaged over the batch, with the KL weighted by beta.
 
-    Implements :eq:`eq-vae-8`, :eq:`eq-independence-1` and :eq:`eq-adversarial-vae-1`; at ``beta=1`` it is the negative
-    of :eq:`eq-vae-3`, and of Equation 18 of Havaei et al. (2021).
+    Implements :eq:`eq-vae-9`, :eq:`eq-independence-1` and :eq:`eq-adversarial-vae-1`; at ``beta=1`` it is the negative
+    of :eq:`eq-vae-5`, and of Equation 18 of Havaei et al. (2021).
 
     Args:
         reconstruction: the negative log-likelihood of each image, ``(B,)``.

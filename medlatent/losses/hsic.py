@@ -66,9 +66,11 @@ def hsic(kernel_x: Tensor, kernel_z: Tensor, normalisation: str = "unbiased_scal
 
     Implements :eq:`eq-hsic-infogan-5`:
 
-    - ``"unbiased_scale"``: trace(K_x H K_z H) / (m - 1)², equation 5 of Liu et al. (2022);
+    - ``"unbiased_scale"``: trace(K_x H K_z H) / (m - 1)², equation 5 of Liu et al. (2022), the empirical HSIC of
+      Gretton et al. (2005). It is biased: of independent samples it is above 0, by an amount that falls with 1/m;
     - ``"mean"``: the same over m², as the code of the HSIC bottleneck has it;
-    - ``"cka"``: the latter over the root of its values of each sample with itself: centred kernel alignment, in [0, 1];
+    - ``"cka"``: the latter over the root of its values of each sample with itself: centred kernel alignment, in [0, 1],
+      and 0 where one of the samples is constant;
     - ``"cca"``: trace(R_x R_z) with R = K̄ (K̄ + ε m I)⁻¹, K̄ = H K H and ε = 1e-5, the normalised cross-covariance:
       roughly the number of directions that the two share, at most m - 1.
 
@@ -93,5 +95,13 @@ def hsic(kernel_x: Tensor, kernel_z: Tensor, normalisation: str = "unbiased_scal
         return (r_x * r_z.T).sum()
     shared = (x * z).sum()
     if normalisation == "cka":
-        return shared / torch.sqrt((x * x).sum() * (z * z).sum())
+        own = (x * x).sum() * (z * z).sum()
+        constant = _is_constant(kernel_x, x) | _is_constant(kernel_z, z)
+        return torch.where(constant, 0.0 * shared, shared / own.masked_fill(constant, 1.0).sqrt())
     return shared / (m * m if normalisation == "mean" else (m - 1) ** 2)
+
+
+def _is_constant(kernel: Tensor, centred: Tensor) -> Tensor:
+    """Whether all rows are alike: what centring leaves is rounding."""
+    rounding = 8 * torch.finfo(kernel.dtype).eps
+    return centred.square().sum() <= rounding**2 * kernel.square().sum()

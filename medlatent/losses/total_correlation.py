@@ -37,7 +37,7 @@ def gaussian_log_density(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
     Returns:
         The shape that the three broadcast to; nothing is summed.
     """
-    return -0.5 * (LOG_2PI + logvar + (z - mean).square() * torch.exp(-logvar))
+    return -0.5 * (LOG_2PI + logvar + ((z - mean) * torch.exp(-0.5 * logvar)).square())
 
 
 def log_importance_weights(
@@ -100,8 +100,7 @@ def kl_decomposition(
     q(z) - Σ_j log q(z_j) and Σ_j log q(z_j) - log p(z). The estimates of q(z) cancel in the sum. Each term alone is a
     biased estimate, so that the total correlation of a small batch may be negative.
 
-    Every argument receives gradients, through all three terms. Call it outside of autocast: the pairwise densities are
-    a matrix product, for which bfloat16 is too coarse.
+    Every argument receives gradients, through all three terms. Call it outside of autocast, with float32 or float64.
 
     Args:
         z: one sample of each posterior, ``(B, D)``.
@@ -111,7 +110,7 @@ def kl_decomposition(
         estimator: ``"mss"`` or ``"mws"``.
 
     Returns:
-        Three scalars in nats per image. Two arrays of ``(D, B, B)`` are held for the gradient.
+        Three scalars in nats per image. Three arrays of ``(B, B, D)`` are held for the gradient.
 
     Raises:
         ValueError: the shapes differ, the estimator is unknown, or a size is out of its range.
@@ -121,18 +120,12 @@ def kl_decomposition(
         raise ValueError(f"z, mean and logvar must have one shape (B, D), got {shapes}")
     weights = log_importance_weights(len(z), dataset_size, estimator, device=z.device, dtype=z.dtype)
 
-    # log N(z; mean, var) as sufficient statistics times natural parameters: a product of matrices costs less time and
-    # memory than the differences of all pairs.
-    precision = torch.exp(-logvar)
-    statistics = torch.stack([z.square(), z, torch.ones_like(z)], 2)  # (B, D, 3)
-    parameters = torch.stack(
-        [-0.5 * precision, mean * precision, -0.5 * (mean.square() * precision + logvar + LOG_2PI)], 2
-    )
-    joint = torch.addmm(weights, statistics.flatten(1), parameters.flatten(1).T)  # (B, B): summed over dimensions
-    single = torch.baddbmm(weights, statistics.transpose(0, 1), parameters.permute(1, 2, 0))  # (D, B, B)
+    # Differences of all pairs. Sufficient statistics times natural parameters, a product of matrices, would subtract
+    # numbers as large as 1/variance from each other: in float32 a nat is lost where posteriors are narrow.
+    pairs = gaussian_log_density(z.unsqueeze(1), mean, logvar)  # (B, B, D): of sample m under posterior i, dimension j
 
     log_posterior = gaussian_log_density(z, mean, logvar).sum(1).mean()
-    log_aggregate = torch.logsumexp(joint, 1).mean()
-    log_marginals = torch.logsumexp(single, 2).sum(0).mean()
+    log_aggregate = torch.logsumexp(weights + pairs.sum(2), 1).mean()
+    log_marginals = torch.logsumexp(weights.unsqueeze(2) + pairs, 1).sum(1).mean()
     log_prior = -0.5 * (z.square() + LOG_2PI).sum(1).mean()
     return KLDecomposition(log_posterior - log_aggregate, log_aggregate - log_marginals, log_marginals - log_prior)

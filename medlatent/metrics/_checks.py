@@ -54,6 +54,18 @@ def class_labels(name: str, labels, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return classes, index
 
 
+def group_labels(groups, rows: int) -> np.ndarray:
+    """Whose each row is, ``(rows,)``, numbered from 0; without groups each row is its own."""
+    if groups is None:
+        return np.arange(rows)
+    groups = to_numpy(groups)
+    if groups.shape != (rows,):
+        raise ValueError(f"groups: expected one a row, ({rows},), got {groups.shape}")
+    if groups.dtype.kind == "f" and not np.isfinite(groups).all():
+        raise ValueError(f"groups: that of row {int((~np.isfinite(groups)).argmax())} is NaN or infinite")
+    return np.unique(groups, return_inverse=True)[1]
+
+
 def confusion(truth: np.ndarray, seen: np.ndarray, classes: int) -> np.ndarray:
     """Counts ``(K, K)`` of pairs of class indices: the row is the truth, the column what was seen."""
     return np.bincount(truth * classes + seen, minlength=classes**2).reshape(classes, classes)

@@ -9,12 +9,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import balanced_accuracy_score, normalized_mutual_info_score
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ._checks import class_labels, finite
+from ._checks import class_labels, finite, group_labels
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class FewLabelScore:
     converged: np.ndarray
 
 
-def few_label_accuracy(codes, labels, folds: int = 10, hidden: int = 100, seed: int = 0) -> FewLabelScore:
+def few_label_accuracy(codes, labels, folds: int = 10, hidden: int = 100, seed: int = 0, groups=None) -> FewLabelScore:
     """The accuracy of a multi-layer perceptron trained on one fold and tested on all others (Sarhan et al. 2019).
 
     With ten stratified folds: trained on 10 % of the data, tested on 90 %, ten times. Codes are scaled to the mean and
@@ -100,32 +100,38 @@ def few_label_accuracy(codes, labels, folds: int = 10, hidden: int = 100, seed: 
 
     Args:
         codes: ``(N, D)``, NumPy or torch.
-        labels: ``(N,)``, numbers or strings, at least two classes of at least ``folds`` rows each.
+        labels: ``(N,)``, numbers or strings, at least two classes of at least ``folds`` rows each, or groups of rows.
         folds: at least 2.
         hidden: units of the hidden layer.
         seed: of the folds, the weights and the batches.
+        groups: whose each row is, ``(N,)``, numbers or strings: of several photographs of one lesion all lie in one
+            fold, or the classifier is tested on what it has seen. By default each row is a group.
 
     Returns:
         The score in [0, 1]. Constant codes give what the perceptron makes of the frequencies alone, ``majority`` in
         general.
 
     Raises:
-        ValueError: a shape is wrong, there is one class or one with fewer rows than folds, an argument is out of its
-            range, or a value is NaN or infinite.
+        ValueError: a shape is wrong, there is one class or one with fewer rows or groups than folds, an argument is
+            out of its range, or a value is NaN or infinite.
     """
     codes = finite("codes", codes, "(N, D)", at_least=2)
     classes, index = class_labels("labels", labels, len(codes))
+    whose = group_labels(groups, len(codes))
     if folds < 2 or hidden < 1:
         raise ValueError(f"expected folds ≥ 2 and hidden ≥ 1, got {folds} and {hidden}")
     counts = np.bincount(index)
-    if counts.min() < folds:
-        rare = classes[counts.argmin()].item()
+    several = np.array([len(np.unique(whose[index == k])) for k in range(len(classes))])
+    if several.min() < folds:
+        rare, what = classes[several.argmin()].item(), "rows" if groups is None else "groups"
         raise ValueError(
-            f"labels: class {rare!r} has {counts.min()} rows for {folds} folds, so some would train without it; lower "
-            "folds, or leave the class out"
+            f"labels: class {rare!r} has {several.min()} {what} for {folds} folds, so some would train without it; "
+            "lower folds, or leave the class out"
         )
     per_fold, balanced, converged = np.empty(folds), np.empty(folds), np.empty(folds, bool)
-    parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(codes, index)
+    alone = len(np.unique(whose)) == len(whose)  # each row a group
+    splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
+    parts = splitter.split(codes, index, None if alone else whose)
     for fold, (test, train) in enumerate(parts):  # the other way round: the small part trains
         perceptron = MLPClassifier((hidden,), random_state=seed)
         with warnings.catch_warnings():

@@ -4,7 +4,7 @@ from .adversarial_vae import AdversarialVAE, ResidualTCVAE
 from .attribute_vae import ARSIVAE, SIVAE, AttriVAE
 from .base import LatentModel, load, measured
 from .batches import batches_of, decode_all, draw_images, encode_all
-from .gan import GAN
+from .gan import GAN, SpectralGAN, WassersteinGAN
 from .hsic_infogan import HSICInfoGAN, InfoGAN
 from .inversion import Inversion, invert
 from .known_directions import (
@@ -64,9 +64,11 @@ __all__ = [
     "Prior",
     "ResidualTCVAE",
     "ResidualVAE",
+    "SpectralGAN",
     "StyleContentModel",
     "TwoVariableModel",
     "Uniform",
+    "WassersteinGAN",
     "batches_of",
     "code_parts",
     "decode_all",

@@ -17,7 +17,7 @@ LIKELIHOODS = ("gaussian", "bernoulli")
 class VAE(LatentModel):
     """A variational autoencoder on the convolutional network of Chen et al.
 
-    The defaults are those of Sarhan et al. (2019). The loss is :eq:`eq-vae-8` with beta = 1.
+    The defaults are those of Sarhan et al. (2019). The loss is :eq:`eq-vae-9` with beta = 1.
 
     Args:
         latent_dim: the dimension D of the code.
@@ -111,7 +111,7 @@ class VAE(LatentModel):
 
 
 class BetaVAE(VAE):
-    """A VAE whose KL is weighted by beta, :eq:`eq-vae-8`.
+    """A VAE whose KL is weighted by beta, :eq:`eq-vae-9`.
 
     Args:
         beta: the weight of the KL; what it means depends on the scale of the reconstruction term, see ``variance``.

@@ -9,6 +9,7 @@ head, which makes one logit of them, so that other heads may read the same featu
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 DEVIATION = 0.02  # of the initial weights
 
@@ -198,26 +199,35 @@ class DCGANGenerator(nn.Sequential):
 class DCGANDiscriminator(Discriminator):
     """The DCGAN's discriminator: convolutions, 4×4 of stride 2, until 4 to 7 pixels' side are left, and a linear head.
 
-    The generator's mirror, with LeakyReLU of slope 0.2 and batch normalisation after all but the first.
+    The generator's mirror, with LeakyReLU of slope 0.2 and, after all but the first convolution, batch normalisation.
+    Two others judge each image by itself.
 
     Args:
         channels: image channels.
         size: the side of the image in pixels, see :class:`DCGANGenerator`.
         width: maps after the first convolution; they double with each.
+        normalisation: ``"batch"``; ``"none"``; or ``"spectral"``, which divides the weights of every layer by their
+            largest singular value (Miyato et al. 2018), the head's, too. By power iteration, a step of it with each
+            pass in training. A convolution's is that of its kernel as a matrix, as they have it.
 
     Raises:
-        ValueError: ``size`` is no such number.
+        ValueError: ``size`` is no such number, or ``normalisation`` is unknown.
     """
 
-    def __init__(self, channels: int = 3, size: int = 64, width: int = 32) -> None:
-        count = halvings(size)
+    def __init__(self, channels: int = 3, size: int = 64, width: int = 32, normalisation: str = "batch") -> None:
+        if normalisation not in ("batch", "none", "spectral"):
+            raise ValueError(f"normalisation {normalisation!r} is unknown: use batch, none or spectral")
+        count, batch = halvings(size), normalisation == "batch"
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
         maps = width
         for _ in range(count - 1):
-            layers += [
-                nn.Conv2d(maps, 2 * maps, 4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(2 * maps),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
+            layers.append(nn.Conv2d(maps, 2 * maps, 4, stride=2, padding=1, bias=not batch))
+            if batch:
+                layers.append(nn.BatchNorm2d(2 * maps))
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
             maps *= 2
         super().__init__(nn.Sequential(*layers, nn.Flatten()), maps * (size >> count) ** 2)
+        if normalisation == "spectral":
+            for module in [*self.modules()]:
+                if isinstance(module, nn.Conv2d | nn.Linear):
+                    spectral_norm(module)

@@ -28,6 +28,7 @@ def test_builds_and_then_does_nothing_twice(small_book):
     assert "colab.research.google.com/github/medlatent/medlatent/blob/main/notebooks/01_small.ipynb" in page
     equations = small_book.html("book/equations.html")
     assert "01_small.html#check-small-1" in equations
+    assert r"A = \pi r^2" in equations
     assert "api.html#medlatent.losses.area" in equations
     assert "01_small.html#equation-eq-small-1" in small_book.html("book/api.html")
     assert "ci" in small_book.html("book/execution_times.html")

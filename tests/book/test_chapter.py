@@ -109,7 +109,8 @@ def test_what_is_written_keeps_to_the_rules_of_the_repository(scratch, changes):
 
 def test_the_pages_of_the_book_have_it(scratch):
     page = equations_page(scratch, toc_notebooks(scratch))
-    assert "`eq-scratch-cvae-1` | The objective | {py:obj}`ScratchCvae.objective <medlatent.models.Scratch" in page
+    assert "`eq-scratch-cvae-1` The objective · code: {py:obj}`ScratchCvae.objective <medlatent.models.Scratch" in page
+    assert r"\mathcal L(x, c) = " in page.split("eq-scratch-cvae-1`")[1].split("$$")[1]
     assert f"| {{doc}}`/notebooks/97_{SLUG}_exercises` | 4 |" in exercises_page(scratch)
     assert "| {ref}`scratch-cvae` | a model that is told" in chapters.pages(scratch)["chapters_included"]
     assert "{ref}`scratch-cvae-exercises`, quiz" in chapters.pages(scratch)["term_included"]

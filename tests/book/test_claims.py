@@ -15,7 +15,7 @@ PAPERS = tomllib.loads((ROOT / "book/papers.toml").read_text("utf-8"))["papers"]
 
 @pytest.fixture
 def course(judged) -> Path:
-    """The papers, one of them with verdicts, one with a protocol of an older shape, three with neither."""
+    """The papers, one of them with verdicts, one with a protocol alone, three with neither."""
     root = judged.parent
     (root / "book").mkdir()
     shutil.copy(ROOT / "book/papers.toml", root / "book")
@@ -50,7 +50,7 @@ def test_a_judged_claim_in_full(course):
     assert re.search(r"\| A3 \| .* \| to come \|", section)  # no claim of the protocol is A3
     assert "| B9 | “everywhere” | {ref}`B9: not testable here <claim-attribute-vae-b9>` |" in section
     first = section.partition("(claim-attribute-vae-a1a)=\n### A1a: supported\n")[2].partition("\n(claim-")[0]
-    assert "<td>0.136 [0.098, 0.174] (95 %)</td>" in first
+    assert 'data-label="Ours">0.136 [0.098, 0.174] (95 %)</td>' in first
     assert section.count("- data: made up\n- images seen: 32 000\n") == 1  # once for all claims
     base = "https://github.com/medlatent/medlatent/blob/main/results/attribute_vae"
     assert f"[the protocol]({base}/claims.toml), [the verdicts]({base}/claims.json)" in first
@@ -65,7 +65,7 @@ def test_verdicts_to_come(course):
     page = claims_page(course)
     liu = page.partition("## Liu et al. 2022\n")[2]
     assert "The verdicts are to come. Its [protocol](" in liu
-    assert "- H1 rotation: “HSIC-InfoGAN learns better c1 \\[which" in liu
+    assert "- H1a: “HSIC-InfoGAN learns better c1” (section 3" in liu
     assert "| H2 | " in liu
     assert "{ref}" not in liu
     havaei = page.partition("## Havaei et al. 2021\n")[2].partition("\n## ")[0]

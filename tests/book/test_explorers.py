@@ -21,8 +21,8 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from torch import nn
 from widgets import without_assets
 
-from medlatent.data import Factor
-from medlatent.explore import Directions, Explorer, Network, Scale, Segmentation, trace
+from medlatent.data import Factor, dicom
+from medlatent.explore import Directions, Explorer, Network, Scale, Segmentation, WindowExplorer, trace
 from medlatent.explore.explorer import _Function
 from medlatent.models import Conditional, Normal, code_parts
 from medlatent.records import Record, record_paths
@@ -60,7 +60,7 @@ def explorers(doc: str) -> list[dict]:
     found = []
     for view in soup.select(VIEW):
         entry = entries.get(json.loads(view.string)["model_id"])
-        if entry is None:
+        if entry is None or "networks" not in entry["state"]:  # of a control that needs a kernel, or of another widget
             continue
         state = dict(entry["state"])
         for asset in entry["assets"]:
@@ -366,6 +366,7 @@ def test_the_length_of_a_code_is_judged_by_the_prior(open_page, site):
         )
         settle(page, box, now)
         assert verdict in said.inner_text(), value
+    assert said.inner_text().startswith("‖z‖², the squared length of the code, is")
 
 
 def test_buttons(start):
@@ -608,7 +609,7 @@ def generator(tmp_path_factory):
     explorer.close()
 
 
-def published(*explorers: Explorer, folder: Path, budget: float | None = None) -> str:
+def published(*explorers: Explorer | WindowExplorer, folder: Path, budget: float | None = None) -> str:
     """The address of a page that shows explorers; ``budget`` replaces that of measure.js, in milliseconds."""
     states = embed_data(explorers, drop_defaults=False)["manager_state"]["state"]
     entries = {explorer.model_id: states[explorer.model_id] for explorer in explorers}
@@ -1186,7 +1187,7 @@ def test_noise_is_drawn_around_the_centre_of_its_prior(open_page, tmp_path):
     explorer = Explorer(Conditioned(nn.Linear(8, 16), nn.Sigmoid(), nn.Unflatten(1, (1, 4, 4))))
     page = open_page(published(explorer, folder=tmp_path))
     box = wake(page)
-    assert "‖z‖² = 0.0" in box.inner_text()  # from the centre
+    assert "‖z‖², the squared length of the code, is 0.0;" in box.inner_text()  # from the centre
     dot = box.locator(".dot").first
     assert dot.evaluate("e => [e.style.getPropertyValue('--at'), e.style.getPropertyValue('--density')]") == [
         "0.5",
@@ -1198,8 +1199,19 @@ def test_noise_is_drawn_around_the_centre_of_its_prior(open_page, tmp_path):
     values = np.array([float(slider.input_value()) for slider in box.locator("input[data-dimension]").all()])
     assert abs(values.mean() - 4) < 1
     assert np.ptp(values) > 1
-    norm = re.search(r"‖z‖² = ([\d.]+)", box.inner_text())[1]
+    norm = re.search(r"‖z‖²[a-z, ]+ is ([\d.]+)", box.inner_text())[1]
     assert float(norm) == pytest.approx(((values - 4) ** 2).sum(), abs=0.06)
+    # The dimension just moved is judged by itself, too: its ‖z‖² may be typical of eight.
+    said = box.locator(".norm .note")
+    assert "by itself" not in said.inner_text()
+    for value, told in ((6.5, ""), (6.9, "z0 by itself is 2.9 standard deviations out: 99 draws in 100 are nearer.")):
+        count = frames(box)
+        box.locator("input[data-dimension='0']").evaluate(
+            "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', { bubbles: true })); }", str(value)
+        )
+        settle(page, box, count)
+        assert said.inner_text().endswith(told or "."), value
+        assert ("by itself" in said.inner_text()) == bool(told)
     explorer.close()
 
 
@@ -2959,3 +2971,138 @@ def test_moves_between_images_leave_no_memory_behind(hybrid):
         rested(page, box)
 
     assert_no_memory_is_left(page, box, move, 160)
+
+
+# ------------------------------------------------------------------------------------- a window on Hounsfield units
+
+HU = np.random.default_rng(0).integers(-1024, 2000, (48, 64))
+USUAL = {"lung": (-600, 1500), "soft tissue": (40, 400), "bone": (400, 1800)}
+
+
+@pytest.fixture(scope="module")
+def windowed(tmp_path_factory):
+    explorer = WindowExplorer(HU, presets=USUAL, title="A slice", description="Random numbers")
+    yield explorer, published(explorer, folder=tmp_path_factory.mktemp("window"))
+    explorer.close()
+
+
+@pytest.fixture
+def window(open_page, windowed):
+    page = open_page(windowed[1], viewport={"width": 1000, "height": 900})
+    return page, wake(page)
+
+
+def window_said(box) -> tuple[float, float]:
+    """Centre and width as the sliders say them; what is read aloud is what stands beside."""
+    sliders = [box.get_by_label(name, exact=True) for name in ("centre", "width")]
+    values = [float(slider.input_value()) for slider in sliders]
+    words = [f"{value:g} HU".replace("-", "−") for value in values]
+    assert [slider.get_attribute("aria-valuetext") for slider in sliders] == words
+    assert box.locator(".slider > .number").all_inner_texts() == words
+    return tuple(values)
+
+
+def assert_shows_window(box, centre: float, width: float, hu: np.ndarray = HU):
+    """The picture is what the package computes; and the words count what is clipped."""
+    assert window_said(box) == (centre, width)
+    grey = dicom.window(hu, centre, width)
+    assert np.abs(picture(box).astype(float) - 255 * grey[..., None]).max() <= 0.51
+    low, high = (f"{centre + side * width:g} HU".replace("-", "−") for side in (-0.5, 0.5))
+    black, white = (round(100 * float(np.mean(side))) for side in (hu < centre - width / 2, hu > centre + width / 2))
+    words = f"Black below {low}: {black} % of the pixels. White above {high}: {white} %."
+    assert words in box.inner_text()
+    assert box.locator("canvas.picture").get_attribute("aria-label").endswith(words)
+
+
+def test_a_window_by_keyboard(window):
+    page, box = window
+    assert_shows_window(box, 40, 400)
+    assert box.get_attribute("aria-label") == "A slice"
+    assert (
+        box.locator("canvas[role=img]").get_attribute("aria-label").startswith("Random numbers, through the window of")
+    )
+    centre, width = (box.get_by_label(name, exact=True) for name in ("centre", "width"))
+    centre.focus()
+    for key in ("PageDown", "PageDown", "ArrowRight"):
+        page.keyboard.press(key)
+    assert_shows_window(box, -150, 400)
+    page.keyboard.press("Tab")
+    assert width.evaluate("node => node === document.activeElement")
+    for key in ("ArrowLeft", "PageUp"):
+        page.keyboard.press(key)
+    assert_shows_window(box, -150, 490)
+    page.keyboard.press("Delete")
+    assert_shows_window(box, -150, 400)
+    page.keyboard.press("Home")
+    assert_shows_window(box, -150, 10)
+    page.keyboard.press("PageDown")  # no width is 0 or less
+    assert_shows_window(box, -150, 10)
+    page.keyboard.press("End")
+    assert_shows_window(box, -150, 3000)
+    assert page.problems == []
+
+
+def test_the_usual_windows_are_buttons(window):
+    page, box = window
+    assert box.locator(".buttons button").all_inner_texts() == list(USUAL)
+    for name, ends in USUAL.items():
+        choice = box.get_by_role("group", name="Usual windows").get_by_role("button", name=name, exact=True)
+        choice.focus()
+        page.keyboard.press("Enter")
+        assert_shows_window(box, *ends)
+        pressed = {b.inner_text() for b in box.locator("button[aria-pressed=true]").all()}
+        assert pressed == {name}
+    box.get_by_label("width", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    assert box.locator("button[aria-pressed=true]").count() == 0
+    assert page.problems == []
+
+
+def test_a_window_by_mouse(window):
+    page, box = window
+    edges = box.get_by_label("centre", exact=True).bounding_box()
+    page.mouse.click(edges["x"] + 0.75 * edges["width"], edges["y"] + edges["height"] / 2)
+    centre, width = window_said(box)
+    assert width == 400
+    assert 400 < centre < 600
+    assert centre % 10 == 0
+    assert_shows_window(box, centre, 400)
+    page.mouse.dblclick(edges["x"] + 0.75 * edges["width"], edges["y"] + edges["height"] / 2)
+    assert_shows_window(box, 40, 400)
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_window_on_a_phone_and_beside_it(open_page, windowed, scheme):
+    page = open_page(windowed[1], viewport={"width": 360, "height": 740}, color_scheme=scheme)
+    box = wake(page)
+    for width in (360, 700, 1280):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate(TOO_WIDE)
+        for part in box.locator("button, input, .number, p, canvas").all():
+            edges = part.bounding_box()
+            assert edges["x"] >= 0
+            assert edges["x"] + edges["width"] <= width
+        heights = [part.bounding_box()["height"] for part in box.locator("button, input").all()]
+        assert min(heights) >= 32
+    ink, surface = box.evaluate("e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
+    light = [sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 765 for colour in (ink, surface)]
+    assert light[0] < 0.3 < 0.7 < light[1] if scheme == "light" else light[0] > 0.7 > 0.3 > light[1]
+    assert_shows_window(box, 40, 400)
+    assert page.problems == []
+
+
+def test_the_window_of_the_chapter_needs_no_kernel(open_page, site):
+    page = open_page(f"{site}/notebooks/01_images.html")
+    box = wake(page)
+    box.get_by_role("button", name="lung", exact=True).click()
+    assert window_said(box) == (-600, 1500)
+    assert page.locator(".needs-kernel").count() == 0
+    assert page.problems == []
+
+
+def test_without_javascript_the_usual_windows_stand_there(open_page, site):
+    page = open_page(f"{site}/notebooks/01_images.html", java_script_enabled=False)
+    image = page.locator(f".cell_output:has({VIEW}) img:visible")
+    assert image.count() == 1
+    assert "through 3 windows" in image.get_attribute("alt")

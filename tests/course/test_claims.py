@@ -33,6 +33,9 @@ def test_a_table_a_claim_and_a_row_a_part():
         "Means": "0.636, 0.5",
         "Chance": "0.1, 0.2",
     }
+    # On a phone, where the head is gone, each cell says what it is.
+    for line in first.tbody.find_all("tr"):
+        assert [cell["data-label"] for cell in line.find_all("td", role="cell")] == head
     row = dict(zip(head, ssim, strict=True))
     assert row["Part"] == "SSIM: new − old > −δ = −0.05, one-sided"
     assert row["Ours"].endswith("(90 %)")

@@ -175,13 +175,35 @@ def test_the_dataverse_layout(source, pack):
     assert images.card.attributes["patch"] is None
 
 
-def test_factors_are_those_of_the_ellipse(source, pack):
-    table = pack(source.write()).table
-    np.testing.assert_allclose(table["size"], np.pi * 90 * 45 / (600 * 450), rtol=5e-3)
-    np.testing.assert_allclose(table["eccentricity"], np.sqrt(1 - 0.5**2), atol=2e-3)
-    difference = table["orientation"] - np.radians(source.angles)
+def seen(angle, a, b, squeeze):
+    """Eccentricity and orientation of an ellipse whose picture is squeezed, from its matrix of second moments."""
+    turn = np.radians(angle)
+    axes = np.diag([squeeze, 1]) @ [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]] @ np.diag([a, b])
+    (short, long), vectors = np.linalg.eigh(axes @ axes.T)
+    return np.sqrt(1 - short / long), np.arctan2(vectors[1, 1], vectors[0, 1])
+
+
+@pytest.mark.parametrize(("patch", "squeeze"), [(None, 0.75), (64, 1.0)])
+def test_factors_are_those_of_the_ellipse_in_the_packed_picture(source, pack, patch, squeeze):
+    """A whole image is squeezed from 4:3, a patch is not."""
+    table = pack(source.write(), patch=patch).table
+    share = 600 * 450 if patch is None else 450**2
+    np.testing.assert_allclose(table["size"], np.pi * 90 * 45 / share, rtol=5e-3)
+    expected = np.array([seen(angle, 90, 45, squeeze) for angle in source.angles])
+    np.testing.assert_allclose(table["eccentricity"], expected[:, 0], atol=2e-3)
+    difference = table["orientation"] - expected[:, 1]
     np.testing.assert_allclose((difference + np.pi / 2) % np.pi - np.pi / 2, 0, atol=5e-3)
     assert table["orientation"].between(-np.pi / 2, np.pi / 2, inclusive="left").all()
+
+
+@pytest.mark.parametrize(("angle", "a", "b"), [(0, 60, 60), (30, 100, 50), (-70, 90, 60), (60, 110, 30)])
+def test_a_squeezed_picture_is_measured_as_it_is_seen(angle, a, b):
+    mask = ellipse(300, 400, angle, a=a, b=b)
+    size, *shape = ham10000.measure(mask, squeeze=0.75)
+    eccentricity, orientation = seen(angle, a, b, 0.75)
+    assert size == mask.mean()
+    assert shape[0] == pytest.approx(eccentricity, abs=2e-3)
+    assert np.cos(2 * (shape[1] - orientation)) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("angle", [-90, -89, -45, -20, 0, 10, 45, 70, 89])
@@ -440,7 +462,8 @@ def test_a_mask_may_have_another_scale(source, pack, image, mask):
     outline = ellipse(mask[1], mask[0], 30, a=0.15 * mask[0], b=0.1 * mask[0])
     source.pngs[source.ids[0] + "_segmentation.png"] = png(outline)
     source.images[source.ids[0] + ".jpg"] = jpeg(outline, *image)
-    assert np.degrees(pack(source.write()).table["orientation"][0]) == pytest.approx(30, abs=2)
+    expected = np.degrees(seen(30, 3, 2, 0.75)[1])
+    assert np.degrees(pack(source.write()).table["orientation"][0]) == pytest.approx(expected, abs=2)
 
 
 def test_a_mask_one_row_too_high_is_refused(source, refused):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from evaluation_cases import image_set, small_generator
 
 from medlatent.data import Card, ImageSet, open_images
-from medlatent.evaluation import domain_classifier, evaluate, generated
+from medlatent.evaluation import digits, domain_classifier, evaluate, generated
 from medlatent.metrics import generation, strokes
 from medlatent.models import GAN, HSICInfoGAN, InfoGAN
 from medlatent.nets import ShiftTolerantAlexNet
@@ -20,6 +20,8 @@ pytestmark = pytest.mark.usefixtures("quick")
 OF_CLASSIFIER = ["frechet", "inception_score", "classes"]
 OF_CATEGORY = ["category_purity", "category_nmi"]
 OF_CODES = ["slant.c1", "thickness.c1", "slant.c2", "thickness.c2"]
+SPREADS = ["slant_spread", "thickness_spread"]  # of categories
+GAPS = ["slant_gap", "slant_gap.shuffled", "thickness_gap", "thickness_gap.shuffled"]  # of several codes
 
 
 def test_without_a_classifier_there_are_pixels():
@@ -96,7 +98,7 @@ def test_where_no_patient_can_be_left_out_nothing_is_said_of_nearness(patients, 
 def test_equals_a_plain_computation():
     model, images = small_generator(code_range=(-1, 1)).eval(), open_images("mnist.digits", 150)
     found = evaluate(model, images)
-    assert list(found) == ["frechet_pixels", *OF_CLASSIFIER, *OF_CATEGORY, *OF_CODES]
+    assert set(found) == {"frechet_pixels", *OF_CLASSIFIER, *OF_CATEGORY, *OF_CODES, *SPREADS, *GAPS}
     draw = torch.Generator().manual_seed(0)
     category = torch.randint(10, (200,), generator=draw)
     codes = 2 * torch.rand(2, 200, 1, generator=draw) - 1
@@ -121,17 +123,42 @@ def test_equals_a_plain_computation():
                 columns[:, category == c] -= columns[:, category == c].mean(1, keepdims=True)
             expected = np.corrcoef(columns)[0, 1]
             assert found[f"{name}.c{k + 1}"] == pytest.approx(expected, abs=1e-4)
+        first, second = (abs(found[f"{name}.c{k}"]) for k in (1, 2))
+        assert found[f"{name}_gap"] == pytest.approx(abs(first - second), abs=1e-9)
+        real, digit = measure(images.batch(slice(None))), images.factor_matrix(["digit"])[:, 0]
+        squares = [
+            sum(np.nansum((v[group == c] - np.nanmean(v[group == c])) ** 2) for c in range(10)) / np.isfinite(v).sum()
+            for v, group in ((measured, category), (real, digit))
+        ]
+        assert found[f"{name}_spread"] == pytest.approx(np.sqrt(squares[0] / squares[1]), rel=1e-4)
 
 
 @pytest.mark.parametrize(
     ("system", "options", "names"),
     [
-        (HSICInfoGAN, {}, [*OF_CATEGORY, *OF_CODES]),
+        (HSICInfoGAN, {}, [*OF_CATEGORY, *OF_CODES, *SPREADS, *GAPS]),
         (InfoGAN, {"categories": 0, "continuous": 1}, OF_CODES[:2]),
-        (InfoGAN, {"continuous": 0}, OF_CATEGORY),
+        (InfoGAN, {"continuous": 0}, [*OF_CATEGORY, *SPREADS]),
     ],
 )
 def test_what_the_code_lacks_has_no_number(system, options, names):
     found = evaluate(small_generator(system, **options), open_images("mnist.digits", 30))
-    assert list(found) == ["frechet_pixels", *OF_CLASSIFIER, *names]
+    assert set(found) == {"frechet_pixels", *OF_CLASSIFIER, *names}
     assert all(math.isfinite(value) for value in found.values())
+
+
+def test_ten_fixed_digits_agree_and_do_not_vary():
+    """What a perfect NMI may hide; and two codes that both follow the slant leave no gap."""
+    images, random = open_images("mnist.digits", 150), np.random.default_rng(0)
+    category = random.integers(0, 10, 400)
+    code = random.uniform(size=(2, 400))
+    fixed = {"seen": category, "category": category, "slant": 3.0 * category, "thickness": 1.0 + category}
+    found = digits.numbers(fixed | {"code.c1": code[0], "code.c2": code[1]}, images)
+    assert found["category_nmi"] == pytest.approx(1)
+    assert found["slant_spread"] == found["thickness_spread"] == found["slant_gap"] == 0
+    both = fixed | {"slant": 9 * code[0], "code.c1": code[0], "code.c2": code[0] + 1e-9 * code[1]}
+    assert digits.numbers(both, images)["slant_gap"] < 1e-6
+    own = digits.numbers(fixed | {"slant": 9 * code[0], "code.c1": code[0], "code.c2": code[1]}, images)
+    assert own["slant_gap"] > 0.85
+    assert own["slant_gap.shuffled"] < 0.1
+    assert own["slant_spread"] > 0

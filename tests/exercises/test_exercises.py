@@ -3,11 +3,15 @@
 import ast
 import contextlib
 import functools
+import inspect
 import io
+import itertools
 import json
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import exercises
 import jupytext
@@ -33,12 +37,21 @@ each_exercise = pytest.mark.parametrize(("source", "exercise"), ALL, ids=lambda 
 
 @dataclass
 class Verdict:
-    """What the checks said: of the solution's, and the message, or None, on each stub and each wrong answer."""
+    """What the checks said: of the solution's, and the message, or None, on each stub and each wrong answer.
+
+    ``exchanged``, ``nearly`` and ``commas`` hold what was tried, and the message: solutions whose arguments are
+    exchanged, or whose results are a little wrong, and numbers that are typed with a comma. ``crashed`` holds answers
+    that a check accepts and with which a later cell stops.
+    """
 
     passed: list[str] = field(default_factory=list)
     stubs: list[str | None] = field(default_factory=list)
     wrong: list[tuple[exercises.Wrong, str | None]] = field(default_factory=list)
     nonsense: list[str | None] = field(default_factory=list)
+    exchanged: list[tuple[str, bool, str | None]] = field(default_factory=list)
+    nearly: list[tuple[str, str | None]] = field(default_factory=list)
+    commas: list[tuple[str, str | None]] = field(default_factory=list)
+    crashed: list[str] = field(default_factory=list)
 
 
 def run(code: str, scope: dict) -> str:
@@ -49,6 +62,190 @@ def run(code: str, scope: dict) -> str:
 
 
 NONSENSE = ("text", -7.5, [1, [2, 3]], object(), float("nan"), {}, torch.zeros(0), np.zeros((2, 3, 4)), [])
+
+
+# Pairs of arguments that may be exchanged: the right answer is the same.
+SYMMETRIC = {
+    "best_variance": [("decoded", "images")],
+    "contrast": [("z", "z_turned"), ("c", "c_turned")],
+    "cycle": [("z", "z_again"), ("c", "c_again")],
+    "decibels_of_mean": [("images", "reconstructions")],
+    "divergence": [("p", "q")],
+    "errors": [("a", "b")],
+    "expected_score": [("leaking", "found")],
+    "hsic": [("kernel_x", "kernel_z")],
+    "idle_generate": [("z", "c")],
+    "kl_between": [("mean_q", "mean_p")],
+    "least_squares": [("real", "b")],
+    "mean_of_decibels": [("images", "reconstructions")],
+    "nats": [("decoded", "images")],
+    "over": [("q", "p")],
+    "plug_in": [("x", "y")],
+    "pulls": [("elbo", "alpha")],
+    "relative": [("z", "c")],
+    "weighted_loss": [("information", "wise"), ("correlation", "tc_weight")],
+}
+# What is random is judged by its distribution, and what is free to choose by what follows from it.
+FREE = {
+    "attribute-vae-5": ("interval",),
+    "latent-directions-2": ("draw",),
+    "style-content-6": ("idle_encode", "idle_generate"),
+}
+
+
+def changed(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The values of an answer, each after a change; several that are returned together are changed one by one."""
+    if isinstance(value, tuple):
+        return tuple(changed(part, change) for part in value)
+    return change(value)
+
+
+def in_lists(value: Any) -> Any:
+    return value.tolist() if isinstance(value, torch.Tensor | np.ndarray) and value.ndim else value
+
+
+def as_arrays(value: Any) -> Any:
+    return value.detach().numpy() if isinstance(value, torch.Tensor) and value.ndim else value
+
+
+def as_tensors(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biuf":
+        return torch.from_numpy(value.copy())
+    return value
+
+
+def as_plain_numbers(value: Any) -> Any:
+    return value.item() if isinstance(value, torch.Tensor | np.ndarray | np.generic) and value.ndim == 0 else value
+
+
+def as_scalar_tensors(value: Any) -> Any:
+    if isinstance(value, torch.Tensor | np.ndarray) or not isinstance(value, float | int | np.number):
+        return value
+    return value if isinstance(value, bool) else torch.tensor(value)
+
+
+def with_a_gradient(value: Any) -> Any:
+    """As what a model's parameters were part of, where nothing keeps gradients away."""
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        return value + torch.zeros((), requires_grad=True)
+    return value
+
+
+def as_floats(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+OTHER_KINDS = (
+    in_lists,
+    as_arrays,
+    as_tensors,
+    as_plain_numbers,
+    as_scalar_tensors,
+    as_floats,
+    with_a_gradient,
+)
+
+
+def a_little_wrong(value: Any, share: float) -> Any:
+    """Numbers that are not whole, too large by a share of themselves, or by so much where they are 0."""
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        return torch.where(value == 0, share, value * (1 + share))
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return np.where(value == 0, share, value * (1 + share))
+    if isinstance(value, float):
+        return value * (1 + share) if value else share
+    return value
+
+
+def functions_of(scope: dict, asked: list[str]) -> Iterator[tuple[str, Callable, list[str]]]:
+    """Those of the answers that are functions, with the names of their parameters."""
+    for answer in asked:
+        if inspect.isfunction(scope[answer]):
+            yield answer, scope[answer], list(inspect.signature(scope[answer]).parameters)
+
+
+def passing_on(function: Callable, change: Callable[[Any], Any]) -> tuple[Callable, list[bool]]:
+    """The function with its result changed, and a list that grows with each change that makes a difference."""
+    differs = []
+
+    def noted(value: Any) -> Any:
+        other = change(value)
+        if other is not value:
+            differs.append(True)
+        return other
+
+    @functools.wraps(function)
+    def wrapped(*args, **options):
+        return changed(function(*args, **options), noted)
+
+    return wrapped, differs
+
+
+def exchanging(function: Callable, first: int, second: int) -> Callable:
+    """The function with two of its arguments exchanged."""
+
+    @functools.wraps(function)
+    def wrapped(*args, **options):
+        given = list(inspect.signature(function).bind(*args, **options).args)
+        if len(given) > max(first, second):
+            given[first], given[second] = given[second], given[first]
+        return function(*given)
+
+    return wrapped
+
+
+def single_checks(code: str) -> list[str]:
+    """One cell for each call of a check in a cell, with the lines that prepare it: each has to stand on its own."""
+    body = ast.parse(code).body
+    calls = [node for node in body if isinstance(node, ast.Expr) and ast.unparse(node).startswith("check.")]
+    return [ast.unparse(ast.Module([n for n in body if n not in calls or n is call], [])) for call in calls]
+
+
+def try_solutions(check: str, scope: dict, asked: list[str], verdict: Verdict, free: tuple[str, ...]) -> None:
+    """Tries what is all but the solution: exchanged arguments, results a little wrong, decimal commas."""
+    for single in single_checks(check):
+        for answer, function, names in functions_of(scope, asked):
+            for i, j in itertools.combinations(range(len(names)), 2):
+                same = (names[i], names[j]) in SYMMETRIC.get(answer, ())
+                said = message(single, scope | {answer: exchanging(function, i, j)})
+                verdict.exchanged.append((f"{answer}: {names[i]} and {names[j]}", same, said))
+            wrong, differs = passing_on(function, functools.partial(a_little_wrong, share=0.01))
+            said = message(single, scope | {answer: wrong})
+            if differs and answer not in free:
+                verdict.nearly.append((f"{answer}(…), 1 % more", said))
+        for answer in asked:
+            value = scope[answer]
+            for part, wrong in typed(value, 0.05):
+                verdict.nearly.append((f"{answer}{part}, 5 % more", message(single, scope | {answer: wrong})))
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                verdict.commas.append((f"{answer} = 0, 5", message(single, scope | {answer: (0, 5)})))
+                text = f"{value:.6f}".replace(".", ",")
+                verdict.commas.append((f"{answer} = {text!r}", message(single, scope | {answer: text})))
+
+
+def typed(value: Any, share: float) -> Iterator[tuple[str, Any]]:
+    """A typed number, or each of several, a little wrong; whole numbers that are counted are not tried."""
+    if isinstance(value, float):
+        yield "", a_little_wrong(value, share)
+    elif isinstance(value, tuple) and all(isinstance(part, float) for part in value):
+        for i, part in enumerate(value):
+            yield f"[{i}]", (*value[:i], a_little_wrong(part, share), *value[i + 1 :])
+
+
+def other_kinds(check: str, scope: dict, asked: list[str], models: bool) -> Iterator[tuple[str, dict]]:
+    """Answers of other kinds that a check accepts: what they are, and what they define."""
+    for answer in asked:
+        value = scope[answer]
+        for kind in OTHER_KINDS:
+            if kind is with_a_gradient and not models:
+                continue  # no gradient comes with what was not computed by a model
+            if inspect.isfunction(value):
+                other, differs = passing_on(value, kind)
+            else:
+                other = changed(value, kind)
+                differs = other is not value
+            if message(check, scope | {answer: other}) is None and differs:
+                yield f"{answer}, {kind.__name__}", {answer: other}
 
 
 def answers(code: str) -> list[str]:
@@ -89,11 +286,12 @@ def _verdicts(source: Path) -> dict[str, Verdict]:
     scope: dict = {"__name__": "__main__"}
     found: dict[str, Verdict] = {}
     unanswered, answered, check, name = {}, [], "", ""
+    models, accepted = False, []
     known = {e.name: e for e in exercises.read(source)[1]}
     for cell in jupytext.read(source).cells:
         if heading := exercises.HEADING.search(cell.source):
             name = heading["label"].removeprefix("exercise-")
-            found[name] = Verdict()
+            found[name], accepted = Verdict(), [(what, dict(list(own.items())[:1])) for what, own in accepted]
         meta, tags = cell.metadata.get("nbgrader", {}), cell.metadata.get("tags", [])
         if cell.cell_type != "code":
             continue
@@ -109,6 +307,7 @@ def _verdicts(source: Path) -> dict[str, Verdict]:
             unanswered = {name: value for name, value in other.items() if value is not scope.get(name)}
             run(exercises.solved(cell.source), scope)
             answered = answers(exercises.solved(cell.source))
+            models = bool(re.search("inference_mode|no_grad", cell.source))
         elif meta.get("grade"):
             check = exercises.everything(cell.source)
             found[name].stubs.append(message(check, scope | unanswered))
@@ -122,9 +321,36 @@ def _verdicts(source: Path) -> dict[str, Verdict]:
                     except Exception as error:
                         said = f"{answer} = {junk!r} ends in a {type(error).__name__}: {error}"
                     found[name].nonsense.append(said)
+            try_solutions(check, scope, asked, found[name], FREE.get(name, ()))
+            found[name].crashed += go_on(check, scope, accepted)
+            accepted += other_kinds(check, scope, asked, models)
         else:
+            if name:
+                found[name].crashed += go_on(cell.source, scope, accepted)
             run(cell.source, scope)
     return found
+
+
+def go_on(code: str, scope: dict, accepted: list[tuple[str, dict]]) -> list[str]:
+    """Runs a cell that uses accepted answers of other kinds with each of them; returns where it stops.
+
+    What the cell then defines in another way goes with the answer into the next cell.
+    """
+    stopped = []
+    names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    for what, own in accepted:
+        if not names & set(own):
+            continue
+        other = scope | own
+        state = torch.get_rng_state()
+        try:
+            run(code, other)
+        except Exception as error:
+            stopped.append(f"{what}: {code.splitlines()[0]} … stops with {type(error).__name__}: {error}")
+        torch.set_rng_state(state)
+        targets = {t.id for t in ast.walk(ast.parse(code)) if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store)}
+        own.update({name: other[name] for name in targets if name in other})
+    return stopped
 
 
 @each_exercise
@@ -158,6 +384,32 @@ def test_nonsense_is_refused_in_words_and_never_by_a_traceback(source, exercise)
     assert nonsense
     assert all(nonsense), "a check passes on nonsense"
     assert not [text for text in nonsense if " ends in a " in text]
+
+
+@each_exercise
+def test_the_check_can_tell_exchanged_arguments(source, exercise):
+    for what, same, text in verdicts(source)[exercise.name].exchanged:
+        assert (text is None) == same, f"{what} exchanged: {text or 'passes'}"
+
+
+@each_exercise
+def test_the_check_tells_answers_that_are_a_little_wrong(source, exercise):
+    for what, text in verdicts(source)[exercise.name].nearly:
+        assert text, f"passes on: {what}"
+
+
+@each_exercise
+def test_a_decimal_comma_is_read_or_explained(source, exercise):
+    for what, text in verdicts(source)[exercise.name].commas:
+        if what.endswith("0, 5"):
+            assert "a comma separates numbers" in text, f"{what}: {text}"
+        else:
+            assert text is None or "without quotation marks" in text or "whole number" in text, f"{what}: {text}"
+
+
+@each_exercise
+def test_what_a_check_accepts_is_of_use_to_the_cells_that_follow(source, exercise):
+    assert verdicts(source)[exercise.name].crashed == []
 
 
 @each_exercise

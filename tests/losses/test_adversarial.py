@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from medlatent.losses import (
     deception_loss,
     discriminator_loss,
+    gradient_penalty,
     least_squares_deception_loss,
     least_squares_discriminator_loss,
     saturating_deception_loss,
+    wasserstein_critic_loss,
+    wasserstein_deception_loss,
 )
 
 logits = st.floats(-20, 20)
@@ -120,3 +123,49 @@ def test_the_optimal_discriminator_of_least_squares_and_the_divergence_it_leads_
     game = (P * least_squares_deception_loss(found, 0)).sum() + (Q * least_squares_deception_loss(found, 0)).sum()
     pearson = ((2 * Q - (P + Q)) ** 2 / (P + Q)).sum()
     assert 2 * game.item() == pytest.approx(pearson.item(), abs=1e-6)
+
+
+class TestWasserstein:
+    def test_the_best_critic_of_two_points_says_how_far_they_lie_apart(self):
+        """Kantorovich and Rubinstein in one dimension: of all slopes up to 1, that towards the real ones."""
+        real, fake = torch.tensor([3.0, 5.0]), torch.tensor([0.0, 2.0])
+        distances = [-wasserstein_critic_loss(slope * real, slope * fake).mean().item() for slope in (-1, 0, 0.5, 1)]
+        assert distances == [-3, 0, 1.5, 3]
+        assert wasserstein_deception_loss(fake).tolist() == [0, -2]
+
+    def test_a_linear_critic_has_the_penalty_of_its_slope(self):
+        slope = torch.tensor([[[3.0, 0.0], [0.0, 4.0]]])
+        real, fake = torch.rand(6, 1, 2, 2), torch.rand(6, 1, 2, 2)
+        found = gradient_penalty(lambda x: (x * slope).sum((1, 2, 3)), real, fake)
+        torch.testing.assert_close(found, torch.full((6,), 16.0))  # (5 - 1)²
+
+    def test_it_is_asked_on_the_way_from_one_to_the_other(self):
+        real, fake = torch.full((500, 3), 2.0), torch.zeros(500, 3)
+        seen = []
+
+        def critic(x):
+            seen.append(x)
+            return x.square().sum(1, keepdim=True) / 2
+
+        found = gradient_penalty(critic, real, fake)
+        torch.testing.assert_close(found, (seen[0].norm(dim=1) - 1).square())
+        assert (seen[0] - seen[0][:, :1]).abs().max() < 1e-6  # one share for all values of an image
+        assert 0 <= seen[0].min() < 0.1
+        assert 1.9 < seen[0].max() <= 2
+
+    def test_its_gradient_reaches_the_weights_and_is_that_of_finite_differences(self):
+        weight = torch.randn(4, dtype=torch.float64, requires_grad=True)
+        real, fake = torch.randn(2, 3, 4, dtype=torch.float64)
+
+        def penalty(w):
+            torch.manual_seed(0)
+            return gradient_penalty(lambda x: torch.tanh(x @ w), real, fake)
+
+        assert torch.autograd.gradcheck(penalty, (weight,))
+
+    def test_a_flat_critic_has_a_penalty_of_one_and_no_nan(self):
+        weight = torch.zeros(4, requires_grad=True)
+        found = gradient_penalty(lambda x: x @ weight, torch.rand(3, 4), torch.rand(3, 4))
+        torch.testing.assert_close(found.detach(), torch.ones(3), atol=1e-5, rtol=0)
+        found.sum().backward()
+        assert weight.grad.isfinite().all()

@@ -82,6 +82,21 @@ def test_two_points_by_hand():
     assert hsic(*kernels, "cka").item() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("height", [1.0, 0.3])
+def test_constants_depend_on_nothing(normalisation, dtype, height):
+    """A generator that draws one image has no HSIC, in any form, and a gradient that can be followed."""
+    images = torch.full((64, 5), 0.1, dtype=dtype, requires_grad=True)
+    constant, other = height * gaussian_kernel(images, 2.0), gaussian_kernel(samples(64)[1].to(dtype), 2.0)
+    for pair in ((constant, other), (other, constant), (constant, constant)):
+        images.grad = None
+        found = hsic(*pair, normalisation)
+        assert abs(found.item()) < 1e-5
+        found.backward(retain_graph=True)
+        assert images.grad.isfinite().all()
+
+
 def test_permutations_tell_dependence_from_independence():
     """The share of shuffled pairs with a larger HSIC: small where the samples depend, large where they do not."""
 

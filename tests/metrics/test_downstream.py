@@ -77,6 +77,20 @@ def test_few_labels_equal_the_protocol_spelt_out():
     assert result.converged.shape == (4,)
 
 
+def test_of_a_group_all_rows_lie_in_one_fold():
+    """Codes that name the lesion say nothing of another one, and everything of its other photographs."""
+    random = np.random.default_rng(0)
+    label = np.repeat(random.integers(0, 2, 60), 4)  # four photographs of each lesion
+    whose = np.repeat([f"lesion {k}" for k in range(60)], 4)
+    codes = np.repeat(random.normal(size=(60, 40)), 4, axis=0) + 0.01 * random.normal(size=(240, 40))
+    order = random.permutation(240)
+    codes, label, whose = codes[order], label[order], whose[order]
+    assert few_label_accuracy(codes, label, folds=2).score > 0.85
+    assert few_label_accuracy(codes, label, folds=2, groups=whose).score < 0.7
+    alone = few_label_accuracy(codes, label, folds=2, groups=np.arange(240))
+    assert alone.score == few_label_accuracy(codes, label, folds=2).score
+
+
 def test_few_labels_at_the_extremes():
     assert few_label_accuracy(APART, np.array(["x", "y", "z"])[LABELS], folds=5).score == pytest.approx(1, abs=0.02)
     constant = few_label_accuracy(np.zeros((120, 2)), LABELS, folds=3)
@@ -108,6 +122,12 @@ def test_errors_of_both(function, codes, labels, message):
         (lambda: few_label_accuracy(NOISE, LABELS, folds=1), "folds"),
         (lambda: few_label_accuracy(NOISE, LABELS, folds=21), "class .*2.* has 20 rows for 21 folds"),
         (lambda: few_label_accuracy(NOISE, LABELS, hidden=0), "hidden"),
+        (
+            lambda: few_label_accuracy(NOISE, LABELS, groups=LABELS[:5]),
+            r"groups: expected one a row, \(120,\), got \(5,\)",
+        ),
+        (lambda: few_label_accuracy(NOISE, LABELS, groups=np.r_[np.nan, LABELS[1:]]), "groups: that of row 0 is NaN"),
+        (lambda: few_label_accuracy(NOISE, LABELS, groups=LABELS), "class .*0.* has 1 groups for 10 folds"),
     ],
 )
 def test_errors(call, message):

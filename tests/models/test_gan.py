@@ -7,8 +7,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from medlatent.losses import gaussian_kernel, hsic
-from medlatent.models import GAN, VAE, Categorical, HSICInfoGAN, InfoGAN, LatentModel, Uniform, load
+from medlatent.losses import gaussian_kernel, gradient_penalty, hsic
+from medlatent.models import (
+    GAN,
+    VAE,
+    Categorical,
+    HSICInfoGAN,
+    InfoGAN,
+    LatentModel,
+    SpectralGAN,
+    Uniform,
+    WassersteinGAN,
+    load,
+)
 from medlatent.training import train
 
 B = 6
@@ -303,3 +314,107 @@ def test_arguments(options, message):
 def test_what_several_models_share_is_no_model_of_its_own():
     assert {"GAN", "InfoGAN", "HSICInfoGAN"} < set(LatentModel.registry)
     assert not any(name.startswith("_") for name in LatentModel.registry)
+
+
+class TestSpectral:
+    def small(self):
+        torch.manual_seed(0)
+        return SpectralGAN(**SMALL[GAN])
+
+    def test_no_layer_enlarges_a_difference(self):
+        model = self.small().train()
+        for _ in range(200):  # of power iteration
+            model.discriminator(torch.rand(2, 1, 8, 8))
+        layers = [m for m in model.discriminator.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+        assert len(layers) == 2
+        for layer in layers:
+            assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=1e-3)
+        assert not [m for m in model.discriminator.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+
+    def test_each_image_is_judged_by_itself(self, images):
+        model = self.small().eval()
+        alone = torch.cat([model.discriminate(model.features(image[None])) for image in images])
+        torch.testing.assert_close(model.discriminate(model.features(images)), alone)
+
+    def test_it_trains_and_its_generator_is_saved(self, images, tmp_path):
+        model = self.small()
+        before = copy.deepcopy(model.generator.state_dict())
+        run(model, images, 3)
+        assert any(not torch.equal(before[k], v) for k, v in model.generator.state_dict().items())
+        codes = torch.randn(4, 3)
+        again = load(model.eval().save(tmp_path / "m.safetensors"))
+        torch.testing.assert_close(again.eval().decode(codes), model.decode(codes))
+
+
+class TestWasserstein:
+    def small(self, **options):
+        torch.manual_seed(0)
+        return WassersteinGAN(latent_dim=3, channels=1, size=8, width=4, critic_steps=2, **options)
+
+    def test_one_update_by_hand(self, images):
+        model = self.small()
+        plain = copy.deepcopy(model)
+        torch.manual_seed(3)
+        found = model.update(images)
+        torch.manual_seed(3)
+        for real in images.split(3):
+            with torch.no_grad():
+                fake = plain.decode(torch.randn(3, 3))
+            distance = plain.critic(real).mean() - plain.critic(fake).mean()
+            penalty = gradient_penalty(plain.critic, real, fake).mean()
+            plain.critic_optimiser.zero_grad()
+            (10 * penalty - distance).backward()
+            plain.critic_optimiser.step()
+        loss = -plain.critic(plain.decode(torch.randn(3, 3))).mean()
+        plain.generator_optimiser.zero_grad()
+        loss.backward()
+        plain.generator_optimiser.step()
+        assert found["loss"].item() == pytest.approx(loss.item(), rel=1e-4)
+        assert found["distance"].item() == pytest.approx(distance.item(), rel=1e-4)
+        assert found["penalty"].item() == pytest.approx(penalty.item(), rel=1e-4)
+        for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+    def test_the_generator_is_moved_once_and_no_image_is_seen_twice(self, images, monkeypatch):
+        model, seen = self.small(), []
+        monkeypatch.setattr(model, "criticise", lambda x, say=model.criticise: (seen.append(x), say(x))[1])
+        statistics = model.generator[2].num_batches_tracked.item()
+        model.update(images)
+        assert model.generator[2].num_batches_tracked.item() == statistics + 3
+        shown = [x for x in seen if any(torch.equal(x, part) for part in images.split(3))]
+        torch.testing.assert_close(torch.cat(shown), images)
+
+    def test_the_penalty_holds_the_slope_near_one(self, images):
+        torch.manual_seed(1)
+        slopes = {}
+        for penalty in (0.0, 10.0):
+            model = self.small(penalty=penalty, critic_rate=1e-2, generator_rate=0.0)
+            for _ in range(60):
+                model.update(images)
+            between = images.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(model.critic(between).sum(), between)
+            slopes[penalty] = slope.flatten(1).norm(dim=1).mean().item()
+        assert slopes[10.0] < 2 < slopes[0.0]
+
+    def test_trained_saved_and_opened(self, images, tmp_path):
+        model = self.small()
+        run(model, images, 2, batch_size=4)
+        again = load(model.eval().save(tmp_path / "m.safetensors"))
+        codes = torch.randn(4, 3)
+        torch.testing.assert_close(again.eval().decode(codes), model.decode(codes))
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"critic_steps": 0}, "critic_steps must be at least 1, got 0"),
+            ({"latent_dim": 0}, "latent_dim must be at least 1, got 0"),
+            ({"penalty": -1}, "penalty must not be negative, got -1"),
+        ],
+    )
+    def test_arguments(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            WassersteinGAN(**{"size": 8, "width": 2} | options)
+
+    def test_too_few_images(self, images):
+        with pytest.raises(ValueError, match="1 images cannot be dealt out to 2 steps"):
+            self.small().update(images[:1])

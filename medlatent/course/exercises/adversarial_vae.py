@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from torch.distributions import Normal
 from ...losses import deception_loss, discriminator_loss
 from ...metrics import disentanglement
 from ...nets import Bottleneck, count_parameters
-from .answers import WrongAnswer, call, compare, correct
+from .answers import WrongAnswer, call, closest, compare, correct, number
 
 
 def slopes(non_saturating: float, saturating: float, found: Sequence[float]) -> None:
@@ -45,7 +46,7 @@ def slopes(non_saturating: float, saturating: float, found: Sequence[float]) -> 
             },
             hint="Write D as 1/(1 + exp(-ℓ)) and differentiate in ℓ.",
             rtol=0,
-            atol=5e-4,
+            atol=2e-4,
         )
     correct(f"The run found {found[0]:.2f} and {found[1]:.2f}: a sure critic silences only the saturating form.")
 
@@ -104,7 +105,7 @@ def rescaled(beta: float, weight: float, values: int) -> None:
     for name, answer, factor in (("equal_beta", beta, 6.0), ("equal_weight", weight, 1.0)):
         compare(
             name,
-            answer,
+            number(name, answer, text=False),  # a later cell multiplies by it
             factor * values,
             reveal=False,
             mistakes={
@@ -269,6 +270,7 @@ def halves(function: Callable, seed: int = 0) -> None:
             "the median itself is not above the median.": factors >= median,
         },
         hint="One threshold for each column.",
+        kind=np.ndarray,
         rtol=0,
     )
     codes = factors + 0.3 * rng.normal(size=factors.shape)
@@ -287,37 +289,55 @@ def movement(function: Callable, seed: int = 0) -> None:
     torch.manual_seed(seed)
     data = torch.randn(200, 3) * torch.tensor([1.0, 0.2, 4.0]) + 2
     steps = torch.linspace(-1, 1, 7)[:, None] * torch.tensor([1.5, 0.02, 1.0])
-    walks = data[:12, None] + steps + 0.05 * torch.randn(12, 7, 3)
-    inside, spread = walks.std(1, correction=0), data.std(0, correction=0)
-    expected = inside.mean(0) / spread
+    # Walks of different lengths, some of them backwards.
+    lengths = torch.linspace(-1.2, 1.6, 12)[:, None, None]
+    walks = data[:12, None] + lengths * steps + 0.05 * torch.randn(12, 7, 3)
+
+    def moved(inside: Callable, spread: Callable) -> list[Tensor]:
+        """With each denominator, n or n - 1, of both standard deviations; the usual one first."""
+        return [inside(n) / spread(m) for n, m in itertools.product((1, 0), repeat=2)]
+
+    def of_data(correction: int) -> Tensor:
+        return data.std(0, correction=correction)
+
+    mistakes = {
+        "the movement is not divided by the spread in the data.": moved(
+            lambda n: walks.std(1, correction=n).mean(0), lambda m: torch.ones(3)
+        ),
+        "the spread is that over images at each step, which is large even if nothing moves.": moved(
+            lambda n: walks.std(0, correction=n).mean(0), of_data
+        ),
+        "all walks are pooled, so that the images' own differences count as movement.": moved(
+            lambda n: walks.flatten(0, 1).std(0, correction=n), of_data
+        ),
+        "this is the range along a walk; the standard deviation is asked for.": moved(
+            lambda n: (walks.amax(1) - walks.amin(1)).mean(0), of_data
+        ),
+        "variances are divided; take their square roots first.": moved(
+            lambda n: walks.var(1, correction=n).mean(0), lambda m: data.var(0, correction=m)
+        ),
+        "the root is taken of the mean variance; the mean is over standard deviations.": moved(
+            lambda n: walks.var(1, correction=n).mean(0).sqrt(), of_data
+        ),
+        "the movement is divided by the variance of the data; a standard deviation is asked for.": moved(
+            lambda n: walks.std(1, correction=n).mean(0), lambda m: data.var(0, correction=m)
+        ),
+        "the walks are averaged first, which hides movements in opposite directions.": moved(
+            lambda n: walks.mean(0).std(0, correction=n), of_data
+        ),
+        "the median over the walks is taken; the mean is asked for.": moved(
+            lambda n: walks.std(1, correction=n).median(0).values, of_data
+        ),
+    }
+    found = call(function, walks, data)
+    expected = closest(found, moved(lambda n: walks.std(1, correction=n).mean(0), of_data))
     compare(
         function,
-        call(function, walks, data),
+        found,
         expected,
         meaning="one value for each quantity",
-        mistakes={
-            "the movement is not divided by the spread in the data.": inside.mean(0),
-            "the spread is that over images at each step, which is large even if nothing moves.": walks.std(
-                0, correction=0
-            ).mean(0)
-            / spread,
-            "all walks are pooled, so that the images' own differences count as movement.": walks.flatten(0, 1).std(
-                0, correction=0
-            )
-            / spread,
-            "this is the range along a walk; the standard deviation is asked for.": (
-                walks.amax(1) - walks.amin(1)
-            ).mean(0)
-            / spread,
-            "variances are divided; take their square roots first.": walks.var(1, correction=0).mean(0)
-            / data.var(0, correction=0),
-            "the walks are averaged first, which hides movements in opposite directions.": walks.mean(0).std(
-                0, correction=0
-            )
-            / spread,
-        },
+        mistakes=[(sentence, value) for sentence, values in mistakes.items() for value in values],
         hint="A standard deviation along each walk, its mean over the walks, divided by that of the data.",
-        rtol=0.12,  # whichever denominator, 7 or 6, a standard deviation has
     )
     correct(f"The knob moves the first quantity by {expected[0]:.2f} of its spread, the second by {expected[1]:.2f}.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,14 +37,67 @@ def value_of(name: str, answer: Any) -> Any:
     return answer
 
 
+def number(name: str, answer: Any, *, text: bool = True) -> Any:
+    """A number that was typed, not computed: a text that holds one is read, with a decimal comma or a point.
+
+    Args:
+        name: of the answer.
+        answer: what was typed.
+        text: whether a text will do; not where a later cell calculates with the answer.
+
+    Raises:
+        WrongAnswer: there is no answer yet, it is a text that is no number, or a pair such as ``0,5`` makes.
+    """
+    answer = value_of(name, answer)
+    if _typed_with_a_comma(answer):
+        raise WrongAnswer(
+            f"{name} is a pair of numbers, {answer[0]} and {answer[1]}: in Python a comma separates numbers. Write a "
+            f"decimal number with a point, as in {answer[0]}.{answer[1]}."
+        )
+    if not isinstance(answer, str):
+        return answer
+    try:
+        value = float(answer.strip().replace(",", ".").replace("\N{MINUS SIGN}", "-"))
+    except ValueError:
+        raise WrongAnswer(f"{name} is the text {answer!r}, expected a number.") from None
+    if not text:
+        raise WrongAnswer(f"{name} is a text: write the number without quotation marks, as {value:g}.")
+    return value
+
+
+def numbers(name: str, answer: Any, names: Sequence[str]) -> list[Any]:
+    """Several typed numbers, one for each of ``names``; :func:`compare` reads the single ones.
+
+    Raises:
+        WrongAnswer: there is another number of them.
+    """
+    answer = value_of(name, answer)
+    several = isinstance(answer, tuple | list) or (isinstance(answer, Tensor | np.ndarray) and answer.ndim)
+    values = list(answer) if several else None
+    if values is None or len(values) != len(names):
+        comma = ""
+        if values is not None and len(values) > len(names):
+            comma = " A comma separates numbers: write decimal ones with a point, as in 0.5."
+        raise WrongAnswer(f"{name} has to hold {len(names)} numbers: {', '.join(names)}.{comma}")
+    return values
+
+
 def whole_number(name: str, answer: Any, low: int, high: int) -> int:
     """The answer as a whole number from ``low`` to ``high``.
 
     Raises:
         WrongAnswer: it is none, or outside the range.
     """
+    answer = value_of(name, answer)
+    if _typed_with_a_comma(answer):
+        raise WrongAnswer(
+            f"{name} is a pair of numbers, {answer[0]} and {answer[1]}: in Python a comma separates numbers. Write one "
+            f"whole number from {low} to {high}, without a comma."
+        )
+    if isinstance(answer, str) and answer.strip().isdecimal():
+        raise WrongAnswer(f"{name} is a text: write the number without quotation marks, as {answer.strip()}.")
     try:
-        number = int(value_of(name, answer))
+        number = int(answer)
         whole = number == answer
     except (TypeError, ValueError, OverflowError, RuntimeError):
         whole = False
@@ -96,33 +149,43 @@ def compare(
     expected: Any,
     *,
     meaning: str = "",
-    mistakes: Mapping[str, Any] | None = None,
+    mistakes: Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
     hint: str = "",
     reveal: bool = True,
+    kind: type | None = None,
     rtol: float = 1e-4,
     atol: float = 1e-6,
 ) -> None:
     """Compares numbers, and names the mistake where the difference betrays it.
+
+    Right values are not enough where several are asked for: a list cannot be calculated with as a tensor can, so that
+    a later cell would stop with an error. They have to be in a tensor where the right ones are, and else in a tensor
+    or an array. A single number may be any.
 
     Args:
         name: of the answer, or the function that returned it.
         found: the answer: a number, array or tensor.
         expected: the right value.
         meaning: what the shape stands for, as in ``"one value an image"``; said when the shape is wrong.
-        mistakes: sentences, each with the value that this mistake leads to.
+        mistakes: sentences, each with the value that this mistake leads to; pairs, if it may lead to several.
         hint: said when the value is wrong in no known way.
-        reveal: whether a message may hold the right value; not for a value that was to be predicted.
+        reveal: whether a message may hold the right value; not for a single one that is typed, such as a prediction.
+            A typed one may be a text, which :func:`number` reads.
+        kind: ``Tensor`` or ``np.ndarray``, if several values have to be in this one.
         rtol: tolerated relative difference.
         atol: tolerated absolute difference.
 
     Raises:
-        WrongAnswer: the answer is not numeric, has another shape, is NaN, or differs.
+        WrongAnswer: the answer is not numeric, has another shape, is NaN, differs, or is of another kind.
     """
     name = name if isinstance(name, str) else _name(name)
-    right, answer = as_array(name, expected), as_array(name, value_of(name, found))
+    found = value_of(name, found) if reveal else number(name, found)
+    right, answer = as_array(name, expected), as_array(name, found)
     if answer.shape == right.shape and np.allclose(answer, right, rtol, atol):
+        if right.ndim:
+            of_kind(name, found, kind or (Tensor if isinstance(expected, Tensor) else None))
         return
-    for sentence, value in (mistakes or {}).items():
+    for sentence, value in mistakes.items() if isinstance(mistakes, Mapping) else mistakes or ():
         wrong = as_array(name, value)
         # A mistake that happens to give the right numbers explains nothing.
         same = wrong.shape == right.shape and np.allclose(wrong, right, rtol, atol)
@@ -136,6 +199,50 @@ def compare(
     raise WrongAnswer(f"{name} {_difference(answer, right, rtol, reveal)}.{f' {hint}' if hint else ''}")
 
 
+def closest(found: Any, candidates: Sequence[Any]) -> Any:
+    """Of several right values, such as those of both denominators of a standard deviation, that nearest to the answer.
+
+    An answer that has another shape, or is no number at all, is left to :func:`compare`, with the first of them.
+    """
+    try:
+        answer = as_array("", found)
+    except WrongAnswer:
+        return candidates[0]
+    values = [as_array("", candidate) for candidate in candidates]
+    if answer.shape != values[0].shape or not np.isfinite(answer).all():
+        return candidates[0]
+    return candidates[int(np.argmin([np.abs(answer - value).max(initial=0) for value in values]))]
+
+
+def of_kind(name: str | Callable, value: Any, kind: type | None) -> None:
+    """Refuses values that are in something that later cells cannot calculate with, such as a list.
+
+    Args:
+        name: of the answer, or the function that returned it.
+        value: the answer.
+        kind: ``Tensor`` or ``np.ndarray``; ``None`` if either will do.
+
+    Raises:
+        WrongAnswer: it is of another kind, such as a list.
+    """
+    kinds = {Tensor: "a tensor", np.ndarray: "a NumPy array"}
+    if isinstance(value, kind or tuple(kinds)):
+        return
+    name = name if isinstance(name, str) else _name(name)
+    asked = kinds.get(kind, "a tensor or a NumPy array")
+    have = next((word for known, word in kinds.items() if isinstance(value, known)), f"a {type(value).__name__}")
+    ways = {
+        Tensor: "torch.from_numpy(…) makes one"
+        if isinstance(value, np.ndarray)
+        else "torch.tensor(…) makes one of numbers, torch.stack(…) of tensors",
+        np.ndarray: "its numpy() is one" if isinstance(value, Tensor) else "np.array(…) makes one",
+    }
+    raise WrongAnswer(
+        f"{name}: the values are in {have}, and have to be in {asked}, so that later cells can calculate with them; "
+        f"{ways.get(kind, ways[np.ndarray])}."
+    )
+
+
 def as_array(name: str, value: Any) -> np.ndarray:
     """The answer as an array of floats.
 
@@ -146,7 +253,7 @@ def as_array(name: str, value: Any) -> np.ndarray:
         value = value.detach().cpu().numpy()
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RuntimeError):  # the last from a list of tensors that require gradients
         array = np.asarray(None)
     if array.dtype.kind not in "biuf":
         raise WrongAnswer(f"{name} is {_kind(value)}, expected a number, an array or a tensor of numbers.")
@@ -216,6 +323,16 @@ def _difference(answer: np.ndarray, right: np.ndarray, rtol: float, reveal: bool
     worst = np.unravel_index(np.argmax(np.abs(answer - right)), right.shape)
     place = f" at {tuple(int(i) for i in worst)}" if right.ndim else ""
     return f"is {answer[worst]:.5g}{place}, expected {right[worst]:.5g}"
+
+
+def _typed_with_a_comma(answer: Any) -> bool:
+    """Whether the answer is what Python makes of a number with a comma in it, such as ``0,5``."""
+    return (
+        isinstance(answer, tuple)
+        and len(answer) == 2
+        and all(isinstance(value, int) and not isinstance(value, bool) for value in answer)
+        and answer[1] >= 0
+    )
 
 
 def _name(function: Callable) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...data.acdc import LV, MYO, RV
 from ...losses import attribute_loss
-from .answers import WrongAnswer, as_array, call, choose, compare, correct, pair_of
+from .answers import WrongAnswer, as_array, call, choose, closest, compare, correct, pair_of
 
 
 def ejection(function: Callable, seed: int = 0) -> None:
@@ -249,24 +249,33 @@ def millilitres(slope: Callable, interval: Callable, seed: int = 0) -> None:
     wrong = 20 * rng.standard_normal(people)  # of a patient, in all of its pictures
     z = ((volume + wrong - 140) / 25)[patient] + 0.15 * rng.standard_normal(len(patient))
     ml = volume[patient]
+    line, other_line = np.polyfit(z, ml, 1)[0], np.polyfit(ml, z, 1)[0]
+    mistakes = [
+        ("that is ml per unit of the code; multiply by its standard deviation.", line),
+        ("that is a correlation; it has no unit.", np.corrcoef(z, ml)[0, 1]),
+        ("that is the code's change for a ml.", other_line),
+    ]
+    for n in (0, 1):  # whichever denominator a standard deviation has
+        spread = z.std(ddof=n)
+        mistakes += [
+            ("divided by the standard deviation, where it has to be multiplied.", line / spread),
+            ("multiplied by the variance of the code; its standard deviation is asked for.", line * spread**2),
+            ("that is the spread of the volumes, which the code explains in part.", ml.std(ddof=n)),
+            ("the line is fitted the wrong way: the code is given, and ml are to be told.", spread / other_line),
+            (
+                "code and volume are exchanged: that is the code's change for a deviation of ml.",
+                (other_line * ml.std(ddof=n)),
+            ),
+        ]
     spread = z.std()
-    line = np.polyfit(z, ml, 1)[0]
+    found_slope = call(slope, z.copy(), ml.copy())
     compare(
         slope,
-        call(slope, z.copy(), ml.copy()),
-        line * spread,
+        found_slope,
+        closest(found_slope, [line * z.std(ddof=n) for n in (0, 1)]),
         meaning="one number",
-        mistakes={
-            "that is ml per unit of the code; multiply by its standard deviation.": line,
-            "divided by the standard deviation, where it has to be multiplied.": line / spread,
-            "that is a correlation; it has no unit.": np.corrcoef(z, ml)[0, 1],
-            "that is the spread of the volumes, which the code explains in part.": ml.std(),
-            "the line is fitted the wrong way: the code is given, and ml are to be told.": spread
-            / np.polyfit(ml, z, 1)[0],
-            "that is the code's change for a ml.": np.polyfit(ml, z, 1)[0],
-        },
+        mistakes=mistakes,
         hint="Fit ml = a + b z, and multiply b by the standard deviation of z.",
-        rtol=5e-3,  # whichever denominator a standard deviation has
     )
 
     def draw(rows: np.ndarray) -> float:
@@ -350,8 +359,9 @@ def optimum(function: Callable, seed: int = 0) -> None:
                 rtol=1e-3,
                 atol=1e-4,
             )
-    shown = _optimum(torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64), 0.15)
+    data, eta = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64), 0.15
+    shown = _optimum(data, eta)
     correct(
-        f"With η = 0.15 the commonest image is drawn in {100 * shown[0]:.1f} % of cases instead of 40, the rarest in "
-        f"{100 * shown[3]:.1f} % instead of 10."
+        f"With η = {eta} the commonest image is drawn in {100 * shown[0]:.1f} % of cases instead of "
+        f"{100 * data[0]:.0f}, the rarest in {100 * shown[3]:.1f} % instead of {100 * data[3]:.0f}."
     )

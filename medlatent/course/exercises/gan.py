@@ -41,7 +41,14 @@ def best_logit(function: Callable, seed: int = 0) -> None:
                 ),
             }
         found = call(function, log_p, log_q, s)
-        compare(f"best_logit(…, s={s:g})", found, logit(best), meaning="one value a point", mistakes=mistakes)
+        compare(
+            f"best_logit(…, s={s:g})",
+            found,
+            logit(best),
+            meaning="one value a point",
+            mistakes=mistakes,
+            kind=Tensor,
+        )
     far = torch.tensor([-800.0, 0.0, -900.0], dtype=torch.float64), torch.tensor([0.0, -800.0, -800.0]).double()
     values = as_array("best_logit(…)", call(function, *far, 0.1))
     # At the first point D* is e^-800, at the second 0.9, at the third e^-100.
@@ -100,7 +107,7 @@ def divergence(function: Callable, seed: int = 0) -> None:
             "divergence(…) is not finite for densities that do not overlap: 0 log 0 counts as 0; torch.xlogy knows."
         )
     compare("divergence(…) of densities that do not overlap", far, math.log(2), rtol=1e-6)
-    correct("Densities that nowhere overlap have log 2 = 0.693 nats, however far apart they are.")
+    correct(f"Densities that nowhere overlap have log 2 = {math.log(2):.3f} nats, however far apart they are.")
 
 
 def predicted_loss(answer: float) -> None:
@@ -233,28 +240,31 @@ def coverage(function: Callable, seed: int = 0) -> None:
         WrongAnswer: the answer is wrong; the message says how.
     """
     generator = torch.Generator().manual_seed(seed)
-    angle = torch.arange(6) * math.pi / 3
+    angle = torch.arange(10) * 2 * math.pi / 10
     centres = torch.stack([angle.cos(), angle.sin()], 1)
-    # Two modes with many points, one with a few, two with too few, and points that are close to none.
-    amounts = [400, 300, 40, 3, 0, 2]
-    points = torch.cat(
-        [
-            *(c + 0.03 * torch.randn(n, 2, generator=generator) for c, n in zip(centres, amounts, strict=True)),
-            centres[4] * 0.5 + 0.02 * torch.randn(255, 2, generator=generator),
-        ]
-    )
+    # Of 1024 points a sixty-fourth is 16: three modes have more, one has exactly so many, three have more than a
+    # sixty-fourth of the close points only, one has a few, and two have points that are nearest to them and not close.
+    amounts = torch.tensor([300, 280, 40, 16, 14, 14, 14, 3, 200, 143])
+    mode = torch.repeat_interleave(torch.arange(10), amounts)
+    radius, share = 0.2, 1 / 64
+    # Close points are mostly beyond half the radius; of the others some are within its root, and some beyond that.
+    away = 0.08 + 0.1 * torch.rand(len(mode), generator=generator)
+    turn = 2 * math.pi * torch.rand(len(mode), generator=generator)
+    away[mode == 8], away[mode == 9], turn[mode == 9] = 0.28, 0.5, angle[9].item()
+    points = centres[mode] + away[:, None] * torch.stack([turn.cos(), turn.sin()], 1)
     points = points[torch.randperm(len(points), generator=generator)]
-    radius, share = 0.2, 0.02
     found = call(function, points, centres, radius, share)
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise WrongAnswer("coverage(…) must return two values: the number of modes and the share of close points.")
     # One point after the other.
-    counts, anywhere = np.zeros(6, int), np.zeros(6, int)
+    counts, anywhere, half, root = np.zeros((4, len(centres)), int)
     for point in points.tolist():
         distances = [math.dist(point, c) for c in centres.tolist()]
         nearest = int(np.argmin(distances))
         anywhere[nearest] += 1
         counts[nearest] += distances[nearest] < radius
+        half[nearest] += distances[nearest] < radius / 2
+        root[nearest] += distances[nearest] ** 2 < radius
     n = len(points)
     compare(
         "The number of modes of coverage(…)",
@@ -262,6 +272,10 @@ def coverage(function: Callable, seed: int = 0) -> None:
         int((counts >= share * n).sum()),
         meaning="one number",
         mistakes={
+            "the squared distance is compared with the radius; take its root.": int((root >= share * n).sum()),
+            "the radius is halved; a point is close if its distance is below the radius itself.": int(
+                (half >= share * n).sum()
+            ),
             "a mode counts as soon as a single point is close; it needs the share of all points.": int(
                 (counts > 0).sum()
             ),
@@ -269,6 +283,12 @@ def coverage(function: Callable, seed: int = 0) -> None:
                 (anywhere >= share * n).sum()
             ),
             "that is the number of all modes, whether there are points or not.": len(centres),
+            "the share is that of all points, those far from every mode included, not that of the close ones.": int(
+                (counts >= share * counts.sum()).sum()
+            ),
+            "a mode with exactly the given share is covered, too: at least is ≥, not >.": int(
+                (counts > share * n).sum()
+            ),
         },
     )
     compare(
@@ -278,6 +298,11 @@ def coverage(function: Callable, seed: int = 0) -> None:
         meaning="one number",
         mistakes={
             "every point is close to its nearest mode by this; compare the distance with the radius.": 1.0,
+            "the squared distance is compared with the radius; take its root.": root.sum() / n,
+            "the radius is halved; a point is close if its distance is below the radius itself.": half.sum() / n,
+            "that is the share of the covered modes among all modes; the share of close points is asked for.": (
+                int((counts >= share * n).sum()) / len(centres)
+            ),
             "that is their number; divide by the number of points.": counts.sum(),
             "that is the share of points that are close to no mode.": 1 - counts.sum() / n,
             "only the points of covered modes are counted; all points that are close to a mode count.": counts[
@@ -286,7 +311,8 @@ def coverage(function: Callable, seed: int = 0) -> None:
             / n,
         },
     )
-    correct(f"{int((counts >= share * n).sum())} of 6 modes, although {counts.sum() / n:.0%} of the points look right.")
+    covered = int((counts >= share * n).sum())
+    correct(f"{covered} of {len(centres)} modes, although {counts.sum() / n:.0%} of the points look right.")
 
 
 def search(function: Callable, seed: int = 0) -> None:
@@ -331,6 +357,7 @@ def search(function: Callable, seed: int = 0) -> None:
                 "the penalty is missing.": descent(0.0),
                 "the penalty pushes the code away from 0: its sign is wrong.": descent(-weight),
             },
+            kind=Tensor,
         )
     ridge = np.linalg.solve(inner + 0.7 * np.eye(3), right_side)
     far = as_array("search(…)", call(function, decode, image, start, 500, 0.05, 0.7))

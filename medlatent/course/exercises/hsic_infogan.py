@@ -10,7 +10,6 @@ import torch
 
 from ...losses import gaussian_kernel
 from ...losses import hsic as package_hsic
-from ...metrics.categories import category_agreement
 from .answers import WrongAnswer, as_array, call, choose, compare, correct
 
 
@@ -95,6 +94,11 @@ def information_bound(function: Callable, seed: int = 0) -> None:
                 "the logarithms are summed without their probabilities p(c, x).": entropy + q.log().sum().item(),
                 "Q is weighted by itself and not by p(c, x).": entropy
                 + (joint.sum(0) * (q * q.log()).sum(0)).sum().item(),
+                "the two tables are exchanged: p(c, x) is the weight, Q(c | x) stands in the logarithm.": (
+                    (q * joint.log()).sum() - torch.xlogy(q.sum(1), q.sum(1)).sum()
+                ),
+                "the entropy is that of the image, not of the code: sum the table over x, its columns.": log_q
+                - torch.xlogy(joint.sum(0), joint.sum(0)).sum().item(),
             },
             hint="L_I = H(c) + the sum over c and x of p(c, x) log Q(c | x).",
         )
@@ -155,34 +159,55 @@ def hsic(function: Callable, seed: int = 0) -> None:
 def p_value(function: Callable, seed: int = 0) -> None:
     """``p_value(kernel_x, kernel_z, orders)``: the share of pairings with a HSIC at least as large.
 
+    Two of the orders leave all rows where they are, so that their HSIC is the original's. The kernels are rounded to
+    64ths, and the rows are a power of two: then no sum is rounded, whoever adds up, and what is equal stays equal.
+
     Raises:
         WrongAnswer: the answer is wrong; the message says how.
     """
     generator = torch.Generator().manual_seed(seed)
     for dependence in (0.35, 0.0, 3.0):
-        x = torch.randn(24, 1, generator=generator, dtype=torch.float64)
-        z = dependence * x + torch.randn(24, 1, generator=generator, dtype=torch.float64)
-        kx, kz = gaussian_kernel(x, 1.0), gaussian_kernel(z, 1.0)
-        orders = [torch.randperm(24, generator=generator) for _ in range(39)]
-        here = package_hsic(kx, kz).item()
-        shuffled = np.array([package_hsic(kx, kz[o][:, o]).item() for o in orders])
-        rows_only = np.array([package_hsic(kx, kz[o]).item() for o in orders])
-        count = int((shuffled >= here).sum())
-        compare(
-            function,
-            call(function, kx, kz, orders),
-            (1 + count) / 40,
-            meaning="one number",
-            mistakes={
+        ways: dict[str, float] = {}
+        while len(set(ways.values())) < len(ways) or not ways:  # until each way of counting has a result of its own
+            x = torch.randn(16, 1, generator=generator, dtype=torch.float64)
+            z = dependence * x + torch.randn(16, 1, generator=generator, dtype=torch.float64)
+            kx, kz = ((64 * gaussian_kernel(v, 1.0)).round() / 64 for v in (x, z))
+            here = package_hsic(kx, kz).item()
+            orders = [torch.randperm(16, generator=generator) for _ in range(37)]
+            orders[20:20] = [torch.arange(16)] * 2
+            shuffled = np.array([package_hsic(kx, kz[o][:, o]).item() for o in orders])
+            rows_only = np.array([package_hsic(kx, kz[o]).item() for o in orders])
+            of_x = np.array([package_hsic(kx[o][:, o], kz).item() for o in orders])
+            count, larger = int((shuffled >= here).sum()), int((shuffled > here).sum())
+            ways = {
+                "": (1 + count) / 40,
                 "the original pairing has to be counted too, above and below: a p-value is never 0.": count / 39,
                 "the original pairing is counted above, but not below.": (1 + count) / 39,
-                "that is the share of shuffled pairings with a smaller HSIC.": (39 - count) / 40,
-                "that is one minus the p-value.": 1 - (1 + count) / 40,
+                "that is the share of shuffled pairings with a smaller HSIC, one minus the p-value.": (39 - count) / 40,
+                "a shuffled HSIC that is equal to the original's counts, too: at least as large is ≥, not >.": (
+                    1 + larger
+                )
+                / 40,
+                "equal values count, too, and so does the original pairing: at least as large is ≥, not >.": (
+                    larger / 39
+                ),
                 "only the rows of the kernel are shuffled: a pairing moves rows and columns alike.": (
                     1 + int((rows_only >= here).sum())
                 )
                 / 40,
-            },
+                "the orders are those of the rows of z: shuffle kernel_z, not kernel_x.": (
+                    1 + int((of_x >= here).sum())
+                )
+                / 40,
+            }
+            if dependence > 1:
+                break  # nothing that is shuffled comes near
+        compare(
+            function,
+            call(function, kx, kz, orders),
+            ways.pop(""),
+            meaning="one number",
+            mistakes=ways,
             hint="Shuffle rows and columns of one kernel by the same order, and count HSIC ≥ the original.",
         )
     correct("The shuffled values are what HSIC is where nothing depends: compare with them, never with 0.")
@@ -195,11 +220,19 @@ def purity(function: Callable, seed: int = 0) -> None:
         WrongAnswer: the answer is wrong; the message says how.
     """
     rng = np.random.default_rng(seed)
-    for size, kinds in ((60, 3), (200, 5)):
-        # Categories of unequal size, digits that often agree with them.
-        category = np.minimum(rng.geometric(0.45, size) - 1, kinds - 1)
-        digit = np.where(rng.random(size) < 0.6, (category + 1) % kinds, rng.integers(kinds, size=size))
-        counts = category_agreement(category, digit, kinds, kinds).counts
+    for few in (
+        [[30, 25, 3, 2, 1], [1, 2, 20, 1, 2]],  # two digits share the large category: the two ways of counting differ
+        [[30, 4, 2], [25, 3, 6], [1, 12, 2], [0, 9, 2], [2, 1, 7]],
+    ):
+        counts = np.array(few) + rng.integers(2, size=np.shape(few))
+        kinds, digits = counts.shape
+        best = np.arange(kinds)
+        while (best == np.arange(kinds)).all():  # the digit must not be the number of its category
+            counts = counts[rng.permutation(kinds)][:, rng.permutation(digits)]
+            best = counts.argmax(1)
+        size = counts.sum()
+        cells = rng.permutation(np.repeat(np.arange(counts.size), counts.ravel()))
+        category, digit = np.divmod(cells, digits)
         compare(
             function,
             call(function, torch.from_numpy(category), torch.from_numpy(digit)),
@@ -233,7 +266,7 @@ def misread(answer: str) -> None:
         "b",
         {
             "a": "then NMI would be near 1: knowing the category would tell the digit.",
-            "c": "then purity would be about one tenth, since each category would hold all digits.",
+            "c": "then purity would be one over the number of digits, since each category would hold all alike.",
         },
     )
     correct("Every image looks like one and the same digit, so that each category is pure and none says anything.")
@@ -281,8 +314,9 @@ def choose_weight(function: Callable, seed: int = 0) -> None:
             weights[int(np.argmin(distance))]
             for distance in (np.abs(np.log(ratios)), np.abs(ratios - 1), np.abs(np.log(ratios * adversarial)))
         )
-        if linear == alone != right:
-            continue  # it could not be told which of the two mistakes was made
+        position = weights.index(right)
+        if linear == alone != right or position in {linear, alone} - {right}:
+            continue  # it could not be told which of the mistakes was made
         compare(
             function,
             call(function, dependence, adversarial, weights),
@@ -292,7 +326,7 @@ def choose_weight(function: Callable, seed: int = 0) -> None:
                 "that is nearest on a linear scale, where 0.001 is nearer to 1 than 3 is.": linear,
                 "the adversarial loss is left out.": alone,
                 "that is the exact quotient; one of the given weights is asked for.": adversarial / dependence,
-                "that is the position of the weight in the list; the weight itself is asked for.": weights.index(right),
+                "that is the position of the weight in the list; the weight itself is asked for.": position,
             },
             hint="Minimise |log(λ · dependence / adversarial)| over the weights.",
         )

@@ -14,7 +14,7 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_rescale
 
 from ...data.phantoms import lesion
-from .answers import WrongAnswer, as_array, call, choose, compare, correct, value_of
+from .answers import WrongAnswer, as_array, call, choose, compare, correct, of_kind, value_of
 
 PADDING_HU = -1024
 
@@ -71,6 +71,7 @@ def hounsfield(function: Callable, seed: int = 0) -> None:
                 ),
                 "the slope is missing.": np.where(outside, PADDING_HU, stored + intercept),
             },
+            kind=np.ndarray,
         )
         if not np.array_equal(raw, before):
             raise WrongAnswer("hounsfield(…) changes the stored values that it was given: work on a copy.")
@@ -117,13 +118,15 @@ def levels(window: Callable, unwindow: Callable, seed: int = 0) -> None:
                     (255 * (hu - centre) / width).clip(0, 255)
                 ),
             },
+            kind=np.ndarray,
         )
         grey = np.concatenate([[0, 1, 128, 254, 255], random.integers(1, 255, 20)]).astype(np.uint8)
         clipped = (grey == 0) | (grey == 255)
         low, high = centre - width / 2, centre + width / 2
         back = low + (high - low) * grey.astype(float) / 255
         name = f"unwindow(…, {centre:g}, {width:g})"
-        found = as_array(name, value_of(name, call(unwindow, grey, centre, width)))
+        answer = call(unwindow, grey, centre, width)
+        found = as_array(name, answer)
         if found.shape == back.shape:
             if np.isfinite(found[clipped]).any():
                 raise WrongAnswer(
@@ -144,9 +147,11 @@ def levels(window: Callable, unwindow: Callable, seed: int = 0) -> None:
                 "there are 256 levels, but 255 steps between them.": low + (high - low) * grey / 256,
             },
         )
+        of_kind(name, answer, np.ndarray)
+    soft = 400
     correct(
-        "Inside the window a value comes back to within half a step, width / 510: 0.8 HU for a width of 400. "
-        "Outside, nothing does."
+        f"Inside the window a value comes back to within half a step, width / 510: {soft / 510:.1f} HU for a width of "
+        f"{soft}. Outside, nothing does."
     )
 
 
@@ -156,6 +161,7 @@ def border_hu(answer: float, measured: float) -> None:
     Raises:
         WrongAnswer: the run measured another value.
     """
+    lung, bone, share = -850, 1_100, 0.6
     compare(
         "border_hu",
         answer,
@@ -163,9 +169,9 @@ def border_hu(answer: float, measured: float) -> None:
         reveal=False,
         atol=0.5,
         mistakes={
-            "that is the mean of the two materials; weight them with their shares of the voxel.": 125,
-            "the shares are exchanged: 60 % of the voxel is lung.": 320,
-            "that is the sum of the two; the shares are missing.": 250,
+            "that is the mean of the two materials; weight them with their shares of the voxel.": (lung + bone) / 2,
+            f"the shares are exchanged: {share:.0%} of the voxel is lung.": (1 - share) * lung + share * bone,
+            "that is the sum of the two; the shares are missing.": lung + bone,
         },
         hint="Hounsfield units are linear in the attenuation coefficient, so how does the voxel's value mix?",
     )
@@ -213,7 +219,7 @@ def shape(function: Callable, seed: int = 0) -> None:
     factors["orientation"] = torch.tensor([0.5, -0.4, 1.1, -0.9])
     factors["eccentricity"] = factors["eccentricity"].clamp(0.6)
     factors["position_x"], factors["position_y"] = torch.full((4,), 0.08), torch.full((4,), -0.06)
-    spacings = ((0.5, 0.5), (1.0, 1.0), (1.0, 0.8), (0.6, 0.8))
+    spacings = ((0.6, 0.8), (0.5, 0.5), (1.0, 1.0), (1.0, 0.8))  # with the first each mistake has its own result
     for mask, spacing in zip(lesion.render_masks(factors, (60, 80), seed).numpy().astype(bool), spacings, strict=True):
         name = f"shape(mask, spacing={spacing})"
         found = as_array(name, value_of(name, call(function, mask.copy(), spacing)))
@@ -228,11 +234,14 @@ def shape(function: Callable, seed: int = 0) -> None:
             f"the area of {name}",
             found[0],
             area,
-            mistakes={
-                "that is the number of pixels; each covers the product of the two spacings.": n,
-                "that is a share of the image; the area is asked for in mm².": n / mask.size,
-                "one of the spacings is squared; a pixel covers the product of the two.": n * spacing[0] ** 2,
-            },
+            mistakes=[
+                ("that is the number of pixels; each covers the product of the two spacings.", n),
+                ("that is a share of the image; the area is asked for in mm².", n / mask.size),
+                *(
+                    ("one of the spacings is squared; a pixel covers the product of the two.", n * s**2)
+                    for s in spacing
+                ),
+            ],
         )
         larger = (n / (n - 1)) ** 0.5
         compare(
@@ -310,7 +319,8 @@ def split(function: Callable, seed: int = 0) -> None:
     lesions, classes = np.array([f"lesion_{i:04d}" for i in rows]), kind[rows]
     for fraction in (0.2, 0.35, 0.5):
         for draw in range(3):
-            test = _part(call(function, lesions.copy(), classes.copy(), fraction, draw), len(lesions))
+            answer = call(function, lesions.copy(), classes.copy(), fraction, draw)
+            test = _part(answer, len(lesions))
             np.random.random(), torch.rand(1)  # a split by the seed alone does not notice
             again = _part(call(function, lesions.copy(), classes.copy(), fraction, draw), len(lesions))
             if not np.array_equal(test, again):
@@ -343,6 +353,7 @@ def split(function: Callable, seed: int = 0) -> None:
                     )
         if np.array_equal(test, _part(call(function, lesions, classes, fraction, draw + 1), len(lesions))):
             raise WrongAnswer("split(…) gives the same split for another seed: the seed is not used.")
+        of_kind(function, answer, np.ndarray)
     correct(f"No lesion of {count} lies in both parts, and each class, however rare, has its share of the test images.")
 
 
@@ -470,6 +481,7 @@ def within_class(function: Callable, seed: int = 0) -> None:
             "the median is subtracted, and the mean is asked for.": before - groups.transform("median").to_numpy(),
             "nothing is subtracted.": before,
         },
+        kind=np.ndarray,
     )
     if not np.array_equal(values, before):
         raise WrongAnswer("within_class(…) changes the values that it was given: work on a copy.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -58,16 +59,20 @@ def total_correlation(function: Callable, seed: int = 0) -> None:
     gradient(function, found, ("covariance", covariance))
     index = torch.arange(60)
     long = 0.95 ** (index[:, None] - index).abs().float()
+    log_determinant = (len(index) - 1) * math.log(1 - 0.95**2)
     compare(
-        f"{getattr(function, '__name__', 'total_correlation')}(…) of 60 dimensions",
+        f"{getattr(function, '__name__', 'total_correlation')}(…) of {len(index)} dimensions",
         call(function, long),
-        -0.5 * 59 * math.log(1 - 0.95**2),
+        -0.5 * log_determinant,
         mistakes={
             "the determinant is smaller than any float and becomes 0: use torch.logdet, which never forms it.": math.inf
         },
         rtol=1e-3,
     )
-    correct("It is the KL to the marginals, and 60 dimensions, whose determinant is below 1e-59, do not underflow.")
+    correct(
+        f"It is the KL to the marginals, and {len(index)} dimensions, whose determinant is below "
+        f"1e{math.ceil(log_determinant / math.log(10))}, do not underflow."
+    )
 
 
 def rotated(answer: float) -> None:
@@ -91,7 +96,7 @@ def rotated(answer: float) -> None:
             "the covariance after the turn is not divided by its diagonal.": -0.5 * math.log(9),
             "the unit is nats: use the natural logarithm.": expected / math.log(2),
         },
-        hint="The covariance after the turn has 5 on the diagonal; what stands beside it?",
+        hint=f"The covariance after the turn has {covariance[0, 0]:.0f} on the diagonal; what stands beside it?",
         rtol=0,
         atol=4e-3,
     )
@@ -122,6 +127,7 @@ def by_hand(information: float, correlation: float, wise: float, posterior: Tens
                 "the unit is nats: use the natural logarithm.": value / math.log(2),
                 "the sign is wrong: each of the three terms is a KL, and none is negative.": -value,
                 "this is the mean over the two dimensions; the term is their sum.": value / 2,
+                **{f"that is the {term}.": other for term, other in zip(TERMS, expected, strict=True)},
             },
             hint=hint,
             rtol=0,
@@ -216,10 +222,6 @@ def mss_log_weights(function: Callable, seed: int = 0) -> None:
         for m in range(size):
             for i in range(size):
                 weights[m, i] = 1 / data if i == m else (data - rest) / (data * rest) if i == other[m] else 1 / rest
-        published = whole.copy()
-        published.flat[:: rest + 1] = 1 / data
-        published.flat[1 :: rest + 1] = (data - rest) / (data * rest)
-        published[rest - 1, 0] = (data - rest) / (data * rest)
         own = np.eye(size, dtype=bool)
         with_other = weights.copy()
         with_other[np.arange(size), other] = 1 / rest
@@ -227,6 +229,22 @@ def mss_log_weights(function: Callable, seed: int = 0) -> None:
         same_m[np.arange(size), other] = (data - size) / (data * size) if data > size else 1
         neighbour = np.where(own, 1 / data, whole)
         neighbour[np.arange(size), (np.arange(size) + 1) % size] = (data - rest) / (data * rest)
+        stepped = neighbour.copy()  # a stride of M + 2 goes down the diagonal beside the first, which ends a row early
+        stepped[-1, 0] = 1 / rest
+        mistakes = {
+            "these are the weights; the logarithm is asked for.": weights,
+            "each row sums to 1 + 1/N: no entry has the weight (N − M)/(NM).": np.log(with_other),
+            "M is the number of the other posteriors, B − 1, and not B.": np.log(same_m),
+            "rows and columns are exchanged: row m holds the weights for sample m.": np.log(weights.T),
+            "the column k of each row is given in other; it need not be the next one.": np.log(neighbour),
+            "these weights are unbiased, but not those of the equation, which gives one image k less.": np.log(
+                np.where(own, 1 / data, (data - 1) / (data * rest))
+            ),
+            "these are the weights of MWS, whose rows sum to 1/N only.": np.full((size, size), -np.log(size * data)),
+            "the diagonal has the weight of the others; z's own posterior gets 1/N.": np.log(
+                np.where(own, 1 / rest, weights)
+            ),
+        }
         found = call(function, other, data)
         name = f"{getattr(function, '__name__', 'mss_log_weights')}(…) with B = {size}, N = {data}"
         compare(
@@ -234,30 +252,45 @@ def mss_log_weights(function: Callable, seed: int = 0) -> None:
             found,
             np.log(weights),
             meaning="a row for each sample, a column for each posterior",
-            mistakes={
-                "that is the published mistake: 1/N stands in the first column. Print exp of your diagonal.": np.log(
-                    published
-                ),
-                "these are the weights; the logarithm is asked for.": weights,
-                "each row sums to 1 + 1/N: no entry has the weight (N − M)/(NM).": np.log(with_other),
-                "M is the number of the other posteriors, B − 1, and not B.": np.log(same_m),
-                "rows and columns are exchanged: row m holds the weights for sample m.": np.log(weights.T),
-                "the column k of each row is given in other; it need not be the next one.": np.log(neighbour),
-                "these weights are unbiased, but not those of the equation, which gives one image k less.": np.log(
-                    np.where(own, 1 / data, (data - 1) / (data * rest))
-                ),
-                "these are the weights of MWS, whose rows sum to 1/N only.": np.full(
-                    (size, size), -np.log(size * data)
-                ),
-                "the diagonal has the weight of the others; z's own posterior gets 1/N.": np.log(
-                    np.where(own, 1 / rest, weights)
-                ),
-            },
+            mistakes=[
+                *((sentence, np.log(wrong)) for sentence, wrong in _published_weights(size, data, other.numpy())),
+                *mistakes.items(),
+                ("the column k of each row is given in other; it need not be the next one.", np.log(stepped)),
+            ],
             hint=f"The rows of its exp sum to {_row_sums(found)}; each should sum to 1.",
+            kind=Tensor,
         )
     correct(
         "The rows sum to 1, the diagonal holds 1/N, and each row has its remainder in the column that was asked for."
     )
+
+
+def _published_weights(size: int, data: int, other: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """What the stride of the published code makes of the weights, of all of them or of one kind, with its sentence.
+
+    A stride of M + 1 through the flattened matrix, whose rows have M + 1 entries, stays in one column.
+    """
+    rest, rows = size - 1, np.arange(size)
+    own, remainder = 1 / data, (data - rest) / (data * rest)
+    sentences = {
+        (True, True): "that is the published mistake: a stride of M + 1 stays in one column, so that 1/N stands in the "
+        "first and (N − M)/(NM) in the second. Print exp of your diagonal.",
+        (True, False): "that is half of the published mistake: a stride of M + 1 stays in the first column, and 1/N "
+        "belongs on the diagonal. Print exp of your diagonal.",
+        (False, True): "that is half of the published mistake: a stride of M + 1 stays in the second column, and "
+        "(N − M)/(NM) belongs into the column other[m] of row m.",
+    }
+    found = []
+    for (first, second), sentence in sentences.items():
+        places = [((rows, 0 if first else rows), own), ((rows, 1 if second else other), remainder)]
+        for order, corner in itertools.product((places, places[::-1]), (False, True)):
+            weights = np.full((size, size), 1 / rest)
+            for place, value in order:
+                weights[place] = value
+            if corner:  # the last line of the published code sets this entry anew
+                weights[rest - 1, 0] = remainder
+            found.append((sentence, weights))
+    return found
 
 
 def log_aggregate(function: Callable, seed: int = 0) -> None:
@@ -296,6 +329,17 @@ def log_aggregate(function: Callable, seed: int = 0) -> None:
         np.log((weights * switched.prod(2)).sum(1)),
         np.log(np.einsum("mi,mij->mj", weights, switched)).sum(1),
     )
+    takes = "losses.gaussian_log_density takes the log-variance, and the posterior's is given."
+    scaled = {
+        f"σ is handed over as the log-variance: {takes}": np.exp(0.5 * scales),
+        f"the variance is handed over as the log-variance: {takes}": np.exp(0.5 * scales**2),
+        "the variance stands in the place of σ: a normal density takes σ, which is exp(logvar / 2).": scales**2,
+    }
+    of_scale: tuple[dict[str, np.ndarray], ...] = ({}, {})
+    for sentence, scale in scaled.items():
+        wrong = norm.pdf(codes[:, None], centres[None], scale[None])
+        of_scale[0][sentence] = np.log((weights * wrong.prod(2)).sum(1))
+        of_scale[1][sentence] = np.log(np.einsum("mi,mij->mj", weights, wrong)).sum(1)
     meaning = "one value a sample"
     swap = "the two are exchanged, which turns the sign of the total correlation: "
     both = (
@@ -324,8 +368,9 @@ def log_aggregate(function: Callable, seed: int = 0) -> None:
             ),
         },
     )
-    for name, answer, value, mistakes in zip(names, found, (joint, product), both, strict=True):
-        compare(f"{name} of log_aggregate(…)", answer, value, meaning=meaning, mistakes=mistakes, rtol=1e-3, atol=1e-4)
+    for name, answer, value, *mistakes in zip(names, found, (joint, product), both, of_scale, strict=True):
+        named = mistakes[0] | mistakes[1]
+        compare(f"{name} of log_aggregate(…)", answer, value, meaning=meaning, mistakes=named, rtol=1e-3, atol=1e-4)
     for name, answer in zip(names, found, strict=True):
         gradient(f"{name} of log_aggregate(…)", answer, ("z", z), ("mean", mean), ("logvar", logvar))
 
@@ -383,7 +428,7 @@ def doubled(
             mistakes={
                 "the sign is wrong: a larger N makes log q(z) and each log q(z_j) smaller.": -change,
                 "the estimate does depend on N, although the batch stays the same.": 0.0,
-                "the unit is nats: doubling counts log 2 ≈ 0.69, not 1.": change / log2,
+                f"the unit is nats: doubling counts log 2 ≈ {log2:.2f}, not 1.": change / log2,
                 **mistakes,
             },
             hint="Write the term with the weight 1/(BN), and replace N by 2N.",
@@ -409,7 +454,9 @@ def emptying_beta(answer: float, eigenvalues: Tensor, variance: float) -> None:
         values.max() / variance,
         reveal=False,
         mistakes={
-            "the variance of the likelihood is not 1 here.": values.max(),
+            "the variance of the likelihood is left out, which is not 1 here, or 2σ² stands where σ² belongs.": (
+                values.max()
+            ),
             "the product of beta and the variance has to reach the eigenvalue, so divide.": values.max() * variance,
             "at this beta the weakest dimension falls silent, and the others still speak.": values.min() / variance,
             "that is the sum of all eigenvalues; each dimension is decided by its own.": values.sum() / variance,
@@ -454,9 +501,11 @@ def weighted_loss(function: Callable, seed: int = 0) -> None:
     """
     torch.manual_seed(seed)
     reconstruction, information, correlation, wise = (torch.rand(5) + 0.1 for _ in range(4))
-    for beta, tc_weight in ((3.0, 3.0), (1.0, 6.0), (2.0, 5.0)):
+    # First two prices that differ, neither of them 1: then each mistake has a result of its own.
+    for beta, tc_weight in ((2.0, 5.0), (3.0, 3.0), (1.0, 6.0)):
         found = call(function, reconstruction, information, correlation, wise, beta, tc_weight)
         rest = information + wise
+        kl = rest + correlation
         compare(
             f"weighted_loss(…, beta={beta:g}, tc_weight={tc_weight:g})",
             found,
@@ -482,6 +531,19 @@ def weighted_loss(function: Callable, seed: int = 0) -> None:
                 "the total correlation is not weighted by tc_weight.": reconstruction + beta * rest + correlation,
                 "the dimension-wise KL is missing.": reconstruction + beta * information + tc_weight * correlation,
                 "the two weights are exchanged.": reconstruction + tc_weight * rest + beta * correlation,
+                "the mutual information is missing.": reconstruction + tc_weight * correlation + beta * wise,
+                "the mutual information is not weighted by beta.": reconstruction
+                + information
+                + tc_weight * correlation
+                + beta * wise,
+                "beta multiplies all three terms; the total correlation costs tc_weight.": reconstruction + beta * kl,
+                "tc_weight multiplies all three terms; only the total correlation has this price.": reconstruction
+                + tc_weight * kl,
+                "the total correlation costs tc_weight in all: beta KL and tc_weight − beta, not tc_weight − 1.": (
+                    reconstruction + beta * kl + (tc_weight - 1) * correlation
+                ),
+                "none of the three terms is weighted.": reconstruction + kl,
+                "the reconstruction is missing.": beta * rest + tc_weight * correlation,
             },
         )
     correct("With equal weights it is the loss of a beta-VAE, with beta = 1 that of a beta-TCVAE.")
@@ -500,16 +562,15 @@ def smallest_weight(answer: int, correlation: float, variance: float) -> None:
     with_tc = next(w for w in range(1, 101) if min(_best_code(correlation, variance, 1, w)) < 0.03)
     with_beta = next(w for w in range(1, 101) if min(_best_code(correlation, variance, w, w)) < 0.03)
     here = _best_code(correlation, variance, 1, answer)
-    compare(
-        "smallest_weight",
-        answer,
-        with_tc,
-        reveal=False,
-        mistakes={"that is the weight for a beta-VAE; here beta stays 1.": with_beta},
-        hint=f"At {answer} the best code has {max(here):.2f} and {min(here):.2f} nats in its dimensions"
-        f"{', as at a smaller weight' if answer > with_tc else ''}.",
-    )
     strong, weak = max(here), min(here)
+    empty = "one dimension is empty, and so it is at a smaller weight"
+    # The weight for a beta-VAE may also be reached by counting one too few: say what is seen, and only then why.
+    hint = f"At {answer} the best code has {strong:.2f} and {weak:.2f} nats in its dimensions: " + (
+        f"{empty}." if answer > with_tc else "none is empty yet."
+    )
+    if answer == with_beta:
+        hint += " If you looked at a beta-VAE, whose beta multiplies all three terms: here beta stays 1."
+    compare("smallest_weight", answer, with_tc, reveal=False, hint=hint)
     correct(f"At {answer} one dimension is left with {strong:.2f} nats and the other with {weak:.2f}.")
 
 

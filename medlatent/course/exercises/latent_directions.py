@@ -14,7 +14,7 @@ from torch.distributions import Normal
 
 from ...metrics.direction_effects import direction_effects
 from ...models import LatentDirections, random_directions
-from .answers import WrongAnswer, as_array, call, choose, compare, correct, gradient, value_of
+from .answers import WrongAnswer, as_array, call, choose, compare, correct, gradient, of_kind, value_of
 
 # The four pairs of exercise 4: the direction that was taken, counted from 1, its logits, the shift, and the guess.
 PAIRS = (
@@ -24,6 +24,8 @@ PAIRS = (
     (1, (-0.5, -2.0, -1.0), 0.5, 0.0),
 )
 PRINTED = 0.2538  # in Table 1 of Schön et al. (2022): GAN, ResNet, orthonormal directions
+SHIFTS = (6.0, 0.5)  # the largest size of the method's shifts, and the least
+GAMMA = 0.25  # the weight of L_s in the loss
 
 
 def _values(function: Callable, found: Any, count: str, meaning: str) -> Sequence[Any]:
@@ -91,6 +93,11 @@ def likelihood(best_variance: Callable, nats: Callable, kl_weight: Callable, see
             "that is the sum over the batch; the mean is asked for.": right * len(images),
             "that is the log-likelihood; its negative is asked for.": -right,
             "each image has a variance of its own there; all share one.": single,
+            "σ² is handed over as σ: torch.distributions.Normal takes the standard deviation.": by_density(
+                mse.square()
+            ),
+            "σ stands in the place of σ²: take no root of the best variance.": by_density(mse.sqrt()),
+            "the logarithm is of σ, not of σ²: that is P/2 log σ too little.": right - P / 4 * mse.log(),
         },
         hint="P/2 (log 2πσ² + MSE/σ²) at the σ² that you have found.",
     )
@@ -112,9 +119,11 @@ def likelihood(best_variance: Callable, nats: Callable, kl_weight: Callable, see
             },
             hint="Multiply log MSE + β KL by what makes its first term nats.",
         )
+    beta, (large, small) = 0.01, (128, 64)
     correct(
-        "β = 0.01 weighs the KL 82-fold in images of 128×128 pixels, and 20-fold in 64×64. A variance for each image "
-        f"would save another {float(right - single):.0f} nats here."
+        f"β = {beta} weighs the KL {beta * large**2 / 2:.0f}-fold in images of {large}×{large} pixels, and "
+        f"{beta * small**2 / 2:.0f}-fold in {small}×{small}. A variance for each image would save another "
+        f"{float(right - single):.0f} nats here."
     )
 
 
@@ -130,8 +139,10 @@ def shifts(draw: Callable, mean_size: Callable, seed: int = 0) -> None:
     for most, least in ((6.0, 0.5), (4.0, 1.0 + 0.1 * (seed % 3))):
         torch.manual_seed(seed)
         np.random.seed(seed)
-        _check_drawn(as_array("draw(…)", call(draw, n, most, least)), n, most, least)
-        right = (most**2 + least**2) / (2 * most)
+        drawn = call(draw, n, most, least)
+        _check_drawn(as_array("draw(…)", drawn), n, most, least)
+        of_kind(draw, drawn, Tensor)
+        right = _mean_size(most, least)
         compare(
             mean_size,
             call(mean_size, most, least),
@@ -153,10 +164,16 @@ def shifts(draw: Callable, mean_size: Callable, seed: int = 0) -> None:
             },
             hint="Integrate max(u, least shift) over u from 0 to the largest shift, divided by that length.",
         )
+    blind = _mean_size(*SHIFTS)
     correct(
-        "3.02 for 6 and ½. It is the L_s of a reconstructor that always says 0, the best that one can say who has not "
-        "seen the pair; its γ L_s is 0.76."
+        f"{blind:.2f} for {SHIFTS[0]:g} and {SHIFTS[1]:g}. It is the L_s of a reconstructor that always says 0, the "
+        f"best that one can say who has not seen the pair; its γ L_s is {GAMMA * blind:.2f}."
     )
+
+
+def _mean_size(most: float, least: float) -> float:
+    """E|α| of a shift that is uniform up to the largest size and raised to the least."""
+    return (most**2 + least**2) / (2 * most)
 
 
 def _check_drawn(alpha: np.ndarray, n: int, most: float, least: float) -> None:
@@ -221,9 +238,9 @@ def matrices(orthonormal: Callable, unit: Callable, many: Any, seed: int = 0) ->
                 "the exponent is W itself; only W - Wᵀ is skew-symmetric whatever W is.": (
                     torch.linalg.matrix_exp(W.detach())[:, :K]
                 ),
-                "the exponent is Wᵀ - W, which turns back: that is the inverse rotation.": rotation.T[:, :K],
+                "that is the inverse rotation: the exponent is Wᵀ - W, or rows were taken and transposed; a direction "
+                "is a column.": rotation.T[:, :K],
                 "those are the first K rows; a direction is a column.": rotation[:K],
-                "those are the first K rows, transposed; a direction is a column.": rotation[:K].T,
                 "all d columns are returned; K are asked for.": rotation,
                 "that is orthonormal, by QR, but not the exponential.": torch.linalg.qr(W.detach())[0][:, :K],
                 "that is Cayley's transform, orthonormal, but not the exponential.": (
@@ -279,7 +296,7 @@ def by_hand(answers: Sequence[float]) -> None:
         raise WrongAnswer("expected three numbers, rca, shift_loss and unweighted.")
     taken, logits, alpha, guessed = (np.array(column, float) for column in zip(*PAIRS, strict=True))
     right = logits.argmax(1) + 1 == taken
-    error, gamma = np.abs(alpha - guessed), 0.25
+    error, gamma = np.abs(alpha - guessed), GAMMA
     softmax = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     probability = softmax[np.arange(len(PAIRS)), taken.astype(int) - 1]
     compare(
@@ -335,9 +352,11 @@ def by_hand(answers: Sequence[float]) -> None:
         rtol=0,
         atol=5e-3,
     )
+    blind = _mean_size(*SHIFTS)
     correct(
-        f"Then the shift is misjudged by {PRINTED / gamma:.2f} units, a third of what always saying 0 costs; otherwise "
-        "by a quarter of a unit, a twelfth. Which of the two is printed the paper does not say: so print both."
+        f"Then the shift is misjudged by {PRINTED / gamma:.2f} units, {PRINTED / gamma / blind:.0%} of what always "
+        f"saying 0 costs; otherwise by {PRINTED:.2f} units, {PRINTED / blind:.0%} of it. Which of the two is printed "
+        "the paper does not say: so print both."
     )
 
 
@@ -435,6 +454,7 @@ def matrix(effects: Callable, seed: int = 0) -> None:
             "that is transposed: directions are rows.": mean.T,
         },
         hint="The mean over codes, the first axis.",
+        kind=np.ndarray,
     )
     answer = as_array("The share", share)
     if answer.shape == (K, F) and np.isnan(answer[3]).all():
@@ -458,6 +478,7 @@ def matrix(effects: Callable, seed: int = 0) -> None:
             "all directions are taken together; each has its own sum.": size / size.sum(),
         },
         hint="|effect| over the sum of |effect| of all factors, for each direction.",
+        kind=np.ndarray,
     )
     two = np.sort(right.share, 1)
     compare(
@@ -472,6 +493,7 @@ def matrix(effects: Callable, seed: int = 0) -> None:
             "that is the greatest effect; the greatest share is asked for.": size.max(1),
         },
         hint="The greatest share in the row.",
+        kind=np.ndarray,
     )
     correct(
         f"A direction that moves a factor by {np.abs(slopes[:, 1, 0]).mean():.1f} a unit, but up from some codes and "
@@ -490,10 +512,13 @@ def assignment(assign: Callable, trap: Any, seed: int = 0) -> None:
         [[0.50, 0.46, 0.04], [0.46, 0.04, 0.50], [0.10, 0.10, 0.80], [0.42, 0.16, 0.42], [0.38, 0.20, 0.42]]
     )
     for _ in range(2):
-        share = base + rng.uniform(0, 0.005, base.shape)
-        share = (share / share.sum(1, keepdims=True))[rng.permutation(5)][:, rng.permutation(3)]
-        rows, columns = linear_sum_assignment(share, maximize=True)
-        right = _by_factor(rows, columns)
+        ways: list[np.ndarray] = []
+        while len({tuple(way) for way in ways}) < 5:  # until each mistake has a result of its own
+            share = base + rng.uniform(0, 0.005, base.shape)
+            share = (share / share.sum(1, keepdims=True))[rng.permutation(5)][:, rng.permutation(3)]
+            rows, columns = linear_sum_assignment(share, maximize=True)
+            right, least = _by_factor(rows, columns), _by_factor(*linear_sum_assignment(share))
+            ways = [right, _greedy(share), rows, columns, least]
         found = call(assign, share.copy())
         answer = as_array("assign(…)", found)
         if answer.shape == (3,) and len(np.unique(answer)) < 3:
@@ -509,15 +534,19 @@ def assignment(assign: Callable, trap: Any, seed: int = 0) -> None:
                 ),
                 "those are the directions in rising order; put them in the order of their factors.": rows,
                 "those are the factors of the directions; the directions of the factors are asked for.": columns,
-                "that is the assignment with the smallest sum; maximise.": _by_factor(*linear_sum_assignment(share)),
+                "that is the assignment with the smallest sum; maximise.": least,
                 "directions are counted from 0.": right + 1,
             },
             hint="scipy.optimize.linear_sum_assignment(share, maximize=True).",
+            kind=np.ndarray,
             rtol=0,
         )
     shares = as_array("trap", value_of("trap", trap))
     if shares.shape != (3, 3):
-        raise WrongAnswer(f"trap has the shape {shares.shape}, expected (3, 3): directions and factors.")
+        comma = ""
+        if shares.ndim == 2 and shares.shape[1] > 3:
+            comma = " A comma separates numbers: write decimal ones with a point, as in 0.5."
+        raise WrongAnswer(f"trap has the shape {shares.shape}, expected (3, 3): directions and factors.{comma}")
     if not np.isfinite(shares).all() or (shares < 0).any() or not np.allclose(shares.sum(1), 1, rtol=0, atol=1e-6):
         raise WrongAnswer("trap: the shares of a direction, a row, are 0 or more and add up to 1.")
     rows, columns = linear_sum_assignment(shares, maximize=True)
@@ -597,6 +626,7 @@ def closed_form(function: Callable, seed: int = 0) -> None:
             },
             hint="The eigenvectors of WᵀW with the greatest eigenvalues; torch.linalg.eigh gives them in rising order.",
         )
+        of_kind(function, found, Tensor)
     correct("The squared stretch of each direction is its eigenvalue, and what a further one adds can only be less.")
 
 

@@ -11,9 +11,10 @@ from scipy import stats
 from sklearn.metrics import mutual_info_score
 
 from ...metrics.disentanglement import mig, modularity, mutual_information_matrix, sap
-from .answers import WrongAnswer, as_array, call, compare, correct, value_of, whole_number
+from .answers import WrongAnswer, as_array, call, compare, correct, numbers, whole_number
 
 ANGLES = range(0, 90, 5)
+GAP = 0.05  # nats, of exercise 6
 
 
 def by_hand(
@@ -49,7 +50,7 @@ def by_hand(
             bits: of_factor / math.log(2),
             "that is the entropy of z1: the factor's probabilities are the sums of the columns.": of_code[0],
         },
-        "The factor has the probabilities 12/16 and 4/16.",
+        "The factor has the probabilities {}/{count} and {}/{count}.".format(*counts_1.sum(0), count=counts_1.sum()),
     )
     expect(
         "joint_entropy",
@@ -185,7 +186,7 @@ def images_needed(answer: int) -> None:
             "the 2 in the denominator is missing.": 2 * needed,
             "the 2 belongs into the denominator, together with the bias.": 4 * needed,
         },
-        hint="Put the bias equal to 0.01, and solve for N.",
+        hint=f"Put the bias equal to {bias}, and solve for N.",
         rtol=0,
         atol=1,
     )
@@ -251,6 +252,7 @@ def gaps(function: Callable, seed: int = 0) -> None:
             right,
             meaning="one gap for each factor",
             mistakes=mistakes,
+            kind=np.ndarray,
         )
         if not np.array_equal(given, information):
             raise WrongAnswer("gaps(…) sorts the matrix that it was given; it should be left as it is, not changed.")
@@ -344,12 +346,9 @@ def predicted(duplicated: Sequence[float], dead: Sequence[float], factors: np.nd
     }
     for name, answer in (("duplicated", duplicated), ("dead", dead)):
         variable = f"scores_{name}"
-        values = as_array(variable, value_of(variable, answer))
-        if values.shape != (3,):
-            raise WrongAnswer(f"{variable} has the shape {values.shape}, expected three numbers: MIG, Modularity, SAP.")
-        for metric, value, right, wrong in zip(
-            ("MIG", "Modularity", "SAP"), values, found[name], mistakes[name], strict=True
-        ):
+        metrics = ("MIG", "Modularity", "SAP")
+        values = numbers(variable, answer, metrics)
+        for metric, value, right, wrong in zip(metrics, values, found[name], mistakes[name], strict=True):
             compare(
                 f"{variable}, {metric}",
                 value,
@@ -394,6 +393,7 @@ def rotate(function: Callable, seed: int = 0) -> None:
                 "the two dimensions are exchanged.": turned(angle)[:, ::-1],
                 "nothing is turned.": codes,
             },
+            kind=np.ndarray,
         )
     correct("Lengths and angles between codes are kept, so that nothing is lost: turning back restores them.")
 
@@ -464,6 +464,7 @@ def one_versus_all(function: Callable, entropies: Callable, seed: int = 0) -> No
             "each class has the number of its column, expected 1.": right * np.arange(len(classes)),
         },
         hint="Compare each label with each name of np.unique(labels).",
+        kind=np.ndarray,
     )
     p = right.mean(0)
     nats = np.array([stats.entropy([share, 1 - share]) for share in p])
@@ -479,6 +480,7 @@ def one_versus_all(function: Callable, entropies: Callable, seed: int = 0) -> No
             "that is the entropy of all classes together; each column has its own.": stats.entropy(p),
             "that is the variance of each factor, p (1 - p).": p * (1 - p),
         },
+        kind=np.ndarray,
     )
     compare(
         "entropies(…) of your own factors",
@@ -514,12 +516,12 @@ def weight_ratio(answer: float, labels: np.ndarray) -> None:
             "the two do not count alike: each gap is divided by its own entropy first.": 1.0,
             "all others are a value of the factor, too: the entropy has two terms.": alone["nv"] / alone["df"],
         },
-        hint="Divide 0.05 by the entropy of each of the two factors.",
-        rtol=0.02,
+        hint=f"Divide {GAP} by the entropy of each of the two factors.",
+        rtol=6e-3,
     )
     correct(
-        f"{right:.1f} times: 0.05 nats are {0.05 / entropy['df']:.2f} of what there is to know about df, "
-        f"{count['df']} images, and {0.05 / entropy['nv']:.2f} of what there is about nv, {count['nv']} images."
+        f"{right:.1f} times: {GAP} nats are {GAP / entropy['df']:.2f} of what there is to know about df, "
+        f"{count['df']} images, and {GAP / entropy['nv']:.2f} of what there is about nv, {count['nv']} images."
     )
 
 

@@ -172,6 +172,7 @@ def centre(at_zero: Callable, mean_image: Callable, seed: int = 0) -> None:
             "each image is averaged over its pixels; average each pixel over the images.": images.flatten(1).mean(1),
             "the images are summed and not divided by their number.": 4 * mean,
         },
+        kind=Tensor,
     )
     correct("Both functions return one picture.")
 
@@ -242,12 +243,14 @@ def one_failure(answer: str, images: Tensor, good: Tensor, failed: Tensor) -> No
     Raises:
         WrongAnswer: another statement was chosen.
     """
+    each, changed = psnr(images, failed).per_image, (good != failed).flatten(1).any(1).numpy()
+    below = each[~changed].mean() - each[changed].mean()
     choose(
         "one_failure",
         answer,
         "b",
         {
-            "a": "in dB a failed image is only some twenty below the others, and it is one of many.",
+            "a": f"in dB the failed image is only {below:.0f} below the mean of the others, and it is one of many.",
             "c": "the logarithm is not linear, so it matters whether the mean is taken before or after it.",
         },
     )
@@ -274,7 +277,7 @@ def lazy_loss(function: Callable, seed: int = 0) -> None:
     # The sum of squared distances to the mean is that of all pairs, divided by their number (and by two).
     pairs = [np.sum((a - b) ** 2) for a in pixels for b in pixels]
     sse = float(np.mean(pairs) / 2)
-    for variance in (0.5, 0.1):
+    for variance in (0.1, 0.5):  # first the one with which each mistake has a result of its own
         loss = sse / (2 * variance)
         compare(
             f"lazy_loss(…, variance={variance:g})",
@@ -288,6 +291,7 @@ def lazy_loss(function: Callable, seed: int = 0) -> None:
                 "the 2 is missing: divide the SSE by 2σ².": 2 * loss,
                 "the SSE is multiplied by 2σ²; divide by it.": sse * 2 * variance,
                 "the variance is a square already: divide by 2σ², not by its square.": sse / (2 * variance**2),
+                "that divides by 2σ; the variance is σ² already, so take no root of it.": sse / (2 * variance**0.5),
                 "the mean image is one number for all pixels; average each pixel over the images.": float(
                     np.square(pixels - pixels.mean()).sum((1, 2, 3)).mean() / (2 * variance)
                 ),
@@ -333,7 +337,8 @@ def first_better(answer: int, history: Mapping[str, Sequence[float]], lazy: floa
         raise WrongAnswer(f"first_better = {step} is no step of the record: take one from the column of steps.")
     if step < right:
         raise WrongAnswer(
-            f"first_better = {step}: there the loss is {losses[step]:.0f}, and the mean image alone reaches {lazy:.0f}."
+            f"first_better = {step}: there the loss is {losses[step]:.1f}. It is to be below {0.9 * lazy:.1f}, nine "
+            f"tenths of the {lazy:.1f} that the mean image alone reaches."
         )
     if step > right:
         raise WrongAnswer(f"first_better = {step}: an earlier step is below nine tenths of the lazy loss already.")

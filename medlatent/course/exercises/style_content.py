@@ -14,7 +14,7 @@ from ...losses import code_cycle_loss, self_supervision_loss
 from ...metrics.style_content import cifc, disagreement_divergence, label_overlap, nearest_neighbours
 from ...models import DAI, StyleContentModel, TwoVariableModel
 from ...models.style_content_terms import CodeCycle, ConditionalGame, DualInferenceGame, ImageCycleGame
-from .answers import WrongAnswer, as_array, call, choose, compare, correct, gradient, pair_of
+from .answers import WrongAnswer, as_array, call, choose, compare, correct, gradient, of_kind, pair_of
 
 LEAK = 0.1  # of the content into the style, in exercise 6
 PAIR = ((1.0, 3.0), (-2.0, -0.5))  # style and content of its two images
@@ -195,6 +195,7 @@ def inference(joints: Callable, judge: Callable, over: Callable, seed: int = 0) 
         (apart, False, "images and codes have the right marginals and are paired without a look at each other"),
         (unequal, False, "the images are the same, and the codes are not"),
         (q, False, "the joints differ"),
+        (0.99 * posterior + 0.01 * apart, False, "the joints differ by up to a hundredth, which is no rounding"),
     ):
         if _truth("over(…)", call(over, case.clone(), p.clone())) != end:
             raise WrongAnswer(f"over(…) says {not end}: {said}.")
@@ -286,7 +287,7 @@ def _chosen(another: Callable, t: Tensor) -> tuple[Tensor, Tensor]:
         WrongAnswer: they are not.
     """
     found = pair_of(another, call(another, t.clone()), "positions (B,), and whether there is another condition, (B,)")
-    positions, exists = (np.asarray(as_array("another(…)", value)) for value in found)
+    positions, exists = (as_array("another(…)", value) for value in found)
     if positions.shape != t.shape or exists.shape != t.shape:
         raise WrongAnswer(
             f"another(…) returns the shapes {positions.shape} and {exists.shape} for {len(t)} images, expected a "
@@ -297,6 +298,8 @@ def _chosen(another: Callable, t: Tensor) -> tuple[Tensor, Tensor]:
         raise WrongAnswer(f"another(…): expected positions from 0 to {len(t) - 1}.")
     if not np.isin(exists, (0, 1)).all():
         raise WrongAnswer("another(…): its second value is True or False of each image.")
+    for value in found:
+        of_kind(another, value, Tensor)
     return torch.as_tensor(positions).long(), torch.as_tensor(exists).bool()
 
 
@@ -331,8 +334,8 @@ def next_image(same: float, alone: str) -> None:
         },
     )
     correct(
-        "In every second mismatched pair of this kind image and condition belong together. D_{x,t} would be told that "
-        "they do and that they do not, in equal parts for the frequent condition."
+        f"In {np.square(p).sum():.0%} of the mismatched pairs of this kind image and condition belong together. "
+        "D_{x,t} would be told that they do and that they do not."
     )
 
 
@@ -346,7 +349,7 @@ def reversal(reverse: Callable, step: Callable, growth: Callable, seed: int = 0)
         WrongAnswer: one of them is wrong; the message says which, and how.
     """
     random = torch.Generator().manual_seed(seed)
-    for strength in (1.0, 0.5, 0.0):
+    for strength in (0.5, 1.0, 0.0):  # first the one with which each mistake has a result of its own
         x, w, v = (torch.randn(4, 3, generator=random, dtype=torch.float64) for _ in range(3))
         x.requires_grad_()
         before = x.detach().clone()
@@ -490,7 +493,7 @@ def distances(cycle: Callable, contrast: Callable, apart: Callable, seed: int = 
         },
         hint="‖ĉ - ĉ'‖ - ‖ẑ - ẑ'‖, each norm a mean over dimensions.",
     )
-    for lam, dim in ((1.0, 4), (0.5, 8 + seed % 5)):
+    for lam, dim in ((0.5, 8 + seed % 5), (1.0, 4)):  # with the first each mistake has a result of its own
         for summed in (False, True):
             weight = lam * (dim if summed else 1)
             compare(
@@ -510,9 +513,11 @@ def distances(cycle: Callable, contrast: Callable, apart: Callable, seed: int = 
                 },
                 hint="Set the derivative of -2 m + λ KL(m) to 0.",
             )
+    lam, dim = 1, 32
     correct(
-        "With λ = 1 the mean of the KL lets the styles go to 2 and -2. Its sum over 32 dimensions holds them at "
-        f"{2 / 32:.2f} and {-2 / 32:.2f}, which cannot be told apart in codes whose deviation is 1."
+        f"With λ = {lam} the mean of the KL lets the styles go to {2 / lam:g} and {-2 / lam:g}. Its sum over {dim} "
+        f"dimensions holds them at {2 / (lam * dim):.2f} and {-2 / (lam * dim):.2f}, which cannot be told apart in "
+        "codes whose deviation is 1."
     )
 
 
@@ -581,6 +586,7 @@ def exchange(errors: Callable, leak: float, hidden: float, seed: int = 0) -> Non
             "that is the mean over the pairs, too.": right.mean(),
         },
         hint="Hybrids I_ab = G(ẑ_b, ĉ_a) and I_ba = G(ẑ_a, ĉ_b); from their codes I_aa = G(ẑ_ba, ĉ_ab) and I_bb.",
+        kind=Tensor,
     )
 
     def leaky(z: Tensor, c: Tensor) -> Tensor:
@@ -801,6 +807,7 @@ def retrieval(nearest: Callable, seed: int = 0) -> None:
                 ),
             },
             hint="Mean absolute differences, infinite for images of the same patient, in increasing order.",
+            kind=np.ndarray,
         )
     correct("An image of the same patient would mostly be found first, and says nothing about the finding.")
 
@@ -932,9 +939,9 @@ def own_system(function: Callable, discriminators: int, seed: int = 0) -> None:
         count,
         reveal=False,
         mistakes={
-            "those are DAI's: the cycle of images, with its D_cycle, is no part of this system.": 5,
+            "those are DAI's: the cycle of images has a D_cycle, a cycle of codes is a distance without one.": count
+            + 1,
             "that is the number of games; either of them has two discriminators.": len(model.games),
-            "a cycle of codes has no discriminator: it is a distance.": count + 1,
             "those are of the conditional game and one more; style and content have one each.": 3,
         },
         hint="Count the networks that judge: of images, of pairs, of either code beside its image.",

@@ -7,11 +7,15 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from ...metrics import psnr
 from ...models import VAE
 from .answers import WrongAnswer, call, choose, compare, correct, gradient, whole_number
+
+# A dimension of a trained code that carries no more is called empty.
+LEAST_NATS = 0.05
 
 
 def kl_between(function: Callable, seed: int = 0) -> None:
@@ -30,6 +34,7 @@ def kl_between(function: Callable, seed: int = 0) -> None:
     q, p = Normal(mean_q, (0.5 * logvar_q).exp()), Normal(mean_p, (0.5 * logvar_p).exp())
     kl = kl_divergence(q, p)
     log_ratio = logvar_p - logvar_q
+    sigma_q, sigma_p, far = (0.5 * logvar_q).exp(), (0.5 * logvar_p).exp(), (mean_q - mean_p).square()
     compare(
         function,
         found,
@@ -50,6 +55,15 @@ def kl_between(function: Callable, seed: int = 0) -> None:
                 q, Normal(torch.zeros(3), torch.ones(3))
             ).sum(1),
             "the terms are summed over everything; keep one value a code.": kl.sum(),
+            "the variance stands in the place of σ: σ is exp(logvar / 2), and exp(logvar) is σ².": kl_divergence(
+                Normal(mean_q, sigma_q.square()), Normal(mean_p, sigma_p.square())
+            ).sum(1),
+            "σ stands in the place of the variance, which is exp(logvar).": (
+                0.5 * (log_ratio + (sigma_q + far) / sigma_p - 1)
+            ).sum(1),
+            "σ is taken for the log-variance, and exponentiated once more.": (
+                0.5 * (sigma_p - sigma_q + (sigma_q.exp() + far) / sigma_p.exp() - 1)
+            ).sum(1),
         },
     )
     gradient(function, found, ("mean_q", mean_q), ("logvar_q", logvar_q))
@@ -131,10 +145,12 @@ def draw(function: Callable, seed: int = 0) -> None:
         mean + (logvar.exp() ** 0.5) * noise,
         meaning="one code an image",
         mistakes={
-            "the noise is multiplied by the variance; it needs the standard deviation.": mean + logvar.exp() * noise,
+            "the noise is multiplied by the variance; it needs the standard deviation σ.": mean + logvar.exp() * noise,
             "the noise is multiplied by the log-variance itself.": mean + logvar * noise,
             "the standard deviation is exp(logvar / 2), not exp(-logvar / 2).": mean + (-0.5 * logvar).exp() * noise,
             "the mean is missing.": (0.5 * logvar).exp() * noise,
+            "σ is taken for the log-variance, and exponentiated once more.": mean
+            + (0.5 * (0.5 * logvar).exp()).exp() * noise,
         },
         hint="Use the noise you are given, and nothing random of your own.",
     )
@@ -172,7 +188,10 @@ def beta_on_sse(function: Callable) -> None:
                     },
                     hint="Multiply the objective by a constant until the SSE has the factor one.",
                 )
-    correct("With both means the beta is 384 times what the program says, with a mean over pixels alone 12 288 times.")
+    correct(
+        f"With both means the beta is {pixels // dimensions} times what the program says, with a mean over pixels "
+        f"alone {pixels} times."
+    )
 
 
 def nats_of_linear_vae(function: Callable, seed: int = 0) -> None:
@@ -182,33 +201,49 @@ def nats_of_linear_vae(function: Callable, seed: int = 0) -> None:
         WrongAnswer: the answer is wrong; the message says how.
     """
     random = np.random.default_rng(seed)
-    eigenvalues = torch.tensor(np.sort(random.uniform(0.1, 9, 8))[::-1].copy())
-    for variance in (1.0, 0.5, 100.0):
-        ratio = (eigenvalues / variance).log()
+    # For each variance but 1 some lie between it and its root, and between it and its square.
+    ends = ((5, 9), (5, 9), (2.2, 3.8), (2.2, 3.8), (0.55, 0.65), (0.3, 0.45), (0.1, 0.2), (0.1, 0.2))
+    eigenvalues = torch.tensor(np.sort([random.uniform(*pair) for pair in ends])[::-1].copy())
+    for variance in (0.5, 4.0, 1.0, 100.0):
+        sigma, square = variance**0.5, variance**2
+
+        def nats(unit: float, least: float | None = None) -> Tensor:
+            """As a clamp makes them, or torch.where with a condition of its own."""
+            least = unit if least is None else least
+            return torch.where(eigenvalues > least, 0.5 * (eigenvalues / unit).log(), 0.0)
+
+        right = nats(variance)
+        squared = "the eigenvalues are variances already: compare them with the variance, not with its square."
+        rooted = "σ stands in the place of the variance: the eigenvalues are variances, so compare them with σ²."
+        condition = "the logarithm is right, and the condition is not: a direction has to exceed the variance itself."
         compare(
             f"nats_of_linear_vae(…, variance={variance:g})",
             call(function, eigenvalues, variance),
-            0.5 * ratio.clamp(min=0),
+            right,
             meaning="one value a direction",
-            mistakes={
-                "a direction that varies less than the noise carries 0 nats, not a negative number.": 0.5 * ratio,
-                "the factor ½ is missing.": ratio.clamp(min=0),
-                "the eigenvalues are variances already: compare them with the variance, not with its square.": 0.5
-                * (eigenvalues / variance**2).log().clamp(min=0),
-                "the unit is nats: use the natural logarithm.": 0.5 * torch.log2(eigenvalues / variance).clamp(min=0),
-                "the noise is missing from the ratio.": 0.5 * eigenvalues.log().clamp(min=0),
-            },
+            mistakes=[
+                (
+                    "a direction that varies less than the noise carries 0 nats, not a negative number.",
+                    0.5 * (eigenvalues / variance).log(),
+                ),
+                ("the factor ½ is missing.", 2 * right),
+                ("the unit is nats: use the natural logarithm.", right / math.log(2)),
+                *((squared, nats(square, least)) for least in (None, variance, sigma, 1)),
+                *((rooted, nats(sigma, least)) for least in (None, variance, square, 1)),
+                *((condition, nats(variance, least)) for least in (square, sigma, 1)),
+                *(("the noise is missing from the ratio.", nats(1, least)) for least in (None, variance)),
+            ],
         )
     correct("Directions above the noise carry half the logarithm of their ratio to it, the others nothing.")
 
 
 def surviving_dimensions(answer: int, trained: torch.Tensor) -> None:
-    """How many dimensions of the trained linear VAE carry more than 0.05 nats, predicted before the run.
+    """How many dimensions of the trained linear VAE carry more than ``LEAST_NATS``, predicted before the run.
 
     Raises:
         WrongAnswer: the run found another number.
     """
-    survivors = int((trained > 0.05).sum())
+    survivors = int((trained > LEAST_NATS).sum())
     compare(
         "surviving",
         whole_number("surviving", answer, 0, len(trained)),
@@ -220,7 +255,7 @@ def surviving_dimensions(answer: int, trained: torch.Tensor) -> None:
         },
         hint="Count the eigenvalues above the variance of the likelihood that this run has.",
     )
-    correct(f"{survivors} of {len(trained)} dimensions carry more than 0.05 nats after training.")
+    correct(f"{survivors} of {len(trained)} dimensions carry more than {LEAST_NATS} nats after training.")
 
 
 def silence(function: Callable, model: VAE, images: torch.Tensor) -> None:

@@ -16,7 +16,8 @@ const COLOURS = ["#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b
    A view moves the code with explorer.move(dimension, value), explorer.load(code),
    explorer.encode(i) or explorer.animate(step). What is not part of its element (observers, timers)
    it gives back in a function handed to explorer.disposals.push. At hand: slider, smallMultiples,
-   decodeAtRest and decodeWhenIdle (traverse.js), canvasFor, paint, choice and button (below). */
+   decodeAtRest and decodeWhenIdle (traverse.js), canvasFor, paint and choice (below), element and
+   button (elements.js). */
 const VIEWS = {
   codes: codesView, directions: directionsView, label: labelView, traverse: traverseView, map: mapView,
   walk: walkView, hybrid: hybridView,
@@ -28,6 +29,7 @@ class Explorer {
     this.id = `lm${Math.random().toString(36).slice(2, 10)}`; // each view has a scope of its own
     this.root = element("div", { class: "medlatent-explorer", role: "group" });
     this.root.dataset.frames = 0;
+    this.moved = null; // the dimension that the reader moved last
     this.disposals = [() => this.root.remove()];
     el.append(this.root);
   }
@@ -194,6 +196,7 @@ class Explorer {
 
   move(dimension, value) {
     this.animation = null;
+    this.moved = dimension;
     this.code[dimension] = value;
     this.publish();
   }
@@ -201,6 +204,7 @@ class Explorer {
   /** Takes a whole code; what "difference" compares with is the start, or the encoded `image`. */
   load(code, image = null) {
     this.animation = null;
+    this.moved = null;
     this.code.set(code);
     this.image = image;
     this.ground = image ? this.code.slice() : this.origin;
@@ -348,7 +352,7 @@ function pictureColumn(explorer) {
       { hidden: !noise.length }),
     toggle, button("Copy PNG", async () => explorer.say(await copyPicture(explorer, canvas))));
   if (measurement) toggle.after(measurement.toggle);
-  const { element: prior, update: updateNorm } = normGauge(explorer.centre);
+  const { element: prior, update: updateNorm } = normGauge(explorer);
   prior.hidden = noise.length < code.length; // it judges by N(0, I)
   const speed = element("p", { class: "note" });
   const error = explorer.model.get("error");
@@ -382,7 +386,7 @@ function pictureColumn(explorer) {
 
     update(pixels, ms) {
       speed.textContent = `Decoded in your browser in ${ms.toFixed(1)} ms, ${precision}.`;
-      updateNorm(explorer.code);
+      updateNorm();
       this.label();
       const { image, view } = explorer;
       quality.textContent = image ? `Decoded, PSNR ${psnr(pixels, image.pixels).toFixed(1)} dB` : view.caption?.() ?? "";
@@ -412,8 +416,12 @@ function describePicture(explorer, difference) {
   return moved.length ? `${what}; moved: ${values}${more}.` : `${what}; at the ${origin}.`;
 }
 
-/** The squared length of the code against that of draws from the prior, D ± √(2D). */
-function normGauge(centre) {
+const RARE = 2.58; // standard deviations: 99 draws in 100 of one dimension are nearer
+
+/** The squared length of the code against that of draws from the prior, D ± √(2D); and the dimension just moved, which
+ * may be far out in a code whose length is not. */
+function normGauge(explorer) {
+  const { centre, names } = explorer;
   const dimensions = centre.length;
   const spread = Math.sqrt(2 * dimensions);
   const top = dimensions + 5 * spread;
@@ -428,17 +436,21 @@ function normGauge(centre) {
   return {
     element: element("div", { class: "norm" },
       element("p", { class: "note" },
-        "‖z‖² = ", value, `; a draw from the prior has ${draw}: `, verdict),
+        "‖z‖², the squared length of the code, is ", value, `; a draw from the prior has ${draw}: `, verdict),
       element("div", { class: "gauge", "aria-hidden": "true" }, band, mark)),
-    update(code) {
+    update() {
+      const { code, moved } = explorer;
       const norm = code.reduce((sum, z, i) => sum + (z - centre[i]) ** 2, 0);
       // A sum of few squares is skewed; its cube root is nearly normal (Wilson and Hilferty, 1931).
       const variance = 2 / (9 * dimensions);
       const distance = (Math.cbrt(norm / dimensions) - (1 - variance)) / Math.sqrt(variance);
       value.textContent = norm.toFixed(1);
       mark.style.left = percent(norm);
-      verdict.textContent = Math.abs(distance) <= 2 ? "typical."
+      const whole = Math.abs(distance) <= 2 ? "typical."
         : distance < 0 ? "nearer to the centre than draws." : "farther out than draws.";
+      const out = moved === null ? 0 : Math.abs(code[moved] - centre[moved]);
+      verdict.textContent = out <= RARE ? whole
+        : `${whole} ${names[moved]} by itself is ${out.toFixed(1)} standard deviations out: 99 draws in 100 are nearer.`;
     },
   };
 }
@@ -611,10 +623,6 @@ function normalDraws(uniform = uniformDraws(0x6c61b3f5)) {
   return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
-function clamp(value, lo, hi) {
-  return Math.min(Math.max(value, lo), hi);
-}
-
 /** What the reader sets is set in hundredths. */
 function hundredths(value) {
   return Math.round(100 * value) / 100;
@@ -628,28 +636,6 @@ function signed(value, digits = 2) {
 
 function ramp(colours) {
   return `linear-gradient(to right, ${colours.join(", ")})`;
-}
-
-/** A DOM element; an attribute whose value is a function is a listener. */
-function element(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  setAttributes(node, attributes);
-  // JupyterLab would take the arrow keys: it asks the focused element itself.
-  if (["button", "input", "select"].includes(tag)) node.dataset.lmSuppressShortcuts = "true";
-  node.append(...children);
-  return node;
-}
-
-function setAttributes(node, attributes) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") node.addEventListener(name, value);
-    else if (typeof value === "boolean") node.toggleAttribute(name, value);
-    else node.setAttribute(name, value);
-  }
-}
-
-function button(content, click, attributes = {}) {
-  return element("button", { type: "button", click, ...attributes }, content);
 }
 
 /** A labelled select of [value, text] pairs; `change(value)` gets the chosen value as text. */

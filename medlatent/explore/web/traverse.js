@@ -31,7 +31,7 @@ const traverseView = {
         if (!sliders.has(dimension)) add(dimension);
         sliders.get(dimension).element.hidden = !on;
       }
-      explorer.say(on ? `All ${code.length} dimensions.` : `${order.length} dimensions.`);
+      explorer.say(on ? `All ${code.length} dimensions, in a list that scrolls.` : `${order.length} dimensions.`);
       explorer.queue();
     }, { "aria-pressed": "false" });
     const inUnits = Object.keys(explorer.model.get("scales")).length;

@@ -20,10 +20,11 @@ there is nothing to know, its entropy is 0, and the scores, which would divide b
 # Those with an underscore are the formulas themselves, which the chapter on measuring shows.
 from .dci import DCIScore, dci
 from .dci import _one_minus_entropy as _one_minus_entropy
+from .fixed_factor import FixedFactorScore, beta_vae_metric, factor_vae_metric
 from .information import MutualInformation, mutual_information_matrix
 from .interpretability import InterpretabilityScore, interpretability
 from .interpretability import _interpretability as _interpretability
-from .mig import MIGScore, mig, mig_from_posterior, mig_hf, mig_knn, mig_p
+from .mig import MIGScore, mig, mig_from_posterior, mig_hf, mig_knn, mig_of_angle, mig_p
 from .mig import _mig as _mig
 from .modularity import ModularityScore, modularity
 from .modularity import _modularity as _modularity
@@ -35,6 +36,7 @@ from .total_correlation import TotalCorrelationScore, total_correlation
 __all__ = [
     "DCIScore",
     "DisentanglementReport",
+    "FixedFactorScore",
     "InterpretabilityScore",
     "MIGScore",
     "ModularityScore",
@@ -42,12 +44,15 @@ __all__ = [
     "SAPScore",
     "SCCScore",
     "TotalCorrelationScore",
+    "beta_vae_metric",
     "dci",
+    "factor_vae_metric",
     "interpretability",
     "mig",
     "mig_from_posterior",
     "mig_hf",
     "mig_knn",
+    "mig_of_angle",
     "mig_p",
     "modularity",
     "mutual_information_matrix",

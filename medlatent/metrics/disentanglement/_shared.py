@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._checks import finite
+from .._checks import finite, group_labels
 
 
 def _table(name: str, values, shape: str) -> np.ndarray:
@@ -34,17 +34,29 @@ def _is_categorical(factor: np.ndarray, bins: int = 20) -> bool:
     return bool((factor == np.round(factor)).all()) or len(np.unique(factor)) <= bins
 
 
-def _binned(columns: np.ndarray, bins: int) -> np.ndarray:
-    """The bin of each value, 0 to bins - 1: equal widths from the least to the largest, the upper edge in the last."""
+BINNINGS = ("width", "count")
+
+
+def _binned(columns: np.ndarray, bins: int, binning: str = "width") -> np.ndarray:
+    """The bin of each value, 0 to bins - 1, a value on an edge in the upper one.
+
+    Bins of equal width from the least to the largest value, which an outlier makes as wide as it is far; or of equal
+    count, between quantiles, where values that occur often make some bins empty.
+    """
+    if binning not in BINNINGS:
+        raise ValueError(f"binning {binning!r} is unknown: use one of {', '.join(BINNINGS)}")
     if bins < 2:
         raise ValueError(f"bins must be at least 2, got {bins}")
     if len(columns) < bins:
         raise ValueError(f"bins: {len(columns)} rows cannot fill {bins} bins; give more rows or fewer bins")
-    edges = np.linspace(columns.min(0), columns.max(0), bins + 1)[1:-1]
+    if binning == "width":
+        edges = np.linspace(columns.min(0), columns.max(0), bins + 1)[1:-1]
+    else:
+        edges = np.quantile(columns, np.linspace(0, 1, bins + 1)[1:-1], axis=0, method="higher")
     return np.stack([np.searchsorted(*pair, side="right") for pair in zip(edges.T, columns.T, strict=True)], 1)
 
 
-def _labels(factors: np.ndarray, bins: int) -> list[np.ndarray]:
+def _labels(factors: np.ndarray, bins: int, binning: str = "width") -> list[np.ndarray]:
     """Each factor's categories, numbered from 0."""
     labels = []
     for factor in factors.T:
@@ -54,7 +66,7 @@ def _labels(factors: np.ndarray, bins: int) -> list[np.ndarray]:
         elif whole or _is_categorical(factor, bins):
             label = np.unique(factor, return_inverse=True)[1]
         else:
-            label = _binned(factor[:, None], bins)[:, 0]
+            label = _binned(factor[:, None], bins, binning)[:, 0]
         labels.append(label)
     return labels
 
@@ -78,12 +90,25 @@ def _gap(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return matrix.argmax(0), first - second
 
 
-def _split(factors: np.ndarray, train_fraction: float, shuffle: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Training rows and test rows."""
+def _split(
+    factors: np.ndarray, train_fraction: float, shuffle: bool, seed: int, groups=None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Training rows and test rows; of a group all rows are one or the other."""
+    whose = group_labels(groups, len(factors))
+    count = whose.max() + 1
     if not 0 < train_fraction < 1:
         raise ValueError(f"train_fraction must be between 0 and 1, got {train_fraction}")
-    rows = np.random.default_rng(seed).permutation(len(factors)) if shuffle else np.arange(len(factors))
-    train, test = np.split(rows, [int(train_fraction * len(factors) + 1e-9)])  # 2/3 of 3 rows is 2, rounding apart
+    if count == len(factors):
+        rows = np.random.default_rng(seed).permutation(len(factors)) if shuffle else np.arange(len(factors))
+        cut = int(train_fraction * len(factors) + 1e-9)  # 2/3 of 3 rows is 2, rounding apart
+    else:
+        first = np.unique(whose, return_index=True)[1]  # as they come, or in random order
+        place = np.random.default_rng(seed).permutation(count) if shuffle else np.argsort(np.argsort(first))
+        rows = np.argsort(place[whose], kind="stable")
+        # Whole groups, until they have the share of the rows or more.
+        ends = np.cumsum(np.bincount(place[whose]))
+        cut = int(ends[np.searchsorted(ends, train_fraction * len(factors) - 1e-9)])
+    train, test = np.split(rows, [cut])
     if not len(train) or not len(test):
         raise ValueError(
             f"train_fraction {train_fraction} of {len(factors)} rows leaves none to train on or to test on"

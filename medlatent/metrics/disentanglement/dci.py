@@ -50,6 +50,7 @@ def dci(
     seed: int = 0,
     n_jobs: int = -1,
     trees: int = 100,
+    groups=None,
 ) -> DCIScore:
     """Disentanglement, completeness and informativeness (Eastwood and Williams 2018) from the importances of trees.
 
@@ -77,6 +78,8 @@ def dci(
         n_jobs: threads, one factor each; -1 for one per processor.
         trees: of each model, boosted ones of each class. In a forest, importances are means over the trees, which fewer
             trees make noisier and not other; the informativeness falls a little.
+        groups: whose each row is, ``(N,)``: those of one lesion or patient are all learnt from or all tested on. By
+            default each row stands for itself.
 
     Returns:
         The disentanglement as ``score``, in [0, 1].
@@ -86,10 +89,10 @@ def dci(
             rows, a shape is wrong, or a value is not finite.
     """
     codes, factors = _checked(codes, factors, varied=True, least_dimensions=2, least_factors=2)
-    return _dci(codes, factors, estimator, train_fraction, shuffle, seed, n_jobs, trees)
+    return _dci(codes, factors, estimator, train_fraction, shuffle, seed, n_jobs, trees, groups)
 
 
-def _dci(codes, factors, estimator, train_fraction, shuffle, seed, n_jobs, trees) -> DCIScore:
+def _dci(codes, factors, estimator, train_fraction, shuffle, seed, n_jobs, trees, groups=None) -> DCIScore:
     models = {
         "boosted_trees": (GradientBoostingClassifier, GradientBoostingRegressor),
         "random_forest": (RandomForestClassifier, RandomForestRegressor),
@@ -98,7 +101,7 @@ def _dci(codes, factors, estimator, train_fraction, shuffle, seed, n_jobs, trees
         raise ValueError(f"estimator {estimator!r} is unknown: use one of {', '.join(models)}")
     if trees < 1:
         raise ValueError(f"trees must be at least 1, got {trees}")
-    train, test = _split(factors, train_fraction, shuffle, seed)
+    train, test = _split(factors, train_fraction, shuffle, seed, groups)
 
     def fit(factor: np.ndarray) -> tuple[np.ndarray, float]:
         classifier, regressor = models[estimator]

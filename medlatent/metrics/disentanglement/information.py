@@ -40,6 +40,7 @@ def mutual_information_matrix(
     neighbours: int = 3,
     kind: str = "continuous",
     seed: int = 0,
+    binning: str = "width",
 ) -> MutualInformation:
     """The mutual information I(z_j; v_k) of every dimension with every factor, in nats.
 
@@ -64,6 +65,8 @@ def mutual_information_matrix(
         neighbours: k, less than N. Of ``"knn"`` alone.
         kind: ``"continuous"`` or ``"discrete"``, what ``"knn"`` takes all factors for.
         seed: of the noise of ``"knn"``.
+        binning: ``"width"``, bins of equal width between the extremes, or ``"count"``, of equally many rows, which no
+            outlier moves. Of ``"bins"`` alone.
 
     Returns:
         The matrix and the factors' entropies. With ``"knn"`` and ``kind="continuous"``, the entropy is the estimate of
@@ -74,7 +77,7 @@ def mutual_information_matrix(
         ValueError: a shape, value or option is impossible; the message says which and what to do.
     """
     codes, factors = _checked(codes, factors)
-    return _mutual_information(codes, factors, estimator, bins, neighbours, kind, seed)
+    return _mutual_information(codes, factors, estimator, bins, neighbours, kind, seed, binning=binning)
 
 
 def _mutual_information(
@@ -86,10 +89,11 @@ def _mutual_information(
     kind: str = "continuous",
     seed: int = 0,
     n_jobs: int = -1,
+    binning: str = "width",
 ) -> MutualInformation:
     """:func:`mutual_information_matrix` of checked arrays."""
     if estimator == "bins":
-        matrix, entropy = _plug_in(codes, _labels(factors, bins), bins)
+        matrix, entropy = _plug_in(codes, _labels(factors, bins, binning), bins, binning)
     elif estimator == "knn":
         matrix, entropy = _nearest_neighbours(codes, factors, neighbours, kind, seed, n_jobs)
     else:
@@ -97,9 +101,11 @@ def _mutual_information(
     return MutualInformation(float(matrix.max(0).mean()), matrix, entropy)
 
 
-def _plug_in(codes: np.ndarray, labels: list[np.ndarray], bins: int) -> tuple[np.ndarray, np.ndarray]:
+def _plug_in(
+    codes: np.ndarray, labels: list[np.ndarray], bins: int, binning: str = "width"
+) -> tuple[np.ndarray, np.ndarray]:
     # Every dimension has cells of its own, so that one count serves all of them.
-    cell = _binned(codes, bins) + bins * np.arange(codes.shape[1])
+    cell = _binned(codes, bins, binning) + bins * np.arange(codes.shape[1])
     information, entropy = [], []
     for label in labels:
         values = label.max() + 1

@@ -34,7 +34,7 @@ class MIGScore:
     standard_error: float = 0.0
 
 
-def mig(codes, factors, bins: int = 20) -> MIGScore:
+def mig(codes, factors, bins: int = 20, binning: str = "width") -> MIGScore:
     """The mutual information gap of binned codes: 1/K Σ_k [I(z_j(k); v_k) - max_{j≠j(k)} I(z_j; v_k)] / H(v_k).
 
     Implements :eq:`eq-measuring-5`, equation 4 of Sarhan et al. (2019) and 6 of Chen et al. (2018), on codes cut into
@@ -42,10 +42,14 @@ def mig(codes, factors, bins: int = 20) -> MIGScore:
     whose codes are posterior means. :func:`mig_from_posterior` is that of Chen et al., :func:`mig_knn` that of ar-vae;
     the three differ on the same model.
 
+    Bins of equal width end at the extremes: a single outlier puts all other codes of its dimension into one bin, which
+    knows nothing. ``binning="count"`` does not see how far away it is, nor any monotone map of a code.
+
     Args:
         codes: ``(N, D)``, NumPy or torch, D at least 2.
         factors: ``(N, K)``; imbalanced ones weigh as they occur.
         bins: per code, and per continuous factor; at most N.
+        binning: ``"width"``, of equal width, or ``"count"``, of equally many rows.
 
     Returns:
         The score, in [0, 1]. It is 0 where two dimensions hold the same, however well.
@@ -55,7 +59,7 @@ def mig(codes, factors, bins: int = 20) -> MIGScore:
             finite.
     """
     codes, factors = _checked(codes, factors, varied=True, least_dimensions=2)
-    found = _mutual_information(codes, factors, "bins", bins)
+    found = _mutual_information(codes, factors, "bins", bins, binning=binning)
     return _mig(found.mutual_information, found.factor_entropy)
 
 
@@ -167,6 +171,36 @@ def mig_hf(codes, factors, thresholds=None, bins: int = 20) -> MIGScore:
     if (k := np.flatnonzero(high.all(0) | ~high.any(0))).size:
         raise ValueError(f"thresholds: {thresholds[k[0]]} has all of factors[:, {k[0]}] on one side; give another")
     return mig(codes, high, bins)
+
+
+def mig_of_angle(codes, angles, period: float, cuts: int = 8, bins: int = 20) -> MIGScore:
+    """:func:`mig` of an angle cut in two, wherever its circle may be cut: the mean over ``cuts`` directions.
+
+    "High" and "low" need a zero, and an angle has none: of one code the gap depends on which one is chosen. Here the
+    factor is whether cos(2π v / period - φ) exceeds its median, for φ = 0, π/cuts, … : as many ways to cut the circle
+    through its centre, which a turn of the zero only permutes.
+
+    Args:
+        codes: ``(N, D)``, NumPy or torch, D at least 2.
+        angles: ``(N,)``.
+        period: after how much an angle is the same again, in its unit: π for an axis in radians.
+        cuts: at least 1.
+        bins: per code.
+
+    Returns:
+        ``score`` is the mean over the cuts, ``per_factor`` has each.
+
+    Raises:
+        ValueError: ``period`` is not positive, ``cuts`` is below 1, all angles are alike, a shape is wrong, or a value
+            is not finite.
+    """
+    angles = finite("angles", angles, "(N)")
+    if not 0 < period < np.inf:
+        raise ValueError(f"period must be positive, got {period}")
+    if cuts < 1:
+        raise ValueError(f"cuts must be at least 1, got {cuts}")
+    towards = np.cos(2 * np.pi / period * angles[:, None] - np.pi / cuts * np.arange(cuts))
+    return mig(codes, towards > np.median(towards, axis=0), bins)
 
 
 def _mig(information: np.ndarray, entropy: np.ndarray) -> MIGScore:

@@ -80,6 +80,7 @@ def report(
     shuffle: bool = False,
     seed: int = 0,
     n_jobs: int = -1,
+    groups=None,
 ) -> DisentanglementReport:
     """Every metric of this package on one trained model, in half of the time that the single functions take.
 
@@ -114,6 +115,8 @@ def report(
         shuffle: first bring the rows into random order, for both. Needed where they are sorted by a factor.
         seed: of everything random.
         n_jobs: threads; -1 for one per processor.
+        groups: whose each row is, ``(N,)``, for SAP's machines and DCI's trees: those of one lesion or patient are all
+            learnt from or all tested on. By default each row stands for itself.
 
     Raises:
         ValueError: there is one dimension, a factor is constant or so in the training rows, N is below ``bins`` or not
@@ -127,7 +130,7 @@ def report(
     ordered = factors[:, ~nominal]
     categorical = factors[:, [_is_categorical(factor) for factor in factors.T]]
     some, several = ordered.shape[1] > 0, ordered.shape[1] > 1
-    tested = {"train_fraction": train_fraction, "shuffle": shuffle, "seed": seed, "n_jobs": n_jobs}
+    tested = {"train_fraction": train_fraction, "shuffle": shuffle, "seed": seed, "n_jobs": n_jobs, "groups": groups}
 
     binned, entropy = _plug_in(mean, labels, bins)
     if some:

@@ -36,6 +36,7 @@ def sap(
     shuffle: bool = False,
     seed: int = 0,
     n_jobs: int = -1,
+    groups=None,
 ) -> SAPScore:
     """The separated attribute predictability of Kumar et al. (2018): the lead of the best dimension over the next.
 
@@ -60,6 +61,8 @@ def sap(
         shuffle: first bring the rows into random order. Needed where they are sorted by a factor.
         seed: of that order.
         n_jobs: threads; -1 for one per processor.
+        groups: whose each row is, ``(N,)``: those of one lesion or patient are all learnt from or all tested on. By
+            default each row stands for itself.
 
     Raises:
         ValueError: there is one dimension, a factor is constant or of the wrong kind, the training rows have one
@@ -69,7 +72,7 @@ def sap(
     if kind == "continuous":
         predictability = np.square(_correlation(codes, factors))
     elif kind == "discrete":
-        predictability = _support_vector_accuracy(codes, factors, train_fraction, shuffle, seed, n_jobs)
+        predictability = _support_vector_accuracy(codes, factors, train_fraction, shuffle, seed, n_jobs, groups)
     else:
         raise ValueError(f"kind {kind!r} is unknown: use 'discrete' or 'continuous'")
     return _sap(predictability)
@@ -80,11 +83,11 @@ def _sap(predictability: np.ndarray) -> SAPScore:
     return SAPScore(float(gap.mean()), gap, best, predictability)
 
 
-def _support_vector_accuracy(codes, factors, train_fraction, shuffle, seed, n_jobs) -> np.ndarray:
+def _support_vector_accuracy(codes, factors, train_fraction, shuffle, seed, n_jobs, groups=None) -> np.ndarray:
     for k, factor in enumerate(factors.T):
         if not _is_categorical(factor):
             raise ValueError(f"factors[:, {k}] is continuous: use kind='continuous', or cut it into categories first")
-    train, test = _split(factors, train_fraction, shuffle, seed)
+    train, test = _split(factors, train_fraction, shuffle, seed, groups)
     labels = [np.unique(factor, return_inverse=True)[1] for factor in factors.T]
 
     def accuracy(code: np.ndarray, label: np.ndarray) -> float:

@@ -15,11 +15,95 @@ from disentanglement_cases import (
     entropy,
     gap,
     integrated_information,
+    plug_in,
 )
 from scipy import stats
 from scipy.integrate import trapezoid
 
-from medlatent.metrics.disentanglement import mig, mig_from_posterior, mig_hf, mig_knn, mig_p
+from medlatent.metrics.disentanglement import (
+    mig,
+    mig_from_posterior,
+    mig_hf,
+    mig_knn,
+    mig_of_angle,
+    mig_p,
+    mutual_information_matrix,
+)
+
+
+class TestBinsOfEqualCount:
+    def test_each_bin_has_as_many_rows(self):
+        codes = np.random.default_rng(0).normal(size=(200, 2))
+        labels = np.repeat(np.arange(4), 50)[:, None]
+        in_order = np.sort(codes, axis=0)
+        assert mig(in_order, labels, 4, binning="count").mutual_information.ravel() == pytest.approx([np.log(4)] * 2)
+        ranks = stats.rankdata(CODES, axis=0) - 1
+        expected = [[plug_in(np.floor(20 * z / N), v, 20) for v in FACTORS.T] for z in ranks.T]
+        found = mutual_information_matrix(CODES, FACTORS, binning="count")
+        np.testing.assert_allclose(found.mutual_information, expected)
+
+    def test_neither_an_outlier_nor_a_monotone_map_is_seen(self):
+        """One row in 1 500, far away, leaves nothing of a gap that rests on bins of equal width."""
+        random = np.random.default_rng(0)
+        values = random.integers(0, 4, (1500, 2)).astype(float)
+        codes = values + random.normal(size=(1500, 2))
+        far = codes.copy()
+        far[7] = 1e4
+        assert mig(far, values).score < 0.01 < 0.15 < mig(codes, values).score
+        gaps = [mig(z, values, binning="count").score for z in (codes, far, np.exp(codes), -codes[:, ::-1])]
+        assert gaps == pytest.approx([gaps[0]] * 4, abs=0.01)
+        assert gaps[0] > 0.15
+
+    def test_continuous_factors_are_cut_likewise(self):
+        heavy = np.random.default_rng(1).standard_cauchy((3000, 2))
+        assert mig(heavy, heavy, binning="count").score > 0.9
+        assert mig(heavy, heavy).factor_entropy.max() < 0.5
+
+    def test_values_that_occur_often_share_a_bin(self):
+        codes = np.zeros((100, 2))
+        codes[90:] = 1
+        found = mig(codes, codes[:, :1], 10, binning="count")
+        assert found.mutual_information[0, 0] == pytest.approx(entropy(codes[:, 0]))
+
+    def test_unknown(self):
+        with pytest.raises(ValueError, match="binning 'rank' is unknown: use one of width, count"):
+            mig(CODES, FACTORS, binning="rank")
+
+
+class TestAngles:
+    def test_the_zero_does_not_matter(self):
+        """Where it is put, the gap of one cut depends on it; that of all cuts does not."""
+        random = np.random.default_rng(0)
+        angles = random.uniform(-np.pi / 2, np.pi / 2, 2000)
+        code = np.c_[np.cos(2 * angles) + 0.5 * random.normal(size=2000), random.normal(size=2000)]
+        shifts = np.pi / 8 * np.arange(4)
+        one = [mig_hf(code, ((angles + s + np.pi / 2) % np.pi)[:, None]).score for s in shifts]
+        assert max(one) > 2 * min(one)
+        every = [mig_of_angle(code, angles + s, np.pi).score for s in shifts]
+        assert every == pytest.approx([every[0]] * 4, abs=1e-3)
+        assert mig_of_angle(code, np.degrees(angles), 180).score == pytest.approx(every[0])
+
+    def test_the_mean_over_cuts_by_hand(self):
+        random = np.random.default_rng(1)
+        angles, codes = random.uniform(0, 2 * np.pi, 500), random.normal(size=(500, 3))
+        codes[:, 0] += 2 * np.cos(angles)
+        cuts = [np.cos(angles - k * np.pi / 4) for k in range(4)]
+        expected = [mig(codes, (cut > np.median(cut))[:, None]).score for cut in cuts]
+        found = mig_of_angle(codes, angles, 2 * np.pi, cuts=4)
+        np.testing.assert_allclose(found.per_factor, expected)
+        assert found.score == pytest.approx(np.mean(expected))
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda: mig_of_angle(CODES, CODES[:, 0], 0), "period must be positive, got 0"),
+            (lambda: mig_of_angle(CODES, CODES[:, 0], 1, cuts=0), "cuts must be at least 1, got 0"),
+            (lambda: mig_of_angle(CODES, np.zeros(N), 1), r"factors\[:, 0\] is constant"),
+        ],
+    )
+    def test_errors(self, call, message):
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_mig_p_takes_each_class_against_the_others():

@@ -21,6 +21,21 @@ def test_scc_equals_scipy():
     assert scc(CODES[:, 4:], FACTORS[:, :1], significance=borderline * 0.999).score == 0
 
 
+def test_the_best_of_many_dimensions_of_noise():
+    """What passes where each dimension is tested for itself, and where the number of them counts."""
+    random = np.random.default_rng(4)
+    draws = [(random.normal(size=(200, 32)), random.normal(size=(200, 4))) for _ in range(60)]
+    passed = {
+        corrected: np.mean([scc(*pair, corrected=corrected).per_attribute > 0 for pair in draws])
+        for corrected in (False, True)
+    }
+    assert passed[False] == pytest.approx(1 - 0.95**32, abs=0.08)
+    assert passed[True] <= 0.1
+    found = [stats.spearmanr(z, FACTORS[:, 0]) for z in CODES.T]
+    expected = [abs(one.statistic) if one.pvalue <= 0.05 / 5 else 0 for one in found]
+    np.testing.assert_allclose(scc(CODES, FACTORS[:, :1], corrected=True).correlation[:, 0], expected)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
