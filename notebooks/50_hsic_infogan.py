@@ -527,7 +527,7 @@ assert math.isclose(linear, cross.square().sum().item(), rel_tol=1e-9)
 
 
 # %%
-def permutations(kernel_x, kernel_z, count, form="unbiased_scale", seed=0):
+def permutations(kernel_x, kernel_z, count, form="empirical", seed=0):
     """HSIC of shuffled pairs, (count,)."""
     generator = torch.Generator().manual_seed(seed)
     m = len(kernel_x)
@@ -645,7 +645,7 @@ show_table(table.set_index("correlation"), 3)
 #
 # | Name here | Form | In that code |
 # |:--|:--|:--|
-# | `unbiased_scale` | $\mathrm{trace}(K_x H K_z H) / (m - 1)^2$, as printed | – |
+# | `empirical` | $\mathrm{trace}(K_x H K_z H) / (m - 1)^2$, as printed | – |
 # | `mean` | the same over $m^2$ | plain |
 # | `cka` | divided by the values of each with itself | normalised |
 # | `cca` | $\mathrm{trace}(R_x R_z)$ with $R = \bar K (\bar K + \epsilon m I)^{-1}$, $\bar K = H K H$ | normalised-CCA |
@@ -689,7 +689,7 @@ def forms(images, codes, sigma, scaled):
             width = losses.median_squared_distance(values).sqrt()
             width = width / math.sqrt(values[0].numel()) if scaled else width
         kernels.append(losses.gaussian_kernel(values, width, scaled))
-    names = ("unbiased_scale", "mean", "cka", "cca")
+    names = ("empirical", "mean", "cka", "cca")
     return {name: losses.hsic(*kernels, name).item() for name in names}
 
 
@@ -751,7 +751,7 @@ for scaled in (True, False):
         ]
         rows[kernel, sigma] = {
             f"{name}, {what}": value
-            for name in ("unbiased_scale", "cka", "cca")
+            for name in ("empirical", "cka", "cca")
             for what, value in (
                 ("true", here[name]),
                 ("shuffled", statistics.mean(c[name] for c in chance)),
@@ -761,7 +761,7 @@ shares = pd.DataFrame(rows).T
 shares.index.names = ["kernel", "σ"]
 by_chance = {
     name: shares[f"{name}, shuffled"] / shares[f"{name}, true"]
-    for name in ("unbiased_scale", "cka", "cca")
+    for name in ("empirical", "cka", "cca")
 }
 for name, share in by_chance.items():
     print(
@@ -788,12 +788,12 @@ patterns = torch.randn(10, 784, generator=torch.Generator().manual_seed(seed))
 faint = 0.5 + 0.01 * truth[:, :10] @ patterns
 invisible = forms(faint.reshape(64, 1, 28, 28), truth, 5, False)
 visible = forms(real_digits, truth, 5, False)
-for name in ("unbiased_scale", "cka", "cca"):
+for name in ("empirical", "cka", "cca"):
     print(
         f"{name:<15} faint patterns {invisible[name]:9.3g}"
         f"   digits {visible[name]:9.3g}"
     )
-assert invisible["unbiased_scale"] < visible["unbiased_scale"]
+assert invisible["empirical"] < visible["empirical"]
 assert invisible["cka"] > visible["cka"]
 
 # %% [markdown]
@@ -817,7 +817,7 @@ assert invisible["cka"] > visible["cka"]
 # %% mystnb={"figure": {"caption": "HSIC of a batch of real digits and their true codes against the bandwidth, by form and kernel. Dashed: the power −4. Dotted: normalised-CCA with shuffled codes.", "name": "fig-hsic-infogan-sensitivity"}} tags=["hide-input"]
 sigmas = np.array([1.0, 1.5, 2, 3, 4, 5, 6, 8, 10])
 KINDS = {
-    "plain, as printed": ("unbiased_scale", False),
+    "plain, as printed": ("empirical", False),
     "plain, over the dimension": ("mean", True),
     "CKA, over the dimension": ("cka", True),
     "normalised-CCA, over the dimension": ("cca", True),
@@ -1087,7 +1087,7 @@ best = {name: max(scores, key=scores.get) for name, scores in SCORES.items()}
 for name, point in best.items():
     assert point == tuple(CHOSEN[name].values())[:2]
 sized = {
-    (s, w): w * forms(real_digits, truth, s, False)["unbiased_scale"]
+    (s, w): w * forms(real_digits, truth, s, False)["empirical"]
     for s, w in SCORES["HSIC-InfoGAN"]
 }
 tuned = pd.DataFrame(

@@ -118,7 +118,7 @@ print(f"the classifier on real digits, halved and enlarged: {right:.3f}")
 
 PLAIN, CCA = "plain, as printed", "normalised-CCA, over the dimension"
 FORMS = {
-    PLAIN: {"normalisation": "unbiased_scale"},
+    PLAIN: {"normalisation": "empirical"},
     CCA: {"normalisation": "cca", "scale_by_dimension": True},
     "CKA": {"normalisation": "cka"},
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-NORMALISATIONS = ("unbiased_scale", "mean", "cka", "cca")
+NORMALISATIONS = ("empirical", "mean", "cka", "cca")
 RIDGE = 1e-5  # of the normalised covariance operators, times the batch size
 
 
@@ -61,12 +61,12 @@ def centre(kernel: Tensor) -> Tensor:
     return kernel - columns - rows + kernel.mean()
 
 
-def hsic(kernel_x: Tensor, kernel_z: Tensor, normalisation: str = "unbiased_scale") -> Tensor:
+def hsic(kernel_x: Tensor, kernel_z: Tensor, normalisation: str = "empirical") -> Tensor:
     """HSIC of two samples from their kernel matrices, a scalar; 0 in the limit where the two are independent.
 
     Implements :eq:`eq-hsic-infogan-5`:
 
-    - ``"unbiased_scale"``: trace(K_x H K_z H) / (m - 1)², equation 5 of Liu et al. (2022), the empirical HSIC of
+    - ``"empirical"``: trace(K_x H K_z H) / (m - 1)², equation 5 of Liu et al. (2022), the empirical HSIC of
       Gretton et al. (2005). It is biased: of independent samples it is above 0, by an amount that falls with 1/m;
     - ``"mean"``: the same over m², as the code of the HSIC bottleneck has it;
     - ``"cka"``: the latter over the root of its values of each sample with itself: centred kernel alignment, in [0, 1],

@@ -196,7 +196,7 @@ class HSICInfoGAN(_CodedGAN):
         self,
         hsic_weight: float = 1.0,
         sigma: float | None = 5.0,
-        normalisation: str = "unbiased_scale",
+        normalisation: str = "empirical",
         scale_by_dimension: bool = False,
         **options: Any,
     ) -> None:

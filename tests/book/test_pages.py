@@ -120,6 +120,17 @@ def switch(page, mode: str) -> None:
     page.evaluate(SETTLED)
 
 
+def assert_figures_open_at_full_size(page) -> None:
+    """Each is a link to its file, with the pixels that a narrow column hides; no link is left without a picture."""
+    figures = page.evaluate("""() => [...document.querySelectorAll("div.cell_output img[src*=_images]")].map(i => ({
+      source: i.src, opens: i.closest("a") && i.closest("a").href, wide: i.naturalWidth >= i.clientWidth,
+      left_over: i.clientWidth === 0 && i.closest("a").getClientRects().length > 0}))""")
+    for figure in figures:
+        assert figure["opens"] == figure["source"], figure
+        assert figure["wide"], figure
+        assert not figure["left_over"], figure
+
+
 def assert_is_a_chapter(page) -> None:
     """Rendered figures, light and dark, with visible captions, and a quiz."""
     assert page.locator("figure img.only-light").count() >= 1
@@ -176,6 +187,7 @@ def test_page(visit, site, doc):
     if doc in toc_chapters(ROOT):
         assert_is_a_chapter(page)
     if doc in toc_notebooks(ROOT):
+        assert_figures_open_at_full_size(page)
         assert_colab_opens_the_paired_notebook(page, doc)
         assert_a_control_that_needs_a_kernel_says_so(page)
         if is_exercises(doc):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from medlatent.losses import gaussian_kernel, hsic, median_squared_distance
 
-NORMALISATIONS = ("unbiased_scale", "mean", "cka", "cca")
+NORMALISATIONS = ("empirical", "mean", "cka", "cca")
 
 
 def samples(m: int = 12, seed: int = 0, dependence: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -198,7 +198,7 @@ def test_arguments():
     with pytest.raises(ValueError, match="sigma must be positive, got 0"):
         gaussian_kernel(x, 0.0)
     kernel = gaussian_kernel(x, 1.0)
-    with pytest.raises(ValueError, match="normalisation 'biased' is unknown: use one of unbiased_scale"):
+    with pytest.raises(ValueError, match="normalisation 'biased' is unknown: use one of empirical"):
         hsic(kernel, kernel, "biased")
     with pytest.raises(ValueError, match=r"expected two of \(m, m\), got \(3, 3\) and \(2, 2\)"):
         hsic(kernel, kernel[:2, :2])

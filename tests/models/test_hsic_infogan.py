@@ -36,7 +36,7 @@ def test_the_defaults_are_the_paper_s():
         assert model.discriminator_optimiser.defaults["lr"] == 2e-4
         assert (model.config["channels"], model.config["size"], model.config["loss"]) == (1, 28, "non_saturating")
         assert model.code_entropy == {"category": pytest.approx(math.log(10)), "continuous": 0.0}
-    assert model.config["normalisation"] == "unbiased_scale"  # equation 5 as printed
+    assert model.config["normalisation"] == "empirical"  # equation 5 as printed
     assert model.config["scale_by_dimension"] is False
     assert model.weights["hsic"] == -model.config["hsic_weight"] < 0
     assert build(InfoGAN, code_range=(-1, 1)).code_entropy["continuous"] == pytest.approx(2 * math.log(2))
@@ -95,7 +95,7 @@ def test_the_median_heuristic_gives_the_median_pair_the_same_similarity():
         (InfoGAN, {"category_weight": -1}, "category_weight must not be negative, got -1"),
         (HSICInfoGAN, {"hsic_weight": -1}, "hsic_weight must not be negative, got -1"),
         (HSICInfoGAN, {"sigma": 0}, "sigma must be positive, or None"),
-        (HSICInfoGAN, {"normalisation": "biased"}, "normalisation 'biased' is unknown: use one of unbiased_scale"),
+        (HSICInfoGAN, {"normalisation": "biased"}, "normalisation 'biased' is unknown: use one of empirical"),
     ],
 )
 def test_arguments(system, options, message):

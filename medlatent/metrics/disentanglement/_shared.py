@@ -105,9 +105,10 @@ def _split(
         first = np.unique(whose, return_index=True)[1]  # as they come, or in random order
         place = np.random.default_rng(seed).permutation(count) if shuffle else np.argsort(np.argsort(first))
         rows = np.argsort(place[whose], kind="stable")
-        # Whole groups, until they have the share of the rows or more.
+        # Whole groups, until they have the share of the rows or more; the last one is always left to be tested on.
         ends = np.cumsum(np.bincount(place[whose]))
-        cut = int(ends[np.searchsorted(ends, train_fraction * len(factors) - 1e-9)])
+        enough = np.searchsorted(ends, train_fraction * len(factors) - 1e-9)
+        cut = int(ends[min(enough, max(count - 2, 0))])
     train, test = np.split(rows, [cut])
     if not len(train) or not len(test):
         raise ValueError(

@@ -45,6 +45,19 @@ def test_in_order_of_appearance_unless_shuffled():
     assert (train.tolist(), test.tolist()) == ([0, 1, 2, 3, 4, 5], [6, 7, 8])
 
 
+@pytest.mark.parametrize("sizes", [(111, 64, 152), (64, 111, 152), (2, 98), (98, 2), (5, 5)])
+def test_a_few_large_groups_are_split_whatever_their_order(sizes):
+    """Three patients with as many slices as real ones: two thirds of the rows may end inside the last of them."""
+    whose = np.repeat(np.arange(len(sizes)), sizes)
+    factors = np.random.default_rng(0).normal(size=(len(whose), 1))
+    for seed in range(6):
+        for shuffle in (False, True):
+            train, test = _split(factors, 2 / 3, shuffle, seed, whose)
+            assert len(train)
+            assert len(test)
+            assert not set(whose[train]) & set(whose[test])
+
+
 def test_codes_that_name_the_patient_predict_nothing():
     """Twelve photographs of each: a tree that has seen some knows the others."""
     random = np.random.default_rng(0)
