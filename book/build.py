@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import files
 from pathlib import Path
 
 from chapters import pages
@@ -22,7 +21,6 @@ from execute import environment, execute, publish
 from generate import equations_page, exercises_page, named, times_page, toc_notebooks
 
 SOURCES = ("_config.yml", "_toc.yml", "requirements.txt", "book", "notebooks", "medlatent", "results")
-MATHJAX = "tex-svg-full.js"  # one file, without fonts of its own
 
 
 def arguments() -> argparse.Namespace:
@@ -67,7 +65,7 @@ def execute_all(root: Path, docs: list[str], parameters: dict[str, str], jobs: i
 
 
 def stage_sources(root: Path, docs: list[str], generated: dict[str, str]) -> Path:
-    """Lays out what Sphinx reads: pages, executed notebooks, generated pages by name, and MathJax."""
+    """Lays out what Sphinx reads: pages, executed notebooks, and generated pages by name."""
     stage = root / "_build/stage"
     shutil.rmtree(stage, ignore_errors=True)
     shutil.copytree(root / "book", stage / "book", ignore=shutil.ignore_patterns("__pycache__", "*.py"))
@@ -75,9 +73,6 @@ def stage_sources(root: Path, docs: list[str], generated: dict[str, str]) -> Pat
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(root / name, stage / name)
     static = stage / "book/_static"
-    source = next(f for f in files("sphinx-mathjax-offline") if f.name == MATHJAX).locate()
-    (static / "mathjax").mkdir(parents=True)
-    shutil.copy2(source, static / "mathjax" / MATHJAX)
     for doc in docs:
         publish(root, doc, stage, static)
     for name, text in (generated | {"execution_times": times_page(root, docs)}).items():

@@ -34,8 +34,8 @@ def inputs(root: Path, source: Path) -> list[Path]:
         modules |= import_closure(root, (root / PACKAGE).rglob("*.py"))
     named = set(re.findall(r"""["']((?:book|tests|data_scripts|benchmarks)/[\w./-]+)["']""", source.read_text("utf-8")))
     files = modules | companions(root, modules) | {root / name for name in named if (root / name).is_file()}
-    read = record_folders(root, source, doors) + folders_of(root, modules - {source})
-    return sorted(files | set(tree(root, "requirements.txt", *read)))
+    files |= named_files(root, modules - {source})
+    return sorted(files | set(tree(root, "requirements.txt", *record_folders(root, source, doors))))
 
 
 def companions(root: Path, modules: Iterable[Path]) -> set[Path]:
@@ -50,11 +50,12 @@ def companions(root: Path, modules: Iterable[Path]) -> set[Path]:
     return found
 
 
-def folders_of(root: Path, modules: Iterable[Path]) -> list[str]:
-    """The folders below ``results`` that modules read by their names, and not as records of a chapter."""
+def named_files(root: Path, modules: Iterable[Path]) -> set[Path]:
+    """The files below ``results`` that modules read by a path or a pattern, and not as records of a chapter."""
     constants = [node for module in modules for node in ast.walk(parse(module)) if isinstance(node, ast.Constant)]
     texts = {node.value for node in constants if isinstance(node.value, str)}
-    return sorted(text for text in texts if re.fullmatch(rf"{RECORDS}/\w+", text) and (root / text).is_dir())
+    patterns = {text for text in texts if re.fullmatch(rf"{RECORDS}/[\w*]+/[\w*.]+", text)}
+    return {file for pattern in patterns for file in root.glob(pattern)}
 
 
 def record_doors(modules: Iterable[Path]) -> set[str]:

@@ -12,7 +12,7 @@ from medlatent.data import at_hand, find_source, open_images
 from medlatent.evaluation import agrees, classifiers, domain_classifier, factor_meters, hearts
 from medlatent.evaluation.classifiers import load_classifier, recorded_classifiers
 from medlatent.evaluation.record_classifier import accuracy
-from medlatent.files import read_tensors
+from medlatent.files import project_files, read_tensors
 from medlatent.plans import FILE, Plan
 from medlatent.records import Record, record_paths, results_folder
 from medlatent.runs import differences
@@ -39,14 +39,13 @@ def test_there_are_records_and_each_file_of_tensors_belongs_to_one():
     records = [(path, Record.read(path)) for path in PATHS]
     files = {p.parent / part["file"] for p, record in records for part in (record.weights, record.observed) if part}
     # The networks that decoded images are measured by.
-    measuring = {results_folder() / hearts.FILE, *results_folder().glob(factor_meters.FILES)}
-    measuring |= set(recorded_classifiers().values())
+    measuring = {file for of in (hearts.FILE, factor_meters.FILES, classifiers.FILES) for file in project_files(of)}
     assert files | measuring == set(results_folder().glob("*/*.safetensors"))
     assert {p.with_suffix(".json") for p in results_folder().glob("*/*.md")} == set(PATHS)
 
 
 def test_each_meter_of_factors_can_be_read_and_says_how_far_it_errs():
-    for path in results_folder().glob(factor_meters.FILES):
+    for path in project_files(factor_meters.FILES):
         meter = factor_meters.load_meter(path)
         assert list(meter.error) == list(meter.scales)
         assert meter.data["licence"]

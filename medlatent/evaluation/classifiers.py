@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 
 from ..data import ClassifierSpec, DataError, ImageSet, all_sources, at_hand, find_source, open_images
-from ..files import project_folder, read_tensors
+from ..files import project_files, read_tensors
 from ..nets import DomainClassifier, train_domain_classifier
 
 FORMAT, VERSION = "medlatent.classifier", 1
-FOLDER = "results/classifiers"
+FILES = "results/classifiers/*.safetensors"
 HEADER = {
     "factor": str,
     "classes": list,
@@ -114,7 +114,7 @@ def recorded_classifiers() -> dict[ClassifierSpec, Path]:
         ValueError: a file is damaged, or two hold the same classifier.
     """
     trained: dict[tuple[str, str, int], Path] = {}
-    for path in sorted(project_folder(FOLDER).glob("*.safetensors")):
+    for path in project_files(FILES):
         training = _training_of(str(path), path.stat().st_mtime_ns)
         if training in trained:
             raise ValueError(f"{trained[training]} and {path} hold the same classifier: remove one")

@@ -28,13 +28,12 @@ import torch
 from torch import Tensor
 
 from ..data import DataError, Factor, ImageSet, open_images
-from ..files import read_tensors, save_tensors
+from ..files import project_files, read_tensors, save_tensors
 from ..metrics import thorax
 from ..nets import FactorRegressor, train_factor_regressor
-from ..records import results_folder
 
 FORMAT, VERSION = "medlatent.meter", 1
-FILES = "*/meter_*.safetensors"
+FILES = "results/*/meter_*.safetensors"
 STEPS = 3000
 HEADER = {"config": dict, "factors": dict, "shape": list, "error": dict, "data": dict}
 MEASURABLE = ("continuous", "angle")
@@ -315,7 +314,7 @@ def meter_of(images: ImageSet) -> FactorMeter | None:
     Raises:
         ValueError: two files hold one.
     """
-    files = sorted(results_folder().glob(FILES))
+    files = project_files(FILES)
     wanted = images.card.name, tuple(images.images.shape[1:])
     stamps = [(str(file), file.stat().st_mtime_ns) for file in files]
     found = {file: meter for file, stamp in stamps if (meter := _loaded(file, stamp)) and _fits(meter, wanted)}

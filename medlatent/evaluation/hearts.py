@@ -25,16 +25,15 @@ from torch import Tensor
 
 from ..data import DataError, ImageSet, open_images
 from ..data.phantoms import heart
-from ..files import read_tensors, save_tensors
+from ..files import project_files, read_tensors, save_tensors
 from ..nets.segmentation import UNet, dice, train_unet
-from ..records import results_folder
 
 FORMAT, VERSION = "medlatent.hearts", 1
 REGIONS = ("LV", "Myo", "RV")  # the labels 1, 2, 3
 PHASES = heart.PHASES
 VOLUMES = heart.VOLUMES
 SIDE = 64  # pixels of 3.6 mm
-FILE = Path("attribute_vae") / "hearts.safetensors"
+FILE = "results/attribute_vae/hearts.safetensors"
 PHANTOMS, PHANTOM_SEED = 1000, 77  # none of the seeds that a model is trained or judged on
 STEPS = 3000
 
@@ -125,7 +124,7 @@ def heart_meter(kind: str, path: str | os.PathLike | None = None) -> HeartMeter:
         FileNotFoundError: it is not there; the message says which command makes it.
         ValueError: the file is damaged, or there is no such kind.
     """
-    path = results_folder() / FILE if path is None else Path(path)
+    path = next(iter(project_files(FILE)), Path(FILE)) if path is None else Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; `python -m {__spec__.name} --out {path}` makes it")
     expected = {"config": dict, "hearts": dict, "data": dict}

@@ -7,7 +7,7 @@ from .claims import Claimed, claim
 from .fields import check_fields, json_text, plain, read_json, write_json
 from .names import check_name, is_name
 from .one import check_writable, replacing
-from .places import project_folder
+from .places import project_files, project_folder
 from .together import recover, replacing_together
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "is_name",
     "json_text",
     "plain",
+    "project_files",
     "project_folder",
     "read_json",
     "read_tensors",

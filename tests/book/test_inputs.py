@@ -162,3 +162,10 @@ def test_the_closures_of_this_course_leave_out_other_chapters():
     assert any(name.startswith("results/vae/") for name in named)
     assert not any(name.startswith("results/hsic_infogan/") for name in named)
     assert "medlatent/__main__.py" not in named
+
+
+def test_a_chapter_that_evaluates_needs_what_it_measures_by_and_no_other_records():
+    named = {str(p.relative_to(ROOT)) for p in inputs(ROOT, ROOT / "notebooks/04_gan.py")}
+    measuring = {"results/classifiers/mnist_digits_digit.safetensors", "results/attribute_vae/hearts.safetensors"}
+    assert named >= measuring | {"results/latent_directions/meter_phantoms.safetensors"}
+    assert not any(name.startswith("results/") and name.endswith(".json") for name in named if "/gan/" not in name)

@@ -150,7 +150,7 @@ class TestRecorded:
     def quickly(self, monkeypatch, tmp_path, few_nodules):
         train = classifiers.train_domain_classifier
         monkeypatch.setattr(classifiers, "train_domain_classifier", lambda *args, **kw: train(*args[:2], 2, **kw))
-        monkeypatch.setattr(classifiers, "project_folder", lambda name: tmp_path)
+        monkeypatch.setattr(classifiers, "project_files", lambda pattern: sorted(tmp_path.glob("*.safetensors")))
         classifiers._classifier.cache_clear()
         yield
         classifiers._classifier.cache_clear()

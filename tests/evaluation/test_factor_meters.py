@@ -110,7 +110,7 @@ def test_saved_and_loaded_it_is_the_same(trained, tmp_path):
 
 
 def test_it_is_found_by_the_data_and_their_size(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(factor_meters, "results_folder", lambda: tmp_path)
+    monkeypatch.setattr(factor_meters, "project_files", lambda pattern: sorted(tmp_path.glob("*/meter_*.safetensors")))
     assert meter_of(bars()) is None
     (tmp_path / "chapter").mkdir()
     save_meter(trained, tmp_path / "chapter" / "meter_bars.safetensors")
