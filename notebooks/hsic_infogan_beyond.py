@@ -146,8 +146,8 @@ show_table(moved)
 
 # %% [markdown]
 # InfoGAN's two continuous codes move a good part of the picture, the thickness of the strokes first of all. Those of
-# HSIC-InfoGAN move a small part of that. A correlation near 0 with slant and thickness could have meant that a code
-# does something else; here it means that the code does little.
+# HSIC-InfoGAN move a small part of that. A correlation near 0 with slant and thickness could have meant that a code does something else;
+# here it means that the code does little, in this run; the judged ones keep no weights.
 #
 # ## Two ranges of c
 #
@@ -244,7 +244,7 @@ for low, high in ((0, 1), (-1, 1)):
     total = losses.centre(losses.gaussian_kernel(many, 5.0)).trace()
     rows[f"U({low}, {high})"] = {
         "variance of a code": (high - low) ** 2 / 12,
-        "of a one-hot dimension": 0.09,
+        "of a direction of the category": 0.1,
         "largest eigenvalue / total": (values[0] / total).item(),
         "continuous share of the 2 largest": continuous[:2].mean().item(),
         "continuous share of the next 9": continuous[2:11].mean().item(),
@@ -261,7 +261,7 @@ show_table(weighing)
 #
 # ## What the auxiliary network costs
 #
-# The paper expects less training time and memory. Everything here is at the paper's width. Parameters are counted.
+# The paper expects less training time and memory. Everything here is at full width, 64; the paper gives none. Parameters are counted.
 # Memory is that of weights and gradients, of Adam's two moments, and of what autograd keeps for the backward passes of
 # one update of 100 images (the sum over all tensors that it saves, parameters left out; a tensor that two operations
 # keep counts twice).
@@ -347,10 +347,11 @@ show_table(pd.DataFrame(rows).T, 1)
 # $Q$'s features. The paper's argument would be strong for an auxiliary network of its own, as some systems have; the
 # paper's own $Q$ shares its trunk, as it says itself.
 #
-# In time a few percent are saved: compare the last column. The speeds of single runs promise more than that, because
-# the runs of HSIC-InfoGAN began one after another, and whoever begins late, or ends late, has the card to fewer. One
-# process alone on such a card, or on one thread of a processor, gains as little at full width; `benchmarks/README.md`
-# has the measurement. The distances of all pairs of images are few in a batch of 100; their number grows with its
+# In time a few percent are saved: compare the last column, in which the staggered start counts against HSIC-InfoGAN. The speeds of single
+# runs promise more than that, because
+# the runs of HSIC-InfoGAN began one after another, and whoever begins late, or ends late, has the card to fewer. One process alone on such
+# a card gains 3 to 4 % where its step is replayed as a CUDA graph, 14 to 18 % where it is not, and one thread of a processor 4 %;
+# `benchmarks/README.md` has the measurements. The distances of all pairs of images are few in a batch of 100; their number grows with its
 # square. Once trained, both systems are used without $Q$ and without the discriminator, and the generators are of the
 # same size.
 #
