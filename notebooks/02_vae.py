@@ -235,8 +235,9 @@ assert abs(exact - simulated) < 0.01
 # \end{aligned}
 # $$
 #
-# Since $\log u = u - 1$ only at $u = 1$, the KL is zero only if the two distributions agree. The same tangent, put to
-# $u / \mathbb{E}[u]$, gives $\mathbb{E}[\log u] \le \log \mathbb{E}[u]$ for any positive random $u$. This is Jensen's inequality for the logarithm: the
+# Since $\log u = u - 1$ only at $u = 1$, the KL is zero only if the two distributions agree. The same inequality, applied to $u /
+# \mathbb{E}[u]$, says $\mathbb{E}[\log u] - \log \mathbb{E}[u] \le 1 - 1 = 0$, that is $\mathbb{E}[\log u] \le \log \mathbb{E}[u]$ for any
+# positive random $u$. This is Jensen's inequality for the logarithm: the
 # mean of logarithms is at most the logarithm of the mean. {ref}`independence` will need it.
 #
 # **It is not symmetric.** $\mathrm{KL}(p \,\|\, q)$ averages over draws from the other distribution, so it is another number. A KL is no
@@ -426,7 +427,7 @@ for m, s in (
     assert elbo <= exact + 0.05
 
 # %% [markdown]
-# The sum is the same every time, and the guess that equals the true posterior leaves no gap.
+# Up to the error of the simulation, the sum is the same every time. The guess that equals the true posterior leaves no gap.
 #
 # Splitting the logarithm in $\mathcal{L}$ gives the form that is trained {cite:p}`kingma2014,rezende2014`:
 #
@@ -502,7 +503,8 @@ assert abs(score.mean() - 2 * mu0) < 0.2
 # The decoder computes the mean $\hat x$ of $p_\theta(x \mid z)$; a sigmoid keeps it between 0 and 1. The distribution around this mean is our choice, and it
 # decides what the loss is.
 #
-# **Gaussian.** With the same variance $\sigma^2$ for each of the $P$ pixels and channels,
+# **Gaussian.** With the same variance $\sigma^2$ for each of the $P$ values (pixels times channels; this $\sigma$ is a constant of the
+# likelihood, not the encoder's $\sigma_\phi(x)$ of {eq}`eq-vae-6`),
 #
 # $$
 # -\log p(x \mid z) = \frac{1}{2\sigma^2}\sum_{i=1}^{P} (x_i - \hat x_i)^2 + \frac{P}{2} \log 2\pi\sigma^2 .
@@ -592,7 +594,8 @@ assert torch.allclose(ours, reference, rtol=1e-5)
 # At $\beta = 1$ it is an unbiased estimate of the negative ELBO, with one draw of $z$ for each image; the code leaves the
 # constant of {eq}`eq-vae-7` out. **The number $\beta$ means nothing without the scale of the first term.** With
 # the Gaussian of {eq}`eq-vae-7`, multiplying the objective by $2\sigma^2$ turns it into $\text{SSE} + 2\sigma^2\beta \cdot
-# \text{KL}$: a VAE with variance $\sigma^2$ *is* a beta-VAE on the plain SSE with $\beta = 2\sigma^2$. Two programs that
+# \text{KL}$: a VAE with variance $\sigma^2$ *is* a {term}`beta-VAE <beta>`, a VAE with such a weight on the plain SSE with $\beta =
+# 2\sigma^2$. Two programs that
 # both say "beta = 6" can differ by a factor of two, or of 12 288.
 #
 # ## A VAE in twenty lines
@@ -674,7 +677,8 @@ show_table(pd.DataFrame({"mean picture": beside, "VAE": with_noise}).T)
 # :::{admonition} Exercise: the draw left out
 # :class: note
 # Call `fit_tiny(known, noise=0.0)`. The code is then the mean itself, $z = \mu$; the loss is the same, KL and all. Before you run it, write
-# down what you expect. Does the SSE from the mean rise or fall? What happens to $\sigma$, which the SSE no longer sees? What happens to the KL, and
+# down what you expect. Does the SSE from the mean rise or fall? What happens to the encoder's $\sigma$, which the SSE no longer sees? What
+# happens to the KL, and
 # does it still say how much the code carries?
 # :::
 
@@ -806,7 +810,9 @@ explore.show(fig)
 # training brings back place and colour, as {numref}`fig-vae-goal` shows, but not the hairs. A hair is thin: leaving it out costs
 # little squared error, and describing where it runs would cost many nats.
 #
-# How good is that? A number needs something to stand beside. Two baselines need no network: every image replaced by the
+# How good is that? We use the {term}`PSNR`, $10 \log_{10}(1/\text{MSE})$ decibels for intensities in [0, 1], where MSE is the squared error
+# averaged over the values of an image: higher is better, and 3 dB more is half the squared error. A number needs something to stand beside.
+# Two baselines need no network: every image replaced by the
 # mean image, and principal component analysis (PCA) with 12, 16 and 32 components; our code has 16 dimensions.
 
 # %% tags=["hide-input"]
@@ -854,11 +860,12 @@ print(f"this VAE's rate: {ours['kl']:.1f} nats")
 
 # %% [markdown]
 # In the short `ci` profile PCA wins, and by decibels: squared error is exactly what it minimises, it needs no gradient descent, and
-# nobody charges it for its rate. What it cannot do is bend, or draw a new lesion from a prior. The last line is a recorded VAE with 32 dimensions, trained
+# nobody charges it for its rate. What it cannot do is bend, or draw a new lesion from a prior. The line "recorded VAE" is a model with 32 dimensions, trained
 # for 6 000 steps on more images. PCA with 32 components is still ahead of it. But this VAE uses only about twelve of its dimensions, as we
 # shall see, and against twelve components it wins: what it gains is a curved surface, what it pays is the rate.
 #
-# The next table says more of it, and of a run on the real images. Their weights are in the repository. The tests compute
+# The next table says more of it, and of a run on the real images. (Its PSNR is of the 1 010 test phantoms of the recorded run, the one
+# above of the 291 of this one.) Their weights are in the repository. The tests compute
 # the numbers on phantoms again, and those on HAM10000 where it is packed. The third line, the model of real skin on
 # phantoms it never saw, is there so that its weights can be checked without the real data.
 
@@ -931,7 +938,7 @@ explore.show(explore.traversal(studied, posteriors=studied_posteriors))
 # %% [markdown]
 # Look down {numref}`fig-vae-traversal` and try to name each row. Most rows move several things at once. Since the factors of
 # a phantom are known, we need not trust our eyes: {numref}`fig-vae-factors` holds the rank correlation of the dimensions
-# with every factor but the orientation, since an angle has no rank.
+# with every factor but the orientation, since an angle has no rank. So z22, which turns the lesion, has a dark row.
 
 # %% mystnb={"figure": {"caption": "Absolute rank correlation (Spearman) between the posterior means of the recorded phantom model and the factors that generated the images. Illumination: brightness of the skin; white balance: tint of the light; vignette: the dark rim of the dermatoscope; lesion hue: blood rather than melanin.", "name": "fig-vae-factors"}} tags=["hide-input"]
 factors = [
@@ -982,7 +989,7 @@ assert crowded >= 3
 #
 # - **{term}`Entanglement <disentanglement>`.** Several rows light up in more than one column, and size, position and lesion colour
 #   are each spread over several rows. The data are hardly to blame: the factors correlate far less with each other, as the cell
-#   above prints. One dimension does hold one factor alone, the colour of the skin; nothing in {eq}`eq-vae-5` asked for it.
+#   above prints. One dimension, z3, follows one factor far more than any other, the colour of the skin; nothing in {eq}`eq-vae-5` asked for it.
 # - **The axes are not special.** The prior is the same in every direction. If the codes of a trained VAE are rotated, and the
 #   decoder undoes the rotation, then reconstructions and prior samples stay what they were
 #   {cite:p}`locatello2019`. What ties the axes to anything at all is that the posterior's covariance is *diagonal*: a
@@ -1082,7 +1089,9 @@ else:
 # {cite:p}`lucas2019`. What one of them costs can be derived. Let $\lambda$ be the eigenvalue of a direction, $x$ the data along it, and $w$ the
 # weight of its dimension. The model says that $x$ has the variance $v = w^2 + \sigma^2$, and gives it the average log-likelihood
 # $-\tfrac12 (\log 2\pi v + \lambda / v)$. This is largest at $v = \lambda$, and falls on either side. So $w^2 = \lambda - \sigma^2$, or
-# $w = 0$ if $\lambda$ is less than $\sigma^2$, since $v$ cannot be. The posterior has the variance $1 / (1 + w^2/\sigma^2) = \sigma^2/\lambda$ and the mean
+# $w = 0$ if $\lambda$ is less than $\sigma^2$, since $v$ cannot be. Prior and likelihood are both Gaussian in $z$, so their precisions
+# (inverse variances) add to $1 + w^2/\sigma^2$. Hence the posterior has the variance $1 / (1 + w^2/\sigma^2) = \sigma^2/\lambda$ and the
+# mean
 # $w x / v = w x / \lambda$. The average of its square is $w^2/\lambda = 1 - \sigma^2/\lambda$. Putting both into {eq}`eq-vae-3`,
 #
 # $$
@@ -1146,7 +1155,8 @@ assert torch.allclose(found, predicted, atol=0.08)
 # as a **sum** over dimensions. By {eq}`eq-vae-7` this is a likelihood with $2\sigma^2 = P = 12\,288$, in other words
 # $\beta = 12\,288$. Here is an argument that needs no linear decoder. A decoder that ignores its
 # code and answers with the mean image has rate 0 and a reconstruction term of $V / 2\sigma^2$, where $V$ is the total variance of the
-# pixels. No optimum can be worse, so its rate is at most $V / 2\sigma^2$, a few hundredths of a nat: *everything* must collapse. We train two networks that differ in this one number.
+# pixels. No optimum can be worse, so its rate is at most $V / 2\sigma^2$, a few hundredths of a nat: *everything* must collapse. We train
+# two networks that differ in this one number.
 
 # %% tags=["hide-input"]
 spectrum = pca.explained_variance_[:16]

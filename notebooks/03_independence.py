@@ -36,7 +36,8 @@
 # - recognise a published mistake in one of them by a single number;
 # - compare beta-VAE and beta-TCVAE by what each pays in reconstruction for the independence it buys.
 #
-# **You need** the chapter {ref}`vae`, whose section {ref}`vae-kl` defines the KL divergence. **Time**: two hours of reading and trying. **Device**: a laptop; the measured run time
+# **You need** the chapter {ref}`vae`, whose section {ref}`vae-kl` defines the KL divergence. **Time**: two hours of reading and trying.
+# **Device**: a laptop; the measured run time
 # stands on the page {doc}`/book/execution_times`.
 # :::
 
@@ -146,7 +147,7 @@ explore.show(
 # \end{aligned}
 # $$
 #
-# A constraint becomes a penalty by a Lagrange multiplier, here called $\beta$:
+# A constraint becomes a penalty by a Lagrange multiplier, here called $\beta$ (the constant $\beta C$ moves no weight and is left out):
 #
 # $$
 # \begin{aligned}
@@ -157,7 +158,7 @@ explore.show(
 #
 # What does $\beta$ do? In the linear model of {ref}`vae` everything can be computed. There, $\beta$ and the variance of the
 # likelihood enter only as a product, so by its equation {eq}`eq-vae-10` the dimension along the eigenvalue $\lambda_i$ carries
-# $\max(0, \tfrac12 \log \lambda_i / (\beta \sigma^2))$ nats. A larger $\beta$ switches the weakest dimensions off, one after the
+# $\max\big(0, \tfrac12 \log (\lambda_i / \beta \sigma^2)\big)$ nats. A larger $\beta$ switches the weakest dimensions off, one after the
 # other. We check this for three betas.
 
 
@@ -296,7 +297,9 @@ assert mutual_information < math.log(4)
 # \mathrm{TC} = \sum_j \mathbb{E}\, \log \frac{q(z_j \mid z_1 \ldots z_{j-1})}{q(z_j)} = -\tfrac12 \sum_j \log v_j .
 # $$
 #
-# The $v_j$ are the squares of the diagonal of the Cholesky factor of $R$, and their product is the determinant:
+# Write $R = L L^\top$ with a lower triangular $L$, the Cholesky factor, and $z = L \varepsilon$ with independent standard normal
+# $\varepsilon_j$. Given the dimensions before it, only $L_{jj} \varepsilon_j$ of $z_j$ is still open, so $v_j = L_{jj}^2$, and their
+# product is the determinant:
 #
 # $$
 # \mathrm{TC} = -\tfrac12 \log \det R .
@@ -436,15 +439,18 @@ show_table(table, 4)
 
 # %% [markdown]
 # Read the column of means. MSS gives $q(z)$ to the last digit: as an estimate of the *sum* it is unbiased. MWS gives less than half of it. The published
-# weights give the image of $z$ three quarters and its companion one. Its own posterior is the highest at $z$, as it mostly is, so they give more than twice $q(z)$.
+# weights, where the image of $z$ stands second in the batch as here, give it three quarters and its companion one quarter. (Where it stands
+# first, both get three quarters.) Its own posterior is the highest at $z$, as it mostly is, so they give more than twice $q(z)$.
 #
 # Read the last column. What the total correlation needs is $\log q(z)$, and there MSS is biased, too: the mean of the three logarithms lies below the
-# logarithm of their mean. This is Jensen's inequality, from {ref}`vae-kl`. MSS repairs the weights; no set of weights repairs the logarithm. The bias shrinks with the scatter of
+# logarithm of their mean. This is Jensen's inequality, from {ref}`vae-kl`. MSS repairs the weights; no set of weights repairs the
+# logarithm. The bias shrinks with the scatter of
 # the sum, so it goes away as the batch grows.
 #
 # ### The general weights
 #
-# **Weighted sampling (MWS)** {cite:p}`chen2018` is a lower bound. Draw the $B$ places of a batch $b$ independently from the $N$ images: such a batch has the probability $p(b) = N^{-B}$, and
+# **Weighted sampling (MWS)** {cite:p}`chen2018` is a lower bound. Draw the $B$ places of a batch $b$ independently from the $N$ images:
+# such a batch has the probability $p(b) = N^{-B}$, and
 # the mean of its posteriors is on average $q(z)$. Now keep only the batches that hold $z$'s own image $n$ in a given place. What is dropped is not negative. If
 # that place is fixed and the others are drawn, a batch has the probability $r(b) = N^{-(B-1)}$. So
 #
@@ -464,7 +470,7 @@ show_table(table, 4)
 # $$ (eq-independence-7)
 #
 # How loose the bound is can be read off the weights: they sum to $1/N$ and not to 1. For the posterior of $n$ itself $1/(BN)$ is too small by a factor $B$,
-# which was 2 above. Any other image is rarely in the batch, and has too little by about $N$ on average; above it was 6.
+# which was 2 above. Any other image is rarely in the batch, and its weight is too small by a factor of about $N$ on average; above it was 6.
 #
 # **Stratified sampling (MSS).** Let $M = B - 1$. In $q(z)$ the posterior of $n$ has the weight $1/N$, and the other $N - 1$ images
 # together have $(N-1)/N$. The other $M$ images of the batch are a fair sample of these, so each should get $(N-1)/(NM)$. With $B = 2$ and $N = 4$ this is the
@@ -519,8 +525,8 @@ for estimator in ("mws", "mss"):
 
 # %% [markdown]
 # The two disagree wildly about the parts, and agree on the sum. Now the estimators themselves, against loops that follow
-# {eq}`eq-independence-7` and {eq}`eq-independence-8` one number at a time. MSS must also be right on average: over the choice of
-# the one image $k$, each weight has to come to $1/N$.
+# {eq}`eq-independence-7` and {eq}`eq-independence-8` one number at a time. MSS must also be right on average: if the batch is the whole
+# data set, each weight, averaged over the choice of the one image $k$, has to come to $1/N$.
 
 
 # %% tags=["check-independence-7", "hide-input"]
@@ -661,9 +667,11 @@ explore.show(fig)
 # %% [markdown]
 # Three things to take from {numref}`fig-independence-estimators`.
 #
-# - **MWS overshoots**, because its constant $\log BN$ is subtracted once in $\log q(z)$ and $D$ times in $\sum_j \log q(z_j)$. The surplus of
+# - **MWS overshoots.** The mean over the batch, $\tfrac1B \sum_i$, would by itself be near $q(z)$. The further factor $1/N$ takes away
+#   $\log N$, once in $\log q(z)$ and $D$ times in $\sum_j \log q(z_j)$. The surplus of
 #   about $(D-1)\log N$ has no gradient of its own, so MWS can still train a model. As a *report* of the total correlation it is useless.
-# - **MSS approaches the truth** as the batch grows. For small batches it is biased, since the logarithm of a noisy average is too small on
+# - **MSS approaches the truth** as the batch grows, here from 64 images on. (The means at 16 and 64 images differ by no more than the
+#   scatter of 20 batches allows.) For small batches it is biased, since the logarithm of a noisy average is too small on
 #   average, and more so for the joint density than for its marginals. A negative total correlation in a log is this bias, or a bug.
 # - **The published slip** is quiet. In a flat matrix with rows of length $B$, the stride $M + 1 = B$ walks down a column, not along the diagonal.
 #   The small weight $1/N$ goes to the first image of the batch, whichever image $z$ came from, and the posterior that $z$ was drawn from
@@ -711,7 +719,8 @@ assert torch.isclose(terms["loss"], total, rtol=1e-4)
 # %% [markdown]
 # ## Training: what independence costs
 #
-# We train on phantoms whose factors are independent. At $\beta = 1$ the objectives of both models are that of the plain VAE, so one training stands for both. Then
+# We train on phantoms whose factors are independent. At $\beta = 1$ the objectives of both models are that of the plain VAE, so one
+# training stands for both. Then
 # come the beta-VAE and the beta-TCVAE with a larger $\beta$. All of it is done for several seeds: a seed sets the first weights, the noise and the batches.
 #
 # For each run we measure the reconstruction on the test images, and the terms of {eq}`eq-independence-5` on the training images. The latter are computed
@@ -877,11 +886,14 @@ publish_metrics(
 # - **Equal betas do not compare.** The same number multiplies three terms in one model and one term in the other. Equal *total correlation* does, between
 #   runs that have not collapsed.
 # - **The difference in kind is in the objectives.** The beta-VAE {eq}`eq-independence-1` charges $\beta$ for each nat of information; in the linear model it
-#   gave up $\tfrac12 \log \beta$ of them in each dimension, or all. The beta-TCVAE {eq}`eq-independence-6` charges one. How often this shows in so short a training
+#   gave up $\tfrac12 \log \beta$ of them in each dimension, or all. The beta-TCVAE {eq}`eq-independence-6` charges one. How often this
+#   shows in so short a training
 #   is what the last line of the cell counts.
 #
-# Chen et al. {cite:p}`chen2018` argue that this is what leaves the beta-TCVAE the better reconstruction at the same total correlation. These runs are too few and
-# too short to judge that. The recorded ones below are longer, and none has collapsed. Whether it holds over several seeds, on phantoms and on real lesions, is claim
+# Chen et al. {cite:p}`chen2018` argue that this is what leaves the beta-TCVAE the better reconstruction at the same total correlation.
+# These runs are too few and
+# too short to judge that. The recorded ones below are longer, and none has collapsed. Whether it holds over several seeds, on phantoms and
+# on real lesions, is claim
 # S1 of {ref}`adversarial-vae`; {numref}`fig-adversarial-vae-tradeoff` there is this figure from recorded runs.
 #
 # Independence is not the whole of {term}`disentanglement`, though. A rotation of independent standard Gaussian dimensions is again independent, and
@@ -889,7 +901,8 @@ publish_metrics(
 #
 # ## Explore
 #
-# A beta-TCVAE with the largest beta, live in your browser: that of the first seed that has not collapsed. Its dimensions stand in the order of their information.
+# A beta-TCVAE with the largest beta, live in your browser: that of the first seed that has not collapsed. Its dimensions stand in the order
+# of their information.
 
 # %% tags=["hide-input"]
 runs = strong["beta-TCVAE"]
@@ -924,7 +937,8 @@ explore.show(explore.traversal(model, posteriors=posteriors))
 
 # %% [markdown]
 # Read the labels of {numref}`fig-independence-traversal` before you praise the model. With seed 0, at the profile `ci`, one dimension carries nearly all the
-# information, and moves darkness, skin and rim at once; the others are all but empty. The cell above prints the share. A code of one dimension is independent, too. A low total
+# information, and moves darkness, skin and rim at once; the others are all but empty. The cell above prints the share. A code of one
+# dimension is independent, too. A low total
 # correlation beside a high mutual information is no proof of several separate factors: look at how the information is spread.
 #
 # ## On real lesions: recorded runs
@@ -933,8 +947,11 @@ explore.show(explore.traversal(model, posteriors=posteriors))
 # data, seed and batches, and 12 000 steps; the VAE is that of {ref}`vae`. Their numbers are those of the test split, which
 # shares no lesion with the training split. The tests compute them again wherever HAM10000 is packed.
 #
-# The last column needs a word. With 1 084 test images no estimate of $q(z)$ from a sample could tell codes apart beyond $\log 1084 \approx 7$ nats, and these codes
-# carry more. So the table has the total correlation of the Gaussian with the codes' covariance, {eq}`eq-independence-4`. It sees linear dependence only.
+# The last column needs a word. With 1 084 test images no estimate of $q(z)$ from a sample could tell codes apart beyond $\log 1084 \approx
+# 7$ nats, and the rates of two of these three codes are higher. So the table has the total correlation of the Gaussian with the codes'
+# covariance, {eq}`eq-independence-4`. It sees linear dependence only. And do not read the active units as dimensions in use: they count
+# every posterior mean with a variance above 0.01, about 0.005 nats ({ref}`vae`). So the beta-VAE can have the most of them and the fewest
+# nats.
 
 # %% tags=["hide-input"]
 recorded = {
@@ -1021,7 +1038,8 @@ explore.Explorer(
 # Both penalties bring the linear dependence down to a fifth of the VAE's, to within a hundredth of a nat of each other. For this the beta-VAE
 # gave up ten of its sixteen nats and 2.3 dB, the beta-TCVAE eight nats and 1.8 dB. At equal total correlation the beta-TCVAE is
 # the better by half a decibel, as Chen et al. {cite:p}`chen2018` claim. It is one pair of runs with one seed: a finding to be tested, not
-# a result. {ref}`adversarial-vae` tests it. The other thing to see is how little there was to win. The codes of the plain VAE had a Gaussian total correlation of 0.15 nats beside a rate of
+# a result. {ref}`adversarial-vae` tests it. The other thing to see is how little there was to win. The codes of the plain VAE had a
+# Gaussian total correlation of 0.15 nats beside a rate of
 # 16. Whether the rows of the penalised models in {numref}`fig-independence-recorded` are easier to name, judge for yourself. A covariance does not see whether
 # one dimension is one factor; that is measured with factors at hand, in {ref}`measuring`.
 #
@@ -1032,7 +1050,8 @@ explore.Explorer(
 #
 # - **Which estimator.** Results that say "TC" may come from MWS, MSS or a discriminator. Their values cannot be compared.
 # - **That the reported term is biased.** {numref}`fig-independence-estimators` shows by how much.
-# - **What beta multiplies.** With the reconstruction summed over pixels, $\beta = 6$ is mild; with its mean it is the collapse of {ref}`vae`.
+# - **What beta multiplies.** With the reconstruction summed over pixels, $\beta = 6$ cost ten of sixteen nats here; averaged over pixels,
+#   even $\beta = 1$ is the collapse of {ref}`vae`.
 # - **That the published MSS weights are misplaced.** Several widely used programs copied them from one another. Ours follow {eq}`eq-independence-8`.
 #
 # ## Quiz
@@ -1147,7 +1166,8 @@ display_quiz(
 # - The averaged KL is mutual information plus the KL of the {term}`aggregate posterior` {eq}`eq-independence-2`, which splits into total correlation and
 #   dimension-wise KL {eq}`eq-independence-3`.
 # - A beta-VAE prices all three {eq}`eq-independence-1`, a beta-TCVAE one of them {eq}`eq-independence-6`.
-# - MWS {eq}`eq-independence-7` overshoots by almost a constant, MSS {eq}`eq-independence-8` converges with the batch; the published weights of MSS are misplaced.
+# - MWS {eq}`eq-independence-7` overshoots by almost a constant, MSS {eq}`eq-independence-8` converges with the batch; the published weights
+#   of MSS are misplaced.
 #
 # **Exercises.** {ref}`independence-exercises`: each checks your answer and says what is wrong with it.
 #
@@ -1155,5 +1175,6 @@ display_quiz(
 # beta does; Kim and Mnih {cite:p}`kim2018` on another estimator.
 #
 # **The functions of this chapter** in the API reference: {py:func}`medlatent.losses.beta_vae_objective` {eq}`eq-independence-1`,
-# {py:func}`medlatent.metrics.gaussian_total_correlation` {eq}`eq-independence-4`, {py:func}`medlatent.losses.kl_decomposition` {eq}`eq-independence-5`, {py:func}`medlatent.losses.log_importance_weights`
+# {py:func}`medlatent.metrics.gaussian_total_correlation` {eq}`eq-independence-4`, {py:func}`medlatent.losses.kl_decomposition`
+# {eq}`eq-independence-5`, {py:func}`medlatent.losses.log_importance_weights`
 # {eq}`eq-independence-7` {eq}`eq-independence-8`, {py:class}`medlatent.models.BetaTCVAE` {eq}`eq-independence-6`.

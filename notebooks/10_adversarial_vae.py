@@ -188,7 +188,7 @@ explore.show(
 #
 # ### Equation 1: reconstruction against the code's length
 #
-# {ref}`vae` derived the ELBO {eq}`eq-vae-3`, {ref}`independence` its weighted form {eq}`eq-independence-1`. As a loss to be
+# {ref}`vae` derived the ELBO {eq}`eq-vae-5`, {ref}`independence` its weighted form {eq}`eq-independence-1`. As a loss to be
 # minimised over encoder and decoder it reads
 #
 # $$
@@ -228,7 +228,7 @@ assert torch.isclose(objective, by_torch.mean(), rtol=1e-4)
 # $\mathcal{L}_{rec} + (\beta / c)\,\mathrm{KL}$. So beta says nothing until $c$ is known, and published code that
 # says "beta = 6" uses several.
 #
-# How much does it matter? For the best *linear* beta-VAE equation {eq}`eq-vae-9` of {ref}`vae` answers. Divide
+# How much does it matter? For the best *linear* beta-VAE equation {eq}`eq-vae-10` of {ref}`vae` answers. Divide
 # $\tfrac{1}{2 \sigma^2} \mathrm{SSE} + \beta\, \mathrm{KL}$ by beta: it is the loss of a VAE with the variance
 # $\beta \sigma^2$. With $c\, \mathrm{SSE}$ in front that is $\beta / (2c)$, and a direction is used if the images
 # vary by more than that along it. The answer needs only the eigenvalues of the images' covariance. First the images. Hair, dark rims
@@ -1053,7 +1053,11 @@ def knobs(model, pictures, table, names=NAMES):
     ranks = everything[: codes.shape[1], codes.shape[1] :]  # (D, factors)
     found = {}
     for j, k in zip(*linear_sum_assignment(-np.abs(ranks)), strict=True):
-        found[names[k]] = (int(j), float(np.sign(ranks[j, k])), abs(ranks[j, k]))
+        found[names[k]] = (
+            int(j),
+            float(np.sign(ranks[j, k])),
+            abs(ranks[j, k]),
+        )
     return {name: found[name] for name in names}
 
 
@@ -1085,9 +1089,7 @@ rows, labels = [], []
 for name in TRACED:
     network = recorded[name, 0]
     code = encode_all(network, large[middle : middle + 1])[0]
-    for factor, (j, sign, rank) in knobs(
-        network, large, large_factors
-    ).items():
+    for factor, (j, sign, rank) in knobs(network, large, large_factors).items():
         walk = code.repeat(7, 1)
         walk[:, j] = sign * positions
         rows.append(decode_all(network, walk))
