@@ -1128,7 +1128,7 @@ for weight in (0.1, 1.0, 10.0):
 # %% [markdown]
 # **A cure of the ring.** The same fast generator, and a critic of the same size. It takes five steps before each of the
 # generator's, because only a critic that is ahead knows the distance. For a fair comparison the ordinary discriminator gets
-# five steps as well. λ is 0.1, as Gulrajani et al. have it for points in the plane.
+# five steps as well, and the critic is tried with one. λ is 0.1, as in the program that Gulrajani et al. published for points in the plane.
 
 
 # %%
