@@ -21,8 +21,8 @@
 #     - class: '{ref}`gan` up to instance noise: the best discriminator on the board,
 #         whose slope teaches whom'
 #       homework: '{ref}`gan-exercises` 1 to 4'
-#     - class: '{ref}`gan` from training on: what a loss tells, collapse and cures, conditions,
-#         latent search'
+#     - class: '{ref}`gan` from training on: what a loss tells, collapse and cures,
+#         conditions, latent search'
 #       homework: '{ref}`gan-exercises` 5 and 6, quiz'
 # ---
 
