@@ -407,7 +407,7 @@ def coverage(points, centres, radius, share):
 # (exercise-gan-6)=
 # ## Exercise 6: Latent search
 #
-# *Implement, run and conclude, 20 minutes, 3 points.* Descend on the code: `steps` times, subtract `rate` times the gradient of {eq}`eq-gan-9`, with
+# *Implement, run and conclude, 20 minutes, 3 points.* Descend on the code: `steps` times, subtract `rate` times the gradient of {eq}`eq-gan-13`, with
 # $\lambda$ the
 # `weight`. The start must stay as it is.
 

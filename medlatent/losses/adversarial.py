@@ -110,9 +110,10 @@ def least_squares_deception_loss(fake: Tensor, c: float = 1.0) -> Tensor:
 def wasserstein_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """D(x̂) - D(x), what the critic of a Wasserstein GAN minimises (Arjovsky et al. 2017).
 
-    Where D changes by no more than the distance between two images, its mean is at least minus the distance that the
-    generated images would have to be moved to become the real ones, and the best critic reaches it. Whether D is such a
-    function is not this loss's business, but that of :func:`gradient_penalty` or of spectral normalisation.
+    Implements :eq:`eq-gan-9`. Where D changes by no more than the distance between two images, its mean is at least
+    minus the distance that the generated images would have to be moved to become the real ones, and the best critic
+    reaches it. Whether D is such a function is not this loss's business, but that of :func:`gradient_penalty` or of
+    spectral normalisation.
 
     Args:
         real: the critic's outputs for real images, ``(B,)`` or ``(B, 1)``: any numbers, no logits.
@@ -127,6 +128,8 @@ def wasserstein_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
 def wasserstein_deception_loss(fake: Tensor) -> Tensor:
     """-D(x̂), what the generator of a Wasserstein GAN minimises (Arjovsky et al. 2017).
 
+    Implements :eq:`eq-gan-9`: the part of the distance that the generator can change.
+
     Args:
         fake: the critic's outputs for generated images, ``(B,)`` or ``(B, 1)``.
 
@@ -139,9 +142,9 @@ def wasserstein_deception_loss(fake: Tensor) -> Tensor:
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """(‖∇D(x̃)‖ - 1)² on the way from each generated image to a real one (Gulrajani et al. 2017, equation 3).
 
-    x̃ = u x + (1 - u) x̂ with u from U(0, 1), one for each pair: the best critic has a slope of 1 on such lines. The norm
-    is that of all values of an image. The critic must judge each image by itself: with batch normalisation the gradient
-    of one image's output would go through the others.
+    Implements :eq:`eq-gan-10`. x̃ = u x + (1 - u) x̂ with u from U(0, 1), one for each pair: the best critic has a
+    slope of 1 on such lines. The norm is that of all values of an image. The critic must judge each image by itself:
+    with batch normalisation the gradient of one image's output would go through the others.
 
     Args:
         critic: images ``(B, ...)`` to outputs ``(B,)`` or ``(B, 1)``, differentiable twice.

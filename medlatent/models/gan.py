@@ -190,8 +190,10 @@ class GAN(LatentModel):
 class SpectralGAN(GAN):
     """A GAN whose discriminator is spectrally normalised (Miyato et al. 2018).
 
-    No layer can make a difference between two images larger, so that the discriminator's slope is bounded, and with it
-    what the generator is told. It has no batch normalisation: it judges each image by itself.
+    Implements :eq:`eq-gan-11`. A linear layer cannot make a difference between two inputs larger. A convolution, whose
+    kernel is normalised as a matrix on patches, can at most double it, since each pixel lies in four patches. So the
+    discriminator's slope is bounded, and with it what the generator is told. It has no batch normalisation: it judges
+    each image by itself.
 
     Args:
         **options: those of :class:`GAN`.

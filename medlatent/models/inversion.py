@@ -41,7 +41,7 @@ def invert(
 ) -> Inversion:
     """Searches the latent space for the codes whose images are closest to those given.
 
-    Implements :eq:`eq-gan-9`: for each image, Adam minimises ‖x - G(z)‖² + λ‖z‖² over z, from several draws of the
+    Implements :eq:`eq-gan-13`: for each image, Adam minimises ‖x - G(z)‖² + λ‖z‖² over z, from several draws of the
     prior. The problem is not convex: another start may end elsewhere. With a Gaussian likelihood of variance σ² and the
     standard normal prior, λ = σ² gives the mode of the posterior.
 
