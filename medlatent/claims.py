@@ -362,7 +362,7 @@ def seeds_to_decide(
         found: the comparison.
         null: 0, or minus the margin.
         paper: the paper's effect, or None.
-        one_sided: as of :func:`compare`.
+        one_sided: as of :func:`~medlatent.metrics.comparison.compare`.
         level: of the interval; 1 less it is the level of the tests.
         factors: by how much Holm's correction multiplies the p of the null and of the paper's effect as things stand.
 

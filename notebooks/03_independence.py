@@ -894,7 +894,7 @@ publish_metrics(
 # These runs are too few and
 # too short to judge that. The recorded ones below are longer, and none has collapsed. Whether it holds over several seeds, on phantoms and
 # on real lesions, is claim
-# S1 of {ref}`adversarial-vae`; {numref}`fig-adversarial-vae-tradeoff` there is this figure from recorded runs.
+# S1 of {ref}`adversarial-vae`.
 #
 # Independence is not the whole of {term}`disentanglement`, though. A rotation of independent standard Gaussian dimensions is again independent, and
 # mixes the factors. Why training lands near the axes at all, and how to measure whether it did, are questions for later chapters.

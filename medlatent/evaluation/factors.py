@@ -43,7 +43,7 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     Returns:
         ``mig``, ``mig_knn``, ``mig_from_posterior``, ``sap``, ``sap_continuous``, ``modularity``, ``modularity_knn``,
         ``dci_disentanglement``, ``dci_completeness``, ``dci_informativeness``, ``interpretability``, ``scc``,
-        ``total_correlation``; and three of them with ``.error``, see :func:`standard_errors`. Nothing with fewer than
+        ``total_correlation``; and three of them with ``.error``, see ``standard_errors``. Nothing with fewer than
         100 images, without a factor, or with a single dimension.
     """
     columns, _, nominal = factor_columns(images)

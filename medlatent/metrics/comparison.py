@@ -20,12 +20,9 @@ MOST_SIGNS = 20  # differences: the exact test goes through all 2ⁿ signs
 class Interval(NamedTuple):
     """A mean and its interval.
 
-    Attributes:
-        mean: of the differences.
-        low: the lower end, ``-inf`` where nothing can be said.
-        high: the upper end, ``inf`` where nothing can be said.
-        level: of the interval: the one that was asked for, or what the exact test can reach with so few differences.
-        test: ``"t"``, ``"signs"``, or ``"none"`` where nothing can be said.
+    ``mean`` is that of the differences. ``low`` and ``high`` are the ends of the interval, ``-inf`` and ``inf`` where
+    nothing can be said; ``level`` is its level, the one that was asked for or what the exact test can reach with so few
+    differences. ``test`` is ``"t"``, ``"signs"``, or ``"none"`` where nothing can be said.
     """
 
     mean: float

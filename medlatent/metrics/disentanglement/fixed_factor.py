@@ -33,7 +33,7 @@ class FixedFactorScore:
 def beta_vae_metric(
     codes, factors, batch_size: int = 64, train: int = 2000, test: int = 1000, bins: int = 20, seed: int = 0
 ) -> FixedFactorScore:
-    """The metric of Higgins et al. (2017): is the fixed factor found by a line from the mean |z - z'|?
+    """The metric of Higgins et al. (2017): is the fixed factor found by a line from the mean of ``|z - z'|``?
 
     Implements :eq:`eq-measuring-11`. A batch has one factor, chosen at random, and pairs of images that share its value
     and nothing else on purpose. Its feature is the mean over the pairs of the absolute difference of their codes,
