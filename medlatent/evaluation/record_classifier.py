@@ -44,14 +44,14 @@ def record_classifier(source: str, factor: str | None, path: str | os.PathLike) 
     """Trains a domain classifier and writes it, its weights in 32 bits, with what it was trained on.
 
     Args:
-        source, factor: as :func:`domain_classifier` takes them.
+        source, factor: as :func:`~medlatent.evaluation.domain_classifier` takes them.
         path: of the file.
 
     Returns:
         Its :func:`accuracy` as the file holds it.
 
     Raises:
-        DataError: as :func:`domain_classifier`.
+        DataError: as :func:`~medlatent.evaluation.domain_classifier`.
         OSError: the path cannot be written.
     """
     spec = spec_of(source, factor)
