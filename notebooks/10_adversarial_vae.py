@@ -301,9 +301,12 @@ variance
 # Only the middle term asks for independence, so only that one gets the weight {cite:p}`chen2018`:
 #
 # $$
-# \mathcal{L} = \mathcal{L}_{rec} + \underbrace{I_q(z; x)
+# \begin{aligned}
+# \mathcal{L} &= \mathcal{L}_{rec} + \mathcal{L}_{prior}, \\
+# \mathcal{L}_{prior} &= I_q(z; x)
 # + \beta\, \mathrm{KL}\!\Big(q_\phi(z) \,\Big\|\, \prod_j q_\phi(z_j)\Big)
-# + \sum_j \mathrm{KL}\!\left(q_\phi(z_j) \,\|\, p(z_j)\right)}_{\mathcal{L}_{prior}} .
+# + \sum_j \mathrm{KL}\!\left(q_\phi(z_j) \,\|\, p(z_j)\right) .
+# \end{aligned}
 # $$ (eq-adversarial-vae-2)
 #
 # The density $q_\phi(z)$ of all codes has to be estimated from the batch. The paper refers to Chen et al., who have two

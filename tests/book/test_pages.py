@@ -41,6 +41,11 @@ PICTURES = """() => [...document.images].map(i => ({
   shown: i.getClientRects().length > 0, classes: i.className,
 }))"""
 
+# Formulas that are wider than their place.
+CUT_MATHS = """() => [...document.querySelectorAll("article mjx-container")]
+  .filter(e => e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1)
+  .map(e => (e.querySelector("mjx-assistive-mml") || e).textContent.slice(0, 60))"""
+
 RAW_MATHS = r"""() => [...document.querySelectorAll(".math")]
   .filter(e => !e.querySelector("mjx-container") || e.querySelector("mjx-merror, [data-mjx-error]"))
   .map(e => e.textContent.slice(0, 60))"""
@@ -184,6 +189,7 @@ def test_page(visit, site, doc):
         switch(page, mode)
         assert_well(page, mode)
     switch(page, "light")
+    assert page.evaluate(CUT_MATHS) == []
     if doc in toc_chapters(ROOT):
         assert_is_a_chapter(page)
     if doc in toc_notebooks(ROOT):
@@ -197,6 +203,13 @@ def test_page(visit, site, doc):
 def test_there_is_a_control_that_needs_a_kernel(visit, site, html):
     controls = (d for d in toc_notebooks(ROOT) if "widget-view+json" in (html / f"{d}.html").read_text())
     assert any(visit(f"{site}/{doc}.html").locator(".needs-kernel[role=note]").count() for doc in controls)
+
+
+@pytest.mark.parametrize("doc", [*toc_chapters(ROOT), "book/equations", "book/mathematics"])
+def test_no_formula_is_cut_on_a_phone(visit, site, doc):
+    page = visit(f"{site}/{doc}.html", "phone")
+    assert page.locator("article mjx-container").count() > 20
+    assert page.evaluate(CUT_MATHS) == []
 
 
 @pytest.mark.parametrize("mode", ["dark", "phone"])
