@@ -49,7 +49,7 @@
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
-# %%
+# %% tags=["hide-input"]
 from medlatent.course import (
     choose,
     fit,

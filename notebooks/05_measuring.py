@@ -46,7 +46,7 @@
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
-# %%
+# %% tags=["hide-input"]
 from medlatent.course import (
     choose,
     publish_metrics,

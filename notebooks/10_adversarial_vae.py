@@ -51,7 +51,7 @@
 profile = "ci"  # "ci", "laptop" or "paper"
 seed = 0
 
-# %%
+# %% tags=["hide-input"]
 from medlatent.course import (
     choose,
     claim_points,
