@@ -171,11 +171,11 @@ class TestTrain:
         assert "; without discriminator and reader, which only training needs" in card
         capsys.readouterr()
         assert main(["evaluate", str(path)]) == 0
-        assert capsys.readouterr().out.count(" ok") == 20
+        assert capsys.readouterr().out.count(" ok") == 32
         monkeypatch.delenv("MEDLATENT_DATA")
         assert main(["evaluate", str(path)]) == 0
         out = capsys.readouterr().out
-        assert out.count(" ok") == 10
+        assert out.count(" ok") == 16
         assert "mnist/test: not checked" in out
         # The numbers can be kept without the weights, too.
         assert main(["compact", "--without-weights", str(path)]) == 1
@@ -186,7 +186,7 @@ class TestTrain:
         monkeypatch.delenv("MEDLATENT_DATA")
         capsys.readouterr()
         assert main(["evaluate", str(path)]) == 0
-        assert capsys.readouterr().out.count(" ok") == 10
+        assert capsys.readouterr().out.count(" ok") == 16
         classifiers._classifier.cache_clear()
 
     def test_is_the_run_that_the_package_makes_from_the_same_seed(self, where):

@@ -318,7 +318,8 @@ def test_a_worker_of_the_cluster_is_killed_in_the_middle(cluster, tmp_path):
 
     def kill_one():
         until(lambda: there(tmp_path, "*.begun"))
-        killed.append(int(next(tmp_path.glob("*.begun")).read_text()))
+        first = there(tmp_path, "*.begun")[0]  # another one may be there and not yet be written
+        killed.append(int((tmp_path / f"{first}.begun").read_text()))
         os.kill(killed[0], signal.SIGKILL)
 
     killed = []

@@ -776,6 +776,9 @@ def test_new_noise_is_noise_alone_and_the_same_again(codes, open_page, generator
     assert box.locator(RADIO).first.is_checked()
     assert [float(box.locator(f"input[data-dimension='{d}']").input_value()) for d in PAD] == [0, 0]
     box.get_by_role("tab", name="Traverse").click()
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )  # sliders follow
     noise = [float(box.locator(f"input[data-dimension='{d}']").input_value()) for d in explorer.noise]
     code = np.array(explorer.start)
     code[explorer.noise] = noise

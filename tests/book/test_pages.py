@@ -208,7 +208,7 @@ def test_there_is_a_control_that_needs_a_kernel(visit, site, html):
 @pytest.mark.parametrize("doc", [*toc_chapters(ROOT), "book/equations", "book/mathematics"])
 def test_no_formula_is_cut_on_a_phone(visit, site, doc):
     page = visit(f"{site}/{doc}.html", "phone")
-    assert page.locator("article mjx-container").count() > 20
+    assert page.locator("article mjx-container").count()
     assert page.evaluate(CUT_MATHS) == []
 
 

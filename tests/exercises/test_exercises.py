@@ -71,6 +71,7 @@ SYMMETRIC = {
     "cycle": [("z", "z_again"), ("c", "c_again")],
     "decibels_of_mean": [("images", "reconstructions")],
     "divergence": [("p", "q")],
+    "effect": [("first", "second")],
     "errors": [("a", "b")],
     "expected_score": [("leaking", "found")],
     "hsic": [("kernel_x", "kernel_z")],
