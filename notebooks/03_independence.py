@@ -163,7 +163,7 @@ explore.show(
 
 
 # %% tags=["check-independence-1", "hide-input"]
-def linear_beta_vae(data, beta, noise=1.0, steps=1_200):
+def linear_beta_vae(data, beta, noise=1.0, steps=3_600):
     """Nats in each dimension of a linear beta-VAE trained on the data."""
     width = data.shape[1]
     encode = torch.nn.Linear(width, width)
