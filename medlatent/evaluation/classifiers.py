@@ -126,10 +126,10 @@ def recorded_classifiers() -> dict[ClassifierSpec, Path]:
 @lru_cache(maxsize=64)
 def _training_of(path: str, stamp: int) -> tuple[str, str, int]:
     training = read_tensors(path, FORMAT, VERSION, HEADER)[1]["training"]
-    try:
-        return training["source"], training["factor"], training["steps"]
-    except KeyError as missing:
-        raise ValueError(f"{path}: its header says nothing of training.{missing.args[0]}") from None
+    for name, kind in (("source", str), ("factor", str), ("steps", int)):
+        if not isinstance(training.get(name), kind):
+            raise ValueError(f"{path}: its header does not say training.{name} as this medlatent writes it")
+    return training["source"], training["factor"], training["steps"]
 
 
 def train_for(spec: ClassifierSpec) -> DomainClassifier:

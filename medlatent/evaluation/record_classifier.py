@@ -86,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--factor", help="what is recognised (default: what the first of them recognises)")
     parser.add_argument("--out", type=Path, required=True, help="the file to write, NAME.safetensors")
     options = parser.parse_args(arguments)
+    if options.out.suffix != ".safetensors":
+        parser.error(f"--out: a classifier is found by its name, NAME.safetensors, not {options.out.name}")
     try:
         unseen = record_classifier(options.source, options.factor, options.out)
     except (DataError, OSError) as error:

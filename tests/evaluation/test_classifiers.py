@@ -217,14 +217,18 @@ class TestRecorded:
             ValueError, match=r"size.safetensors: it does not hold a classifier as this medlatent writes"
         ):
             load_classifier(path)
-        save_tensors(path, tensors, classifiers.FORMAT, classifiers.VERSION, **fields | {"training": {"steps": 3}})
-        with pytest.raises(ValueError, match=r"size.safetensors: its header says nothing of training.source"):
-            classifiers_of(nodules("nodule phantoms"))
+        for training in ({"steps": 3}, {"source": ["phantoms.nodule"], "factor": "size_bin", "steps": 3}):
+            save_tensors(path, tensors, classifiers.FORMAT, classifiers.VERSION, **fields | {"training": training})
+            with pytest.raises(ValueError, match=r"size.safetensors: its header does not say training.source"):
+                classifiers_of(nodules("nodule phantoms"))
 
     def test_the_command(self, path, capsys, monkeypatch):
         main(["phantoms.nodule.32", "--factor", "size_bin", "--out", str(path)])
         assert "unseen images: accuracy 0." in capsys.readouterr().out
         assert load_classifier(path).factor == "size_bin"
+        with pytest.raises(SystemExit):
+            main(["phantoms.nodule.32", "--out", str(path.with_name("size.txt"))])
+        assert "--out: a classifier is found by its name, NAME.safetensors, not size.txt" in capsys.readouterr().err
         for source, says in [("phantoms.lesion", "no domain classifier; there is one for"), ("lidc.32", "lidc")]:
             monkeypatch.delenv("MEDLATENT_DATA", raising=False)
             with pytest.raises(SystemExit):
