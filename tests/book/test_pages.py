@@ -46,6 +46,11 @@ CUT_MATHS = """() => [...document.querySelectorAll("article mjx-container")]
   .filter(e => e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1)
   .map(e => (e.querySelector("mjx-assistive-mml") || e).textContent.slice(0, 60))"""
 
+# Formulas that are broken into pieces, one below the other, in a place that is wide enough for more.
+SHATTERED_MATHS = """() => [...document.querySelectorAll("article mjx-container[display='true']")]
+  .filter(e => e.clientHeight > 300)
+  .map(e => (e.querySelector("mjx-assistive-mml") || e).textContent.slice(0, 60))"""
+
 RAW_MATHS = r"""() => [...document.querySelectorAll(".math")]
   .filter(e => !e.querySelector("mjx-container") || e.querySelector("mjx-merror, [data-mjx-error]"))
   .map(e => e.textContent.slice(0, 60))"""
@@ -209,6 +214,7 @@ def test_there_is_a_control_that_needs_a_kernel(visit, site, html):
 def test_no_formula_is_cut_on_a_phone(visit, site, doc):
     page = visit(f"{site}/{doc}.html", "phone")
     assert page.locator("article mjx-container").count()
+    assert page.evaluate(SHATTERED_MATHS) == []
     assert page.evaluate(CUT_MATHS) == []
 
 
