@@ -41,9 +41,9 @@ PICTURES = """() => [...document.images].map(i => ({
   shown: i.getClientRects().length > 0, classes: i.className,
 }))"""
 
-# Formulas that are wider than their place.
+# Formulas that are much wider than their place; a block of cases cannot be broken, and scrolls by a little.
 CUT_MATHS = """() => [...document.querySelectorAll("article mjx-container")]
-  .filter(e => e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1)
+  .filter(e => e.clientWidth > 0 && e.scrollWidth > 1.2 * e.clientWidth)
   .map(e => (e.querySelector("mjx-assistive-mml") || e).textContent.slice(0, 60))"""
 
 # Formulas that are broken into pieces, one below the other, in a place that is wide enough for more.
