@@ -143,7 +143,7 @@ def images_of(source: str) -> ImageSet:
 
 
 def load_classifier(path: str | os.PathLike) -> DomainClassifier:
-    """Reads a recorded classifier; it computes in float64.
+    """Reads a recorded classifier; it computes in float64. PyTorch's global generator is left as it was.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -151,8 +151,9 @@ def load_classifier(path: str | os.PathLike) -> DomainClassifier:
     """
     tensors, header = read_tensors(path, FORMAT, VERSION, HEADER)
     try:
-        classifier = DomainClassifier(header["factor"], header["classes"], header["edges"], header["channels"]).double()
-        classifier.load_state_dict(tensors)
+        with torch.random.fork_rng(devices=[]):  # a network draws the weights that are about to be replaced
+            classifier = DomainClassifier(header["factor"], header["classes"], header["edges"], header["channels"])
+        classifier.double().load_state_dict(tensors)
     except (TypeError, ValueError, RuntimeError) as problem:
         raise ValueError(f"{path}: it does not hold a classifier as this medlatent writes it: {problem}") from None
     return classifier.eval()

@@ -290,7 +290,7 @@ def save_meter(meter: FactorMeter, path: str | os.PathLike) -> Path:
 
 
 def load_meter(path: str | os.PathLike) -> FactorMeter:
-    """Reads what :func:`save_meter` wrote.
+    """Reads what :func:`save_meter` wrote. PyTorch's global generator is left as it was.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -298,7 +298,8 @@ def load_meter(path: str | os.PathLike) -> FactorMeter:
     """
     tensors, header = read_tensors(path, FORMAT, VERSION, HEADER)
     try:
-        network = FactorRegressor(**header["config"])
+        with torch.random.fork_rng(devices=[]):  # a network draws the weights that are about to be replaced
+            network = FactorRegressor(**header["config"])
         network.load_state_dict({name: value.to(network.state_dict()[name].dtype) for name, value in tensors.items()})
         scales = {name: Scale(**scale) for name, scale in header["factors"].items()}
         error = {name: MeterError(**error) for name, error in header["error"].items()}

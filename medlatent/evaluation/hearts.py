@@ -131,7 +131,8 @@ def heart_meter(kind: str, path: str | os.PathLike | None = None) -> HeartMeter:
     tensors, header = read_tensors(path, FORMAT, VERSION, expected)
     if kind not in header["hearts"]:
         raise ValueError(f"no calibration for {kind!r}: {path} has {', '.join(header['hearts'])}")
-    network = UNet(**header["config"])
+    with torch.random.fork_rng(devices=[]):  # a network draws the weights that are about to be replaced
+        network = UNet(**header["config"])
     network.load_state_dict({name: value.to(network.state_dict()[name].dtype) for name, value in tensors.items()})
     known = header["hearts"][kind]
     calibration = {name: tuple(pair) for name, pair in known["calibration"].items()}
