@@ -159,3 +159,12 @@ def test_arguments():
     with pytest.raises(ValueError, match="dataset_size is unknown"):
         build(dataset_size=None).update(torch.rand(2, 3, 16, 16))
     assert issubclass(ResidualTCVAE, BetaTCVAE)
+
+
+def test_a_record_leaves_out_the_discriminator_alone_and_what_is_shown_does_without(images, tmp_path):
+    model = build().eval()
+    assert model.only_for_training == ("discriminator",)
+    smaller = load(model.save(tmp_path / "smaller.safetensors", without=model.only_for_training))
+    assert smaller.discriminator is None
+    assert torch.equal(smaller.encode(images)[0], model.encode(images)[0])
+    assert torch.equal(smaller.decode(torch.zeros(1, 3)), model.decode(torch.zeros(1, 3)))
