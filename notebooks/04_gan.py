@@ -109,7 +109,7 @@ train_digits, test_digits = digits.split("train"), digits.split("test")
 # Two generators, recorded with this course. Each turns a few random numbers, 16 for a digit and 32 for a lesion, into a
 # picture. {numref}`fig-gan-goal-digits` shows one that was trained on 4 016 handwritten digits, and
 # {numref}`fig-gan-goal-lesions` one that was trained on photographs of skin lesions, 32 pixels a side, from HAM10000
-# {cite:p}`tschandl2018`. No picture below was written by a hand or belongs to a patient. In the last row of each figure
+# {cite:p}`tschandl2018`. No picture in these two figures was written by a hand or belongs to a patient. In the last row of each figure
 # the random numbers go in equal steps from one choice to another, and the pictures follow.
 
 # %% tags=["hide-input"]
@@ -359,9 +359,10 @@ assert abs(value - 2 * jsd_known + 2 * math.log(2)) < 1e-6
 #
 # The generator can change the second term of {eq}`eq-gan-1` alone,
 # $\log (1 - D(\hat x))$ with $\hat x = G(z)$. From $D = 1 / (1 + e^{-\ell})$ follows $\partial D / \partial \ell = D (1 - D)$. So its slope
-# with respect to the logit is $-D (1 - D) / (1 - D) = -D(\hat x)$. An image that is found out has $D \approx 0$, and no slope. At the beginning of a training *all*
+# with respect to the logit is $-D (1 - D) / (1 - D) = -D(\hat x)$. An image that is found out has $D \approx 0$, and no slope. At the
+# beginning of a training *all*
 # images are found out. Goodfellow et al. therefore let the generator minimise $-\log D(\hat x)$, the {term}`non-saturating loss`. Its
-# slope is $-D (1 - D) / D = D - 1$, which is at its largest where an image is found out:
+# slope is $-D (1 - D) / D = D - 1$, which is steepest, $-1$, where an image is found out. (All these slopes are negative: to descend is to raise the logit.)
 #
 # $$
 # \begin{gathered}
@@ -394,6 +395,10 @@ for name, of_loss in slopes.items():
     print(f"{name:<15} slope at output -8: {of_loss[0]:+.4f}")
 
 # %% [markdown]
+# With the new loss the two networks no longer play one game {eq}`eq-gan-1`, and {eq}`eq-gan-3` does not say what the generator
+# minimises. With $D^\star$ held fixed the slope of $-\mathbb{E}_q \log D^\star = \mathbb{E}_q \log \frac{p + q}{p}$ is that of
+# $\mathrm{KL}(q\,\|\,p) - 2\,\mathrm{JSD}(p, q)$ {cite:p}`arjovsky2017`. That too stands still where the densities agree.
+#
 # The third is a game of its own, the {term}`least-squares GAN` {cite:p}`mao2017`. Its discriminator has no sigmoid. It is a regression with the
 # target $b$ on real
 # images and $a$ on generated ones, and the generator aims at $c$:
@@ -450,7 +455,8 @@ assert torch.equal(aim, 0.5 * (D - 0.5) ** 2)
 
 # %% [markdown]
 # Which divergence belongs to this game? Mao et al. add $\tfrac12 \mathbb{E}_p (D - c)^2$ to the generator's loss, which
-# for a given $D$ does not depend on $G$. Then they put in $D^\star$. If the targets obey $b - c = 1$ and $b - a = 2$, then $D^\star - c = (p - q) / (p + q)$, and
+# for a given $D$ does not depend on $G$. Then they put in $D^\star$. If the targets obey $b - c = 1$ and $b - a = 2$, then $D^\star - c =
+# (p - q) / (p + q)$, and
 #
 # $$
 # \begin{aligned}
@@ -460,15 +466,18 @@ assert torch.equal(aim, 0.5 * (D - 0.5) ** 2)
 # \end{aligned}
 # $$ (eq-gan-6)
 #
-# half the Pearson $\chi^2$ divergence, in the notation of Mao et al. {cite:p}`mao2017`. The usual targets, $a = 0$ and $b = c = 1$,
+# half the Pearson $\chi^2$ divergence, in the notation of Mao et al. {cite:p}`mao2017`, who divide by the first density: $\chi^2(r\,\|\,s)
+# = \int (r - s)^2 / r \,\mathrm{d}x$. The usual targets, $a = 0$ and $b = c = 1$,
 # break both
-# conditions. Does it matter? The same sum is then $\tfrac12 \int q^2 / (p + q)\,\mathrm{d}x$. Since $(p - q)^2 = (p + q)^2 - 4pq$ and $q^2 = q (p + q) - pq$, this
+# conditions. Does it matter? The same sum is then $\tfrac12 \int q^2 / (p + q)\,\mathrm{d}x$. Since $(p - q)^2 = (p + q)^2 - 4pq$ and $q^2
+# = q (p + q) - pq$, this
 # is
 # $\tfrac14 + \tfrac18 \chi^2$: another scale, and the same divergence.
 #
 # This is not yet what a step does. The generator holds $D$ fixed in its step, and $D^\star$ minimises $\mathcal{L}_D$, not
 # this sum. So the slope of the generator's loss at $D^\star$ is in general not the slope of the divergence. In
-# {eq}`eq-gan-3` the two agree, because $D^\star$ maximises the same $V$ that $G$ lowers. The check moves the mean of $q$ a
+# {eq}`eq-gan-3` the two agree, because $D^\star$ maximises the same $V$ that $G$ lowers: at a maximum, a small change of $D^\star$ changes
+# $V$ only in second order. The check moves the mean of $q$ a
 # little, once with $D^\star$ held fixed and once with the $D^\star$ that belongs to the moved $q$.
 
 # %% tags=["check-gan-6"]
@@ -520,7 +529,7 @@ for name, game in (("minimax", minimax), ("least squares", least_squares)):
     print(f"{name:<13} slope, D* held {held:.3f}, D* following {following:.3f}")
     assert (abs(held - following) < 1e-6) == (name == "minimax")
 
-# %% mystnb={"figure": {"caption": "The slope of each generator's loss with respect to what the discriminator says. For the first two this is the logit; for least squares, here with c = 1, it is D itself.", "name": "fig-gan-slopes"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The slope of each generator's loss with respect to what the discriminator says. For the first two this is the logit; for least squares, here with c = 1, it is D itself; its line goes on beyond the frame.", "name": "fig-gan-slopes"}} tags=["hide-input"]
 fig, axis = explore.figure(6, 2.8)
 for name, of_loss in slopes.items():
     axis.plot(logits.detach(), of_loss, label=name)
@@ -560,7 +569,8 @@ explore.show(fig)
 # generated images raised to
 # $t$, the best discriminator would be $((1 - s) p + t q) / (p + q)$. Where there are only generated images, $p \approx 0$, it says $t$ and not 0. The
 # generator would be less
-# clearly told to leave. Salimans et al. also note that the numerator then holds $q$: the wrong modes of today shape the answer.
+# clearly told to leave. And where $p$ is small and $q$ is large, the term $t q$ alone gives this $D^\star$ its shape, so that images at a
+# wrong mode have no reason to move towards the data {cite:p}`salimans2016`.
 
 # %% tags=["check-gan-7"]
 s, t = 0.1, 0.1
@@ -667,7 +677,7 @@ for sigma, curve in curves.items():
 assert np.isclose(curves[0][apart], math.log(2), atol=1e-3)
 assert abs(np.gradient(curves[0], shifts)[apart].item()) < 1e-6
 
-# %% mystnb={"figure": {"caption": "The Jensen–Shannon divergence of two uniform densities of width 0.2 against their shift, without and with instance noise.", "name": "fig-gan-noise"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The Jensen–Shannon divergence of two uniform densities of width 0.2 against their shift, without and with instance noise. Dashed: log 2.", "name": "fig-gan-noise"}} tags=["hide-input"]
 fig, axis = explore.figure(6, 2.6)
 for sigma, curve in curves.items():
     axis.plot(shifts, curve, label=f"σ = {sigma:g}")
@@ -707,7 +717,9 @@ explore.show(fig)
 show_source(GAN.update)
 
 # %% [markdown]
-# The two rates differ, and were chosen on other seeds than those of this page. Codes have 16 dimensions. The images are 4 016 real digits.
+# The generator's loss is the non-saturating one. The generator learns four times as fast as the discriminator; both rates were chosen on
+# other seeds than those of this page. (On digits this does no harm. In the plane, below, five times as fast does.) Codes have 16
+# dimensions. The images are 4 016 real digits.
 # {py:func}`fit <medlatent.course.fit>` is the course's training loop without a progress bar, in 32 bits. It leaves the model in
 # evaluation mode: from then on batch normalisation uses its running statistics.
 
@@ -787,7 +799,8 @@ print(f"generator     {ends['adversarial']:.2f} (log 2 = 0.69)")
 #
 # ## How good are the images?
 #
-# What is needed is a measure from outside. The {term}`Fréchet distance` compares the features that a network of its own extracts from real and from generated images:
+# What is needed is a measure from outside. The {term}`Fréchet distance` compares the features that a network of its own extracts from real
+# and from generated images:
 # it fits a Gaussian to each set, and is $\|\mu_1 - \mu_2\|^2 + \mathrm{tr}(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1
 # \Sigma_2)^{1/2})$. Here the network is a
 # classifier of digits, the {py:func}`domain classifier <medlatent.evaluation.domain_classifier>`. It is recorded, and so
@@ -1017,9 +1030,11 @@ print(
 show_table(of_step[list(of_step)[1:]])
 
 # %% [markdown]
-# Nothing moves. The discriminator's loss is 0 to four digits and more: it is right about every image, and sure of it. The slope of
-# $\log (1 - D)$ is $-D$ {eq}`eq-gan-4`, and $D$ of a generated image is 0, so that the generator is told nothing. The upper
-# row of {numref}`fig-gan-cures`, below, shows what it draws: the same grey square for each code.
+# The distance does not move. The discriminator's loss is 0 to four digits and more: it is right about every image, and sure of it. The slope of
+# $\log (1 - D)$ is $-D$ {eq}`eq-gan-4`, and $D$ of a generated image is 0, so that the generator is told nothing. Does Adam not divide by
+# the size of the gradients, whatever it is? By a running size, with $\beta_2 = 0.999$, which remembers some thousand steps: the large
+# gradients of the first ones stay in it, and each later step is a small fraction of the rate. The upper row of {numref}`fig-gan-cures`,
+# below, shows what is drawn: grey squares with a faint pattern, far from any digit.
 #
 # This table has a trap. Nearly five *effective classes* seem to say that half of the digits are there. The classifier must name a
 # digit even where none is shown; it hesitates, and the mean of many equal hesitations has an entropy as well. The
@@ -1051,8 +1066,8 @@ show_table(of_step[list(of_step)[1:]])
 # \end{gathered}
 # $$ (eq-gan-9)
 #
-# $D$ is no probability any more, and has no sigmoid. It is called the {term}`critic`. The slope of $\mathcal{L}_G$ with respect to what
-# the critic says is $-1$ everywhere: no image is too bad to be told.
+# $D$ is no probability any more, and has no sigmoid. It is called the {term}`critic`. Between a generated image and the place that it is
+# moved to, the best critic rises with a slope of 1 in $x$, however far apart the two are. A discriminator that is sure has no such slope.
 
 # %% tags=["remove-input"]
 show_source(
@@ -1177,8 +1192,10 @@ fig.alt += "; ".join(
 explore.show(fig)
 
 # %% [markdown]
-# Read the settings as a table of two by two. With one step of the opponent either game collapses, with five steps neither does
-# ({numref}`fig-gan-ring-cured`): what cures this collapse is a discriminator that keeps up with its generator. The critic then covers all eight modes with each seed, the
+# Read the settings as a table of two by two. With one step of the opponent either game collapses. With five steps neither does
+# ({numref}`fig-gan-ring-cured`), although one seed of the ordinary game leaves modes out. (The games also differ in Adam's moments, and in
+# whether the generator's step draws codes of its own.) What cures this collapse is a discriminator that keeps up with its generator. The
+# critic then covers all eight modes with each seed, the
 # ordinary discriminator with two of three; that difference three seeds do not decide.
 #
 # So what is the new distance good for? For being ahead. An ordinary discriminator that is too far ahead is sure of everything, and
@@ -1198,7 +1215,8 @@ explore.show(fig)
 # $$ (eq-gan-11)
 #
 # Then $\|\bar W h - \bar W h'\| \le \|h - h'\|$. LeakyReLU enlarges no difference either, and the bounds of layers that
-# follow each other multiply, so that $|D(x) - D(x')| \le \|x - x'\|$ for a network of such layers. A new decomposition at each step would be dear.
+# follow each other multiply, so that $|D(x) - D(x')| \le \|x - x'\|$ for the output of a network of such layers, here the logit. A new
+# decomposition at each step would be dear.
 # But the weights change little in a step, so one step of the power iteration is enough, $v \leftarrow W^\top u / \|W^\top u\|$
 # and $u \leftarrow W v / \|W v\|$: the vectors are kept from step to step, and $\sigma \approx u^\top W v$.
 #
@@ -1228,15 +1246,18 @@ with torch.no_grad():
             print(f"largest singular value of W/σ: {largest:.4f}")
             assert abs(largest - 1) < 1e-2
     distance = (pairs[0] - pairs[1]).flatten(1).norm(dim=1)
-    for name, net in (("as it is", free), ("spectral", bounded)):
+    for name, net in (("not normalised", free), ("spectral", bounded)):
         change = (net(pairs[0]) - net(pairs[1])).squeeze(1).abs()
         print(f"{name}: largest slope {(change / distance).max():.2f}")
     assert (change / distance).max() <= 4
 
 # %% [markdown]
+# All weights were made twenty times as large. In the normalised network that changes nothing. Its slope is far below the bound of 4, since
+# no image meets the largest singular value of every layer at once: the bound is safe, not tight.
+#
 # **Who recovers?** Back to the digits, and to the discriminator that won. One thing is changed at a time, the rates stay:
 # the loss of the generator; the normalisation of the discriminator; or the whole game, to WGAN-GP with λ = 10. Its critic takes five steps of 32
-# images for each step of the generator, where the others take one.
+# images for each step of the generator, where the others take one. The table is on test digits, the figure below it on validation digits.
 
 # %%
 NUMBERS = {
@@ -1292,15 +1313,16 @@ explore.show(
     explore.image_table(
         pictures,
         row_labels=list(GAMES),
-        alt="Four rows of ten pictures. Minimax: the same grey square ten "
-        "times. The other three rows: shapes like digits, which differ from "
+        alt="Four rows of ten pictures. Minimax: ten grey squares with faint "
+        "patterns of bars. The other three rows: shapes like digits, which differ from "
         "code to code.",
     )
 )
 
 # %% [markdown]
-# In {numref}`fig-gan-recovery` each of the three changes brings the generator back, with each seed. The smallest one is the loss: the non-saturating
-# loss has its largest slope where an image is found out {eq}`eq-gan-4`, and after some hundred steps at the same bad distance the generator gets hold of
+# In {numref}`fig-gan-recovery` each of the three changes brings the generator back, with each seed. Back means on its way: real test digits
+# have an inception score of about 8, and some of these strokes are grey still. The smallest change is the loss: the non-saturating
+# loss is steepest where an image is found out {eq}`eq-gan-4`, and after some hundred steps at the same bad distance the generator gets hold of
 # it. Spectral normalisation leaves the minimax loss as it is and keeps the discriminator from being sure: where its slope is
 # bounded, near images have near logits, and none is beyond reach. WGAN-GP has a slope everywhere: it leaves the bad distance first, and its
 # seeds differ least. In the end it is behind the other two, but for one seed.
@@ -1358,7 +1380,8 @@ assert abs(of_pairs - by_class + 2 * math.log(2)) < 1e-12
 
 # %% [markdown]
 # Now digits, with the digit as the class. The generator gets ten more numbers beside its code, one of them 1. The discriminator gets
-# ten more channels beside its image, one of them 1 everywhere. The loop below is all there is; its rates, and the number of its steps, are those of the GAN above.
+# ten more channels beside its image, one of them 1 everywhere. The loop below is all there is; its rates, and the number of its steps, are
+# those of the GAN above.
 
 
 # %%
@@ -1444,7 +1467,8 @@ explore.show(
 # of each, so not a verdict, but there is a reason: the class tells the discriminator what to compare with.
 #
 # A class that is drawn on demand is not yet a class that can be *learnt* from. The generator knows of a rare disease what its few
-# images show, and a classifier that agrees sees what it looks at, no more. {ref}`style-content` needs conditional games: there the condition is a rating or a diagnosis, the losses are least squares {eq}`eq-gan-5`,
+# images show, and a classifier that agrees sees what it looks at, no more. {ref}`style-content` needs conditional games: there the
+# condition is a rating or a diagnosis, the losses are least squares {eq}`eq-gan-5`,
 # and the discriminator is also shown *real* images beside a wrong condition.
 #
 # ## Lesions
@@ -1613,7 +1637,8 @@ explore.show(
 # %% [markdown]
 # On its own images the search works, and the number of starts decides how well: a single start may end in a poor local minimum, and a few more leave
 # hardly any error. The pictures in the
-# first two rows of {numref}`fig-gan-search` are the same to the eye. For most of them the true code is found as well, within a distance of 0.1. The others have a small error and a code some way off: the picture
+# first two rows of {numref}`fig-gan-search` are the same to the eye. For most of them the true code is found as well, within a distance of
+# 0.1. The others have a small error and a code some way off: the picture
 # is found before the code is. Where the truth is unknown, nobody can tell the two cases apart.
 #
 # On digits of the test split the error is about half of that of the mean digit, and more starts help little. Some are met well, and others become a
@@ -1665,30 +1690,7 @@ explore.show(
 # **Mixed batches.** Batch normalisation in training mode makes an image's logit depend on its neighbours. Real and generated images in separate
 # batches are each normalised
 # by their own statistics, which hides from the discriminator that the two differ in mean and spread. In one mixed batch it is seen. Some programs do
-# one, some the other.
-
-# %%
-torch.manual_seed(seed)
-batch = train_digits.batch(range(64))
-gan.train()
-with torch.no_grad():
-    before = {k: v.clone() for k, v in gan.state_dict().items()}
-    fake = gan.decode(gan.sample_codes(64))
-    separate = [gan.discriminate(gan.features(x)) for x in (batch, fake)]
-    mixed = gan.discriminate(gan.features(torch.cat([batch, fake]))).split(64)
-    gan.load_state_dict(before)
-gan.eval()
-bn_losses = {
-    name: losses.discriminator_loss(*logits).mean().item()
-    for name, logits in (("separate", separate), ("mixed", mixed))
-}
-for name, value in bn_losses.items():
-    print(f"{name:<9} batches: discriminator's loss {value:.3f}")
-
-# %% [markdown]
-# The same weights and images, and another loss, because the statistics are others. Here the difference is small. It is one of a discriminator that
-# was *trained* on separate batches; what one trained on mixed
-# batches would learn, this number does not say.
+# one, some the other; the package keeps them separate. A paper that does not say which cannot be repeated.
 #
 # **How many images, and compared with which.** A Fréchet distance is biased upwards by small samples, and it is a distance *from* something. The same
 # generator, judged by fewer of its images, and against another split:

@@ -323,7 +323,8 @@ output_there = 2.0
 # ## Exercise 5: Which modes are covered?
 #
 # *Implement, 15 minutes, 2 points.* A point is *close* if its distance to the nearest centre is below the radius. A mode is
-# *covered* if it is the nearest centre of at least the given share of *all* points, counting close points only. Return the number of covered modes, and the share of points that are close to some mode.
+# *covered* if the points that are close, and nearest to it, are at least `share` times as many as all points, close or not. Return the
+# number of covered modes, and the share of points that are close to some mode.
 
 
 # %% nbgrader={"grade": false, "grade_id": "gan-5", "locked": false, "schema_version": 3, "solution": true, "task": false}

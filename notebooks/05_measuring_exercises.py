@@ -53,7 +53,8 @@ settings = choose(
 # | $z_1 = 0$ | 8 | 0 | | $z_2 = 0$ | 6 | 4 |
 # | $z_1 = 1$ | 4 | 4 | | $z_2 = 1$ | 6 | 0 |
 #
-# With pen and paper, and a calculator for the logarithms, find the entropy of the factor, the joint entropy of $z_1$ and $v$, both mutual informations, and the gap of this one factor:
+# With pen and paper, and a calculator for the logarithms, find the entropy of the factor, the joint entropy of $z_1$ and $v$, both mutual
+# informations, and the gap of this one factor:
 #
 # $$
 # \begin{aligned}
@@ -63,7 +64,8 @@ settings = choose(
 # \end{aligned}
 # $$
 #
-# The joint entropy is the same sum over the four cells of a table, where an empty cell adds nothing. Keep at least four decimals on the way; three are enough in the answer. If you prefer, let Python
+# The joint entropy is the same sum over the four cells of a table, where an empty cell adds nothing. Keep at least four decimals on the
+# way; three are enough in the answer. If you prefer, let Python
 # do the arithmetic: `counts_1` and `counts_2` are the two tables.
 
 # %% nbgrader={"grade": false, "grade_id": "measuring-1-tables", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -196,9 +198,9 @@ def plug_in(x, y):
 
 
 # %% [markdown]
-# If $x$ and $y$ are independent, with $B$ and $V$ values each, the true information is 0, and the estimate is not. To first order in $1/N$, its expectation is
+# If $x$ and $y$ are independent, with $A$ and $B$ values each, the true information is 0, and the estimate is not. To first order in $1/N$, its expectation is
 #
-# $$ \mathbb{E}\,[\hat I\,] \approx \frac{(B - 1)(V - 1)}{2N} . $$
+# $$ \mathbb{E}\,[\hat I\,] \approx \frac{(A - 1)(B - 1)}{2N} . $$
 #
 # A code is cut into 20 bins, and the factor has 7 classes. **Before you run the cell below**: how many images are needed for this expectation to be 0.01 nats?
 
@@ -217,7 +219,7 @@ for count in (100, 300, 1_000, 3_000):
     ]
     print(
         f"N = {count:<6} mean estimate {np.mean(estimates):.4f}"
-        f"   (B - 1)(V - 1) / 2N = {19 * 6 / (2 * count):.4f}"
+        f"   (A - 1)(B - 1) / 2N = {19 * 6 / (2 * count):.4f}"
     )
 
 # %% nbgrader={"grade": true, "grade_id": "measuring-2-predict-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
@@ -239,7 +241,8 @@ images_needed = 19 * 6 / 0.01
 # (exercise-measuring-3)=
 # ## Exercise 3: From a matrix to MIG
 #
-# *Implement, 10 minutes, 2 points.* A NumPy matrix holds $I(z_j; v_k)$, with a row for each of the $D$ dimensions and a column for each of the $K$ factors. Write the gap of each
+# *Implement, 10 minutes, 2 points.* A NumPy matrix holds $I(z_j; v_k)$, with a row for each of the $D$ dimensions and a column for each of
+# the $K$ factors. Write the gap of each
 # factor: what its best dimension knows, minus what the second best knows, divided by the factor's entropy. The MIG is the mean of these gaps. The dimensions
 # come in any order, and the matrix that you are given should stay as it is.
 
@@ -294,7 +297,8 @@ def gaps(information, entropy):
 # (exercise-measuring-4)=
 # ## Exercise 4: A copy and a dead dimension
 #
-# *Implement, then predict and run, 20 minutes, 3 points.* The Modularity of a dimension $j$ asks whether it knows one factor only. With $k^*$ the factor that it knows most about,
+# *Implement, then predict and run, 20 minutes, 3 points.* The Modularity of a dimension $j$ asks whether it knows one factor only. With
+# $k^*$ the factor that it knows most about,
 #
 # $$ m_j = 1 - \frac{\sum_{k \ne k^*} I(z_j; v_k)^2}{(K - 1)\, I(z_j; v_{k^*})^2} . $$
 #
@@ -349,7 +353,8 @@ def modularity_of(information):
 
 
 # %% [markdown]
-# Now a code that is perfect: three factors in every combination, and three dimensions that are the factors themselves. The cell prints its MIG, its Modularity, and its SAP (by
+# Now a code that is perfect: three factors in every combination, and three dimensions that are the factors themselves. The cell prints its
+# MIG, its Modularity, and its SAP (by
 # squared correlation).
 
 # %% nbgrader={"grade": false, "grade_id": "measuring-4-code", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -369,7 +374,8 @@ def scores(codes):
 print("MIG {:.3f}   Modularity {:.3f}   SAP {:.3f}".format(*scores(perfect)))
 
 # %% [markdown]
-# A fourth dimension is added. In one code, `duplicated`, it is a copy of the first; in the other, `dead`, it is a constant. **Before you run the cell that prints them**: what are the three scores
+# A fourth dimension is added. In one code, `duplicated`, it is a copy of the first; in the other, `dead`, it is a constant. **Before you
+# run the cell that prints them**: what are the three scores
 # of each? Write them in the order of the line above, as `(1.0, 1.0, 1.0)`, with two decimals or as fractions.
 
 # %% nbgrader={"grade": false, "grade_id": "measuring-4-predict", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -416,7 +422,8 @@ scores_dead = (0.75, 0.75, 1.0)
 # (exercise-measuring-5)=
 # ## Exercise 5: Turn it back
 #
-# *Change this and explain what you see, 15 minutes, 3 points.* A colleague brings a code of two dimensions. It was made from two independent standard normal factors,
+# *Change this and explain what you see, 15 minutes, 3 points.* A colleague brings a code of two dimensions. It was made from two
+# independent standard normal factors,
 # and turned by an angle that she has forgotten. Write the rotation by an angle $\theta$, given in degrees:
 #
 # $$
@@ -469,7 +476,8 @@ def rotate(codes, degrees):
 
 
 # %% [markdown]
-# Her code is `tilted`, and `known_factors` are the factors. Turn the code further, by 0, 5, 10, … 85 degrees, and look at the MIG, `mig(codes, factors).score`. Which of these angles
+# Her code is `tilted`, and `known_factors` are the factors. Turn the code further, by 0, 5, 10, … 85 degrees, and look at the MIG,
+# `mig(codes, factors).score`. Which of these angles
 # has the least, and which the greatest?
 
 # %% nbgrader={"grade": false, "grade_id": "measuring-5-code", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -500,7 +508,8 @@ least_angle = 45
 least_angle, best_angle = best_angle, least_angle
 
 # %% [markdown]
-# A training without labels sees the code, and how well the image is rebuilt from it. The next cell prints the correlation of the two dimensions and their variances. In place of the
+# A training without labels sees the code, and how well the image is rebuilt from it. The next cell prints the correlation of the two
+# dimensions and their variances. In place of the
 # image it takes the two factors, which the image is made of, and prints the share of their variance that the best linear decoder explains.
 
 # %% nbgrader={"grade": false, "grade_id": "measuring-5-look", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -520,8 +529,10 @@ for angle in (0, least_angle, best_angle):
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "measuring-5-explain", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
 # ### BEGIN SOLUTION
-# Between the axes each dimension holds a mixture of both factors, so the best and the second best dimension know a factor almost alike, and the gap closes. A rotation
-# can be undone by the decoder, and it leaves a standard normal code standard normal: reconstruction, KL to the prior and total correlation are the same at all angles up to
+# Between the axes each dimension holds a mixture of both factors, so the best and the second best dimension know a factor almost alike, and
+# the gap closes. A rotation
+# can be undone by the decoder, and it leaves a standard normal code standard normal: reconstruction, KL to the prior and total correlation
+# are the same at all angles up to
 # chance. Only the factors told us which angle is best, so without labels, or an assumption about the data that takes their place, no training could know it.
 # ### END SOLUTION
 
@@ -529,7 +540,8 @@ for angle in (0, least_angle, best_angle):
 # (exercise-measuring-6)=
 # ## Exercise 6: One class against all others
 #
-# *Implement, then compute, 15 minutes, 3 points.* MIG_p of Sarhan et al. {cite:p}`sarhan2019` makes a binary factor of each diagnosis: this class, or any other. Write the function that makes these
+# *Implement, then compute, 15 minutes, 3 points.* MIG_p of Sarhan et al. {cite:p}`sarhan2019` makes a binary factor of each diagnosis: this
+# class, or any other. Write the function that makes these
 # factors, and the one that finds the entropy of each in nats.
 
 
@@ -577,8 +589,10 @@ def entropies(factors):
 
 
 # %% [markdown]
-# HAM10000 {cite:p}`tschandl2018` has seven diagnoses, and two thirds of its images are naevi (`nv`). Suppose that the gap between the best and the second best dimension, **before** it is divided by the entropy, is
-# 0.05 nats, for `nv` against all others and for dermatofibroma, `df`, against all others. How many times as much does the rare class add to MIG_p as the common one? Use your functions.
+# HAM10000 {cite:p}`tschandl2018` has seven diagnoses, and two thirds of its images are naevi (`nv`). Suppose that the gap between the best
+# and the second best dimension, **before** it is divided by the entropy, is
+# 0.05 nats, for `nv` against all others and for dermatofibroma, `df`, against all others. How many times as much does the rare class add to
+# MIG_p as the common one? Use your functions.
 
 # %% nbgrader={"grade": false, "grade_id": "measuring-6-labels", "locked": true, "schema_version": 3, "solution": false, "task": false}
 images_of = {

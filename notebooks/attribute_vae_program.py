@@ -105,7 +105,7 @@ assert twice < 1e-3 * once
 #
 # - **A comparison of objects.** A residual block adds a 1 × 1 convolution where the number of channels changes. The code
 #   asks `if inc is not outc`, that is, whether the two numbers are one *object*. Python keeps one object for each small
-#   number only, so blocks of equal width have the convolution, too, from 257 channels on.
+#   number only, so where the list of widths has 512 twice in succession, the block between them has the convolution, too.
 # - **A scheduler and a loss.** `MultiStepLR` is to divide the rate by ten at epoch 100. It takes an epoch; what it gets
 #   is the validation loss, a sum over the batch.
 # - **A penalty.** Attri-VAE's loss, {eq}`eq-attribute-vae-3` of {ref}`attribute-vae`, has in the code also
@@ -136,7 +136,7 @@ assert math.isclose(rate, 2e-5)
 # ## Measures
 #
 # - **Codes.** The code computes SCC, SAP, Modularity and Interpretability of *sampled* codes. In our Table 2, rows
-#   *sampled*, the noise of the posterior lowers SCC and Interpretability of all systems but the beta-VAE, which is near
+#   *sampled*, the noise of the posterior lowers Interpretability of all systems but the beta-VAE, and SCC of Attri-VAE and SIVAE, which is near
 #   chance anyway; SAP and Modularity do not follow it. In SCC a correlation with $p > 0.05$ counts as 0.
 # - **SSIM and LPIPS.** SSIM has a uniform window of 7 × 7, and LPIPS is the variant with SqueezeNet. The paper names
 #   neither.

@@ -180,9 +180,9 @@ def images_needed(answer: int) -> None:
         needed,
         reveal=False,
         mistakes={
-            "the bias counts B minus one and V minus one, not B and V.": bins * classes / (2 * bias),
-            "the bias counts V minus one classes, not V.": (bins - 1) * classes / (2 * bias),
-            "the bias counts B minus one bins, not B.": bins * (classes - 1) / (2 * bias),
+            "the bias counts A minus one and B minus one, not A and B.": bins * classes / (2 * bias),
+            "the bias counts B minus one classes, not B.": (bins - 1) * classes / (2 * bias),
+            "the bias counts A minus one bins, not A.": bins * (classes - 1) / (2 * bias),
             "the 2 in the denominator is missing.": 2 * needed,
             "the 2 belongs into the denominator, together with the bias.": 4 * needed,
         },
