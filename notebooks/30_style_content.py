@@ -119,7 +119,7 @@ _ = torch.manual_seed(seed)
 # In {numref}`fig-style-content-hybrids` you see what is wanted: {term}`phantoms <phantom>`, whose factors are known, so
 # that they can be exchanged by hand.
 
-# %% mystnb={"figure": {"caption": "What a model of style and content should be able to do, done with phantoms of nodules whose factors are known. On the diagonal, four nodules; elsewhere, size, shape, margin and density of the row's nodule with lung, vessels, wall, position and rotation of the column's.", "name": "fig-style-content-hybrids"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "What a model of style and content should be able to do, done with phantoms of nodules whose factors are known. On the diagonal, four nodules; elsewhere, size, roundness, irregularity, margin and density are the row's; where exactly lobes and spicules stand, lung, vessels, wall, position and rotation are the column's.", "name": "fig-style-content-hybrids"}} tags=["hide-input"]
 CONTENT = ("size", "subtlety_rating", "sphericity_rating", "margin_rating")
 CONTENT += ("texture_rating", "malignancy_rating", "calcification")
 people = nodule.sample_factors(200, seed)
@@ -143,7 +143,7 @@ explore.show(
         row_labels=[f"content {k}" for k in range(1, 5)],
         column_labels=[f"style {k}" for k in range(1, 5)],
         alt="A table of four by four lung nodules. Along a row the nodule is "
-        "the same and the lung around it changes; down a column the lung is "
+        "of one kind and the lung around it changes; down a column the lung is "
         "the same and the nodule changes.",
     )
 )
@@ -210,20 +210,22 @@ explore.show(
 #
 # | Symbol | What it is |
 # |:--|:--|
-# | $x$, $t$ | a real image and its condition; $\bar x$: a real image of *another* condition; $x'$: $x$ turned or mirrored |
+# | $x$, $t$ | a real image and its condition; $x'$: $x$ turned or mirrored |
+# | $(\bar x, t)$ | a real image beside a condition that is not its own (the package keeps the image and draws the condition) |
 # | $z \sim p(z)$ | a style drawn from the prior $\mathcal{N}(0, I)$ |
 # | $c \sim q(c\vert t)$ | a content drawn for a condition, by the encoder of conditions $E_\varphi$ |
 # | $\tilde x = G_x(z, c)$ | the image generated from both |
-# | $\hat z \sim q(z\vert x)$, $\hat c \sim q(c\vert x)$ | style and content inferred from $x$, by an encoder each |
+# | $\hat z \sim q(z\vert x)$, $\hat c \sim q(c\vert x)$ | style and content inferred from $x$, by an encoder each, $E_z$ and $E_c$ (together the paper's $G_{c,z}$) |
 # | $\hat x = G_x(\hat z, \hat c)$ | the reconstruction |
 # | $z'$, $c'$ | style and content inferred from $\tilde x$ |
 # | $D_x$; $D_{x,t}$; $D_{x,z}$, $D_{x,c}$; $D_{cycle}$ | discriminators of an image; of an image and a condition; of an image and a code; of two images |
 # | $F_z$, $F_c$ | predictors of one code from the other |
 #
 # Under a minimum, $G$ stands for all that is no discriminator and no predictor: the generator and the encoders.
-# {numref}`fig-style-content-networks` has all of them but the predictors. Keep it at hand: each of the next sections adds one of its dashed lines.
+# {numref}`fig-style-content-networks` has all of them but the predictors. Keep it at hand: {eq}`eq-style-content-1`,
+# {eq}`eq-style-content-7`, {eq}`eq-style-content-8` and {eq}`eq-style-content-9` add its dashed lines.
 
-# %% mystnb={"figure": {"caption": "The networks of DAI. Above, from drawn codes to an image and back to codes; below, from a real image to codes and back to an image: the same generator and the same two encoders. Dashed: what is compared, by a discriminator or by the ℓ1 distance. A discriminator of two things sees each code beside its own image.", "name": "fig-style-content-networks"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The networks of DAI; with the two ℓ1 lines, of DAI+featureCycle. Above, from drawn codes to an image and back to codes; below, from a real image to codes and back to an image: the same generator and the same two encoders. Dashed: what is compared, by a discriminator or by the ℓ1 distance. A discriminator of two things sees each code beside its own image.", "name": "fig-style-content-networks"}} tags=["hide-input"]
 PLACES = {
     "$t$": (0, 3.6),
     "$c$": (2.8, 3.6),
@@ -291,13 +293,15 @@ explore.show(fig)
 #
 # The generator $G_x$ gets a style $z$ from the prior $p(z) = \mathcal{N}(0, I)$ and a content $c$. The content is made of
 # the condition: an encoder $E_\varphi$ turns $t$ into the mean and the variance of $q(c|t)$, from which $c$ is drawn: one condition has many contents. (How
-# large the variances may be, a KL to the prior decides, as in a VAE. Every system here has one for each posterior that it uses; it is part of
+# large the variances may be, a KL to the prior decides, as in a VAE. DAI and all that builds on it have one for each posterior, the
+# InfoGANs below for $q(c|t)$ alone; it is part of
 # {eq}`eq-style-content-16`.)
 #
 # Two discriminators judge the image. $D_x$ sees images alone. $D_{x,t}$ sees pairs of an image and a condition, and has
 # two kinds of negative examples: a *generated* image beside the condition that it was made for, and a *real* image
-# beside the wrong condition. Without the second kind it could make do with the image alone, and the generator would have
-# no reason to heed $t$. With it, it is {term}`matching-aware <matching-aware discriminator>`:
+# beside the wrong condition. Without the second kind the game would end at the data, too. But while generated images still look false, the
+# discriminator can tell them by the image alone, and teaches the generator nothing of $t$. With it, it is {term}`matching-aware
+# <matching-aware discriminator>`:
 #
 # $$
 # \begin{aligned}
@@ -331,11 +335,11 @@ show_source(
 # equally frequent conditions $g(x|t) = 2.5\, p(x|t) - 1.5\, p(x)$.)
 #
 # This holds where $2p \ge m$ everywhere, that is, where images of different conditions look alike, as those of most ratings do. A disc shows
-# its size: no image belongs to two conditions, and beside a wrong condition $2p - m$ would be negative. There the data themselves are an end of the
-# game, a point from which no move helps the generator: among the images of one condition the best $D_{x,t}$ is the same for all, and prefers none.
+# its size: no image belongs to two conditions, and beside a wrong condition $2p - m$ would be negative. There the game ends at the data:
+# $D_{x,t}$ says the same of all images of a condition, so that drawing one of them more often gains nothing.
 #
 # The check takes three images and two conditions, finds the best discriminator by search, and looks at both generators. Read the losses so: a
-# discriminator that cannot tell anything says ½, and its loss is ¼. Less is worse for the generator.
+# discriminator that cannot tell anything says ½, and its loss is ¼. A loss below ¼ means that the discriminator can tell.
 
 # %% tags=["check-style-content-1"]
 p = torch.tensor([[0.20, 0.10], [0.15, 0.15], [0.10, 0.30]]).double()  # p(x, t)
@@ -424,8 +428,8 @@ explore.show(
 )
 
 # %% [markdown]
-# It draws discs of three kinds, more or less those that one asked for. And that is all it can do: it has no code for an image that you bring. Nothing can be
-# exchanged, and nothing searched.
+# It draws discs, and hardly heeds the size yet: after these few updates the KL still holds $q(c|t)$ near the prior, almost the same for all
+# three sizes. And even one that heeds it has no code for an image that you bring. Nothing can be exchanged, and nothing searched.
 #
 # ## Equation 2: inferring a code by a game
 #
@@ -518,8 +522,9 @@ assert math.isclose(losses.posterior_dependence(differ), math.log(2))
 assert losses.posterior_dependence(beside) == 0
 
 # %% [markdown]
-# Where a nodule is and how large it is can be seen side by side; whether a shadow is a vessel in the way or a ragged margin can
-# not. So {eq}`eq-style-content-4` is a model, not a consequence. Under it two pairs of joints are left to be matched,
+# Whether it holds is a matter of how the generator uses its codes. One that reads the place from $z$ and the size from $c$ shows both side
+# by side; one that adds a number of $z$ to a number of $c$ does not. So {eq}`eq-style-content-4` is a model, not a consequence. Under it
+# two pairs of joints are left to be matched,
 #
 # $$ q(z, x) = p(z, x) , $$ (eq-style-content-5)
 #
@@ -570,31 +575,37 @@ class Inferring(TwoVariableModel):
 systems["+ inference"] = trained(Inferring)
 
 
-def reconstruct(model, pictures):
-    """G(ẑ, ĉ) with posterior means."""
+def reconstruct(model, pictures, drawn=False):
+    """G(ẑ, ĉ) with posterior means, or with codes drawn from posteriors."""
     with torch.no_grad():
-        codes, _ = model.encode(pictures)
+        codes, logvar = model.encode(pictures)
+        if drawn:
+            codes = losses.reparametrise(codes, logvar)
     return decode_all(model, codes)
 
 
 pictures = test.batch(slice(0, 10))
+torch.manual_seed(seed)
+again = reconstruct(systems["+ inference"], pictures, drawn=True)
 explore.show(
     explore.image_table(
-        torch.stack([pictures, reconstruct(systems["+ inference"], pictures)]),
+        torch.stack([pictures, again]),
         row_labels=["image", "G(ẑ, ĉ)"],
-        alt="A row of ten discs, and below each what the model makes of the "
-        "two codes that it infers from it.",
+        alt="A row of ten discs, and below each what the model makes of two "
+        "codes that are drawn from its posteriors.",
     )
 )
 
 # %% [markdown]
 # ## Equation 8: the cycle of images
 #
-# Is each disc below the image that it was inferred from? Not by far. If both games had come to their end, it would be: a disc shows its size and its place
-# side by side, and right posteriors of both would give it back. But a game of this kind does not get there. As long as it lasts, many pairings of images and codes
-# look equally good to its discriminators, which Li et al. {cite:p}`li2017` call the non-identifiability of ALI; and where style and content cannot be told apart in the image, as in *differ*, the end itself
-# allows it. So a further discriminator looks at an image beside its reconstruction $\hat x = G_x(\hat z, \hat c)$, and should not be able to tell that from an
-# image beside itself:
+# Does the lower row belong to the images above it? Not by far. There are discs, and none is that of its image: the posteriors have stayed the
+# prior, and the codes say almost nothing. (Their means all lie near 0, where this generator draws no disc; so codes are drawn here.)
+#
+# Would it help to play to the end? Not for certain. Joints that match leave open *which* codes belong to which image; Li et al. {cite:p}`li2017` call
+# this the non-identifiability of ALI. And *differ* can happen here, too: a generator that puts the disc at $z_1 + c_1$ has a posterior that is no product,
+# although a disc shows its place plainly. So a further discriminator looks at an image beside its reconstruction $\hat x = G_x(\hat z, \hat c)$, and should not
+# be able to tell that from an image beside itself:
 #
 # $$
 # \min_G \max_D\ \mathbb{E}_x[\log D_{cycle}(x, x)]
@@ -617,7 +628,8 @@ losses.image_cycle_generator_loss(reconstructed).sum().backward()
 assert torch.allclose(reconstructed.grad, torch.tensor([-0.8, -0.6]))
 
 # %% [markdown]
-# These three games together, and the KL of the three posteriors, are *DAI*, dual adversarial inference (Lao et al. {cite:p}`lao2019`), from which Havaei et al. set out.
+# These three games together, and the KL of the three posteriors, are *DAI*, dual adversarial inference (Lao et al. {cite:p}`lao2019`), from
+# which Havaei et al. set out.
 
 # %%
 systems["DAI"] = trained(DAI)
@@ -663,8 +675,8 @@ explore.show(
 )
 
 # %% [markdown]
-# Along a row the disc should go from place to place with the style; it stays where it was in the image that gave the content. Down a column it should stay in its place and change
-# its size alone.
+# Along a row the disc should go from place to place with the style. Where one is drawn at all, it stays where it was in the image that gave
+# the content; and small or dim discs are lost. Down a column it should stay in its place and change its size alone.
 #
 # How much does either code know? Let us ask for a number: fit a line that predicts a factor from the code, and test it on other
 # images. $R^2$ is 1 if the code holds the factor, and 0 if it says nothing, or less than the mean would. For the size, which is a class, a linear classifier
@@ -684,7 +696,12 @@ def look(model):
         }
         know["place"] = (know.pop("x") + know.pop("y")) / 2
         row |= {f"{code}: {name}": value for name, value in know.items()}
-    return row | {"CIFC": found["cifc"], "relative": found["cifc_relative"]}
+    return row | {
+        "CIFC": found["cifc"],
+        "relative": found["cifc_relative"],
+        "kept by content": found["content_kept.centre"],
+        "kept by style": found["style_kept.centre"],
+    }
 
 
 KNOWS = [
@@ -698,11 +715,13 @@ show_table(pd.DataFrame(rows).T[["PSNR", *KNOWS]], 2)
 # %% [markdown]
 # The content knows where the disc is, and the style knows its size. Why? Nothing in the three games forbids it:
 #
-# - The *generator* may take the size from the style as well as from the content. Its discs are as right, as long as both agree; and in a reconstruction both come from one image, and agree.
-# - The *encoder* of the content is to find, in an image, a content like those that are drawn. If it also writes down the place, $D_{x,c}$ could notice, since drawn contents know no place. But
-#   it sees a content beside its image, and has to learn what all contents of a size have in common before it can tell.
+# - The *generator* may take the size from the style as well as from the content. Its discs are as right, as long as both agree; and in a
+#   reconstruction both come from one image, and agree.
+# - One condition has many contents, and nothing says what their noise is for. Here the generator reads the place from it. Then an image
+#   shows its content's noise by its place, and $D_{x,c}$ asks
+#   the encoder to write the place down.
 #
-# (The brightness, which no condition names, is hardly in either code. What the discriminators have not found worth looking at, nobody needs to write down.)
+# A line is a weak reader: a style that knows right and up knows the distance, but that is no line in them. So a leak may be larger than this table says.
 #
 # Havaei et al. add three terms. What should one expect of each?
 #
@@ -721,8 +740,8 @@ show_table(pd.DataFrame(rows).T[["PSNR", *KNOWS]], 2)
 # \qquad \tilde x = G_x(z, c) .
 # $$ (eq-style-content-9)
 #
-# The norm is an $\ell_1$ norm; we take the mean over a code's dimensions. The paper gives no weights, because the terms "were all relatively
-# on the same scale": that holds for a mean, beside games of the order of 1, and not for a sum over dimensions.
+# The norm is an $\ell_1$ norm; we take the mean over a code's dimensions. The paper gives no weights, since "other than the KL terms, they
+# were all relatively on the same scale": that holds for a mean, beside games of the order of 1, and not for a sum over dimensions.
 
 # %% tags=["remove-input"]
 show_source(losses.code_distance, losses.code_cycle_loss)
@@ -757,7 +776,8 @@ assert math.isclose(blind.mean(), math.sqrt(2 / math.pi), rel_tol=5e-3)
 # and since the KL is not negative, $I(c; \tilde x) \ge H(c) + \mathbb{E}[\log q(c|\tilde x)]$. For a Laplace distribution about $c'$ whose scale is the
 # number of dimensions, $-\log q$ is the mean absolute difference and a constant: a smaller cycle is a larger bound.
 #
-# The $H(c)$ must stay. The paper drops it, "using the non-negativity of $H(c)$", but the entropy of a density may be negative: that of a normal distribution is, where its
+# The $H(c)$ must stay. The paper drops it, "using the non-negativity of $H(c)$", but the entropy of a density may be negative: that of a
+# normal distribution is, where its
 # deviation is below 0.24. And here it is not even a constant. The encoder of conditions could make the cycle small by drawing contents from an ever narrower
 # $q(c|t)$, which says nothing more of the image; what hinders it is the KL to the prior. The check sums over a table, where everything is known.
 
@@ -805,6 +825,9 @@ show_source(
 )
 
 # %% [markdown]
+# The code has the plain error, with a plus where the equation has a minus: the predictors descend it, and the reversal turns it into the encoders'
+# minus. So the `loss` that training reports is no number that the encoders lower.
+#
 # The check has one image with one style $a = 2$, one content $b = 3$, and the predictors $F_z(b) = \frac12 b$ and $F_c(a) = 4 a$: the loss is
 # $(a - \frac12 b) + (4 a - b)$.
 
@@ -840,10 +863,11 @@ assert (a.grad.item(), b.grad.item()) == (-(1 + 4), -(-0.5 - 1))
 # Nothing, by itself: $I$ may be anything above it. Where everything is known, one can look. Let $z$ and $c$ be jointly normal with
 # correlation $\rho$, so that $I = -\frac12 \log(1 - \rho^2)$; $q$ is a Laplace distribution of scale 1, as an absolute error says.
 #
-# 1. *Scale.* Make $z$ ten times as large. $I$ is as before, and the bound falls, without end. An encoder that is asked to raise the *error* of the
+# 1. *Scale.* Make $z$ larger. $I$ is as before, and the error that {eq}`eq-style-content-14` plays for grows with it. (The bound with its
+# $H(z)$ falls, too, from some scale on; at $\rho = 0.9$ from 2.9.) An encoder that is asked to raise the *error* of the
 #    prediction can do so by scale alone, since the code that is predicted passes through the reversal, too.
-# 2. *Signs.* Take a style whose sign is random and whose size is that of the content, $z = \pm c$. It shares with $c$ all but one bit. But of two values of which each is as
-#    likely no prediction is right: the error is the same for every prediction between them, and as large as if the two shared nothing.
+# 2. *Signs.* Take a style whose sign is random and whose size is that of the content, $z = \pm c$. It shares with $c$ all but one bit. But
+# $z$ is $+c$ or $-c$, each with probability ½: any prediction between the two has the same mean error, as large as if nothing were shared.
 
 # %% tags=["check-style-content-12", "check-style-content-13", "check-style-content-14"]
 rho = torch.tensor([0.0, 0.5, 0.9]).double()
@@ -889,11 +913,13 @@ show_source(losses.self_supervision_loss, content_preserving)
 # Where is its minimum? The contents attract each other, down to 0. The styles repel each other with the same force at any distance: the term
 # has no minimum. What keeps it finite is again the KL to the prior. Let an image and its copy have the styles $m$ and $-m$ in all
 # dimensions, and let the KL be a mean over dimensions: $-2 m + \lambda\, m^2/2$ is least at $m = 2/\lambda$. So $\lambda$ decides how large the styles become;
-# with $\lambda = 1$ they go *beyond* the prior, whose deviation is 1. Codes are drawn from their posteriors, though, and two draws lie apart without any help: where
+# with $\lambda = 1$ they go *beyond* the prior, whose deviation is 1. Codes are drawn from their posteriors, though, and two draws lie
+# apart without any help: where
 # the noise is larger than $m$, the force fades. With deviations of 1 the means repel each other up to $\lambda \approx 2.3$, and beyond that not at all.
 #
 # And what does it call content? Everything that turning does not change: the size, but also the brightness, of which the condition says nothing.
-# (In the paper the content of skin lesions holds the colour, "the result of inductive biases" and of this term.) Of the place it rules out what turns with the image, how far right and how
+# (In the paper the content of skin lesions holds the colour, "the result of inductive biases" and of this term.) Of the place it rules out
+# what turns with the image, how far right and how
 # far up. Not all: the *distance* from the centre is the same in all eight positions that turning and mirroring lead to, and the content may keep it.
 
 # %% tags=["check-style-content-15"]
@@ -926,9 +952,12 @@ assert (turned != pictures).flatten(1).any(1).all()  # none is left as it is
 # \end{aligned}
 # $$ (eq-style-content-16)
 #
-# from {eq}`eq-style-content-1`, {eq}`eq-style-content-7`, {eq}`eq-style-content-8`, {eq}`eq-style-content-9`, {eq}`eq-style-content-11` and {eq}`eq-style-content-15`, in this order. All weights are
-# 1, $\lambda$ as well. But of what is the KL a sum? It is not said. A sum over the $D$ dimensions of a code, as in an ELBO, or a mean over them, as of the norms: between
-# the two lies a factor $D$, and it decides what the model is. We take the mean. The last table shows what the sum does.
+# from {eq}`eq-style-content-1`, {eq}`eq-style-content-7`, {eq}`eq-style-content-8`, {eq}`eq-style-content-9`, {eq}`eq-style-content-11` and
+# {eq}`eq-style-content-15`, in this order. All weights are 1, $\lambda$ as well. The KL holds each *posterior* to the prior, not their
+# mixture: its mean over images is $I(x; z)$ and the KL of the mixture, see {eq}`eq-independence-5`. So it charges every nat that a code
+# says of its image, and works against {eq}`eq-style-content-5` and {eq}`eq-style-content-6`. But of what is the KL a sum? It is not said. A
+# sum over the $D$ dimensions of a code, as in an ELBO, or a mean over them, as of the norms: between the two lies a factor $D$. Of λ the
+# paper says that the model "was not overly sensitive" to it; on discs a factor of 4 decides, as the last table shows. We take the mean.
 
 # %% tags=["remove-input"]
 show_source(losses.drai_objective)
@@ -969,7 +998,7 @@ for name, system in {
     rows[name] = look(systems[name])
 show_table(pd.DataFrame(rows).T[["PSNR", *KNOWS]], 2)
 
-# %% mystnb={"figure": {"caption": "The hybrids of the figure above, by DRAI.", "name": "fig-style-content-drai"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Hybrids by DRAI of the same four discs: content of the row, style of the column.", "name": "fig-style-content-drai"}} tags=["hide-input"]
 explore.show(
     explore.image_table(
         torch.cat([four[:, None], hybrids(systems["DRAI"], four)], 1),
@@ -981,7 +1010,13 @@ explore.show(
 )
 
 # %% [markdown]
-# Read the table by its columns, with the three expectations in mind. What the content knows of the place, and what the style knows of the size, are leaks. It is one seed of
+# In {numref}`fig-style-content-drai` the place goes with the column. A dim image still dims its column: some of the brightness and of the
+# size comes with the style.
+#
+# Read the table by its columns, with the three expectations in mind. What the content knows of the place, and what the style knows of the
+# size, are leaks. One expectation is met: with MIReg the style knows less of the size. selfReg alone leaves the place in the content, and
+# takes the size out of the style. With featureCycle the content loses its *own* factor, the size; a smaller leak is no merit then. All
+# three together have the least of both leaks. Terms do not add up, and one run does not say which of this repeats. It is one seed of
 # small networks, trained for less than a minute each: a mechanism, and no verdict.
 #
 # ## The rivals: equations 17 and 18
@@ -994,7 +1029,8 @@ explore.show(
 # \min_{G, Q} \max_D\ V_{GAN}(D, G) - \lambda \big( \mathbb{E}_{\tilde x, c}[\log Q(c|\tilde x)] + H(c) \big) .
 # $$ (eq-style-content-17)
 #
-# What stands in the brackets is again a lower bound of a mutual information, here of code and image; the letter $c$ of the equation is the style, in this model's letters $z$. $Q$ has never seen
+# What stands in the brackets is again a lower bound of a mutual information, here of code and image; the letter $c$ of the equation is the
+# style, in this model's letters $z$. $Q$ has never seen
 # a real image when it is asked for the style of one. *D-cInfoGAN* reads off the content, too, "through cycle consistency using the $\ell_1$ norm".
 #
 # *cAVAE*, a conditional adversarial VAE, starts from the bound that a VAE maximises,
@@ -1003,7 +1039,8 @@ explore.show(
 # \max_G\ \mathbb{E}_{z \sim q(z|x)}[\log p(x|z)] - D_{KL}(q(z|x) \,\|\, p(z)) ,
 # $$ (eq-style-content-18)
 #
-# and puts the game of {eq}`eq-style-content-8` in the place of the likelihood. A second discriminator, $D_{x,t}$, sees the reconstruction and the condition; a third one image, condition and style.
+# and puts the game of {eq}`eq-style-content-8` in the place of the likelihood. A second discriminator, $D_{x,t}$, sees the reconstruction
+# and the condition; a third one image, condition and style.
 # *D-cAVAE* also infers the content. These two have no game for images of drawn styles: that such images look right rests on the KL alone.
 
 # %% tags=["remove-input"]
@@ -1043,7 +1080,8 @@ assert math.isclose(elbo, 1.5 + sum(by_hand), rel_tol=1e-6)
 # ## Equation 19: does the measure see it?
 #
 # The paper measures the separation of style and content by a *{term}`cross image feature consistency`* error (CIFC). Take two images $I_a$
-# and $I_b$ and exchange their codes: $I_{ab} = G_x(\hat z_b, \hat c_a)$ and $I_{ba} = G_x(\hat z_a, \hat c_b)$. Infer codes from these two and exchange again, $I_{aa} = G_x(\hat z_{ba}, \hat c_{ab})$ and
+# and $I_b$ and exchange their codes: $I_{ab} = G_x(\hat z_b, \hat c_a)$ and $I_{ba} = G_x(\hat z_a, \hat c_b)$. Infer codes from these two
+# and exchange again, $I_{aa} = G_x(\hat z_{ba}, \hat c_{ab})$ and
 # $I_{bb} = G_x(\hat z_{ab}, \hat c_{ba})$, and you should be back at the beginning:
 #
 # $$
@@ -1052,7 +1090,8 @@ assert math.isclose(elbo, 1.5 + sum(by_hand), rel_tol=1e-6)
 # $$ (eq-style-content-19)
 #
 # Its authors ask of it that information be encoded "the same way for all images", and that it be "handled by only one of the two
-# variables". In their tables it falls from 1.1 to 0.5 from DAI to DRAI on nodules, and from 0.26 to 0.21 on lesions; D-cInfoGAN and D-cAVAE have 1.2 to 1.9. On two images it can be computed by hand. In the check an
+# variables". In their tables it falls from 1.1 to 0.5 from DAI to DRAI on nodules, and from 0.26 to 0.21 on lesions; D-cInfoGAN and D-cAVAE
+# have 1.2 to 1.9. On two images it can be computed by hand. In the check an
 # image *is* its style and its content, two numbers side by side; the generator is right, or lets a tenth of the style into the content.
 
 # %% tags=["check-style-content-19"]
@@ -1081,14 +1120,19 @@ for amount in (0.0, 0.1):
 # - **nothing**: all images get the same codes. There is nothing to get wrong, and CIFC is 0;
 # - **small**: a good system, with codes a tenth as large: a tenth of the error;
 # - **all in one**: the style holds the whole image, and the generator ignores the content, which is constant. What is exchanged is the image: 0;
-# - **another image**: the encoders find in a real image the codes of some *other* picture, and are right about all generated ones. From the first exchange on everything is right, and nobody has looked whether
+# - **another image**: the encoders find in a real image the codes of some *other* picture, and are right about all generated ones. From the
+#   first exchange on everything is right, and nobody has looked whether
 #   the pictures have to do with $I_a$ and $I_b$. CIFC compares codes with codes, never a picture with a picture.
 #
-# Against the first two there is a remedy: divide CIFC by what it would be if the codes that come back were those of another image of the set. Then the scale does not matter, and for constant codes, where both
-# are 0, we call the ratio 1, since they say nothing. A perfect system has 0 and one without memory 1; more is possible, where codes come back further off than other images' are. Against the other two it does not help. *All in one*
-# is seen by *resampling*: keep one code, draw the other anew, and measure what stayed: {py:func}`medlatent.metrics.style_content.kept`. *Another image* is seen by a look at reconstructions.
+# Against the first two there is a remedy: divide CIFC by what it would be if the codes that come back were those of another image of the
+# set. Then the scale does not matter, and for constant codes, where both
+# are 0, we call the ratio 1, since they say nothing. A perfect system has 0 and one without memory 1; it may exceed 1, if codes come back
+# worse than those of another image. Against the other two it does not help. *All in one*
+# is seen by *resampling*: keep one code, draw the other anew, and measure what stayed: {py:func}`medlatent.metrics.style_content.kept`.
+# *Another image* is seen by a look at reconstructions.
 #
-# And a leak may be missed: in the check the leaks of the two exchanges add up with their signs, $z_a + z_b$, so that two images of opposite styles show nothing of it.
+# And a leak may be missed: in the check the leaks of the two exchanges add up with their signs, $z_a + z_b$, so that two images of opposite
+# styles show nothing of it.
 
 # %%
 summed = {"DAI, KL summed": trained(DAI, lambda_kl=4.0)}
@@ -1097,39 +1141,57 @@ for name, model in ({"D-cInfoGAN": trained(DCInfoGAN)} | summed).items():
     rows[name] = look(model)
 frame = pd.DataFrame(rows).T
 frame["leak"] = frame["content: place"] + frame["style: size"]
-show_table(frame[["leak", "PSNR", "CIFC", "relative"]], 2)
+KEPT = ["kept by content", "kept by style"]
+show_table(frame[["leak", "PSNR", "CIFC", "relative", *KEPT]], 2)
 
 # %% [markdown]
-# In this table the leak is the sum of what the content knows of the place and what the style knows of the size. If CIFC saw it, the column would fall and rise with that of the leak. Look at three rows:
+# In this table the leak is the sum of what the content knows of the place and what the style knows of the size. If CIFC saw it, the column
+# would fall and rise with that of the leak. The last two columns resample: one code of an image is kept, the other is drawn anew eight
+# times, and the number is the share of the variance of the brightness in the middle that the kept code decides. Look at three rows:
 #
-# - *DRAI* has the least leak, and the *largest* CIFC: its styles are driven apart by {eq}`eq-style-content-15`, its codes are large, and so are errors in them. Beside chance it stands well.
-# - *DAI, KL summed* over the four dimensions of a code in place of averaged: a CIFC of a third of DAI's, because its codes have drawn together at the centre of the prior. Beside chance it is the worst.
-# - *D-cInfoGAN* has the best ratio to chance, and a leak of several times DRAI's. It is near to the system *another image*: its encoders have seen generated images only, among which all goes well.
+# - *DRAI* has the least leak, and the *largest* CIFC: its codes spread most. Another image's codes would be off by CIFC divided by
+#   *relative*, and that is nearly five times what it is in DAI. Against this scale it stands well.
+# - *DAI, KL summed* over the four dimensions of a code in place of averaged: a CIFC of a third of DAI's, because its codes have drawn
+#   together at the centre of the prior. Beside chance it is the worst.
+# - *D-cInfoGAN* has the best ratio to chance, and a leak of several times DRAI's. It is near to *all in one*: a kept style decides much of
+#   what is in the middle, and a kept content nothing.
 #
 # A comparison by CIFC needs codes of one scale, and a look at the images.
 #
 # ## What to know before you rebuild it
 #
-# **Misprints.** With the paper beside you, you will stumble at these places:
+# **Where the text stumbles.** In the text that we worked from, a transcript, so that some of it may be the transcript's:
 #
-# - {eq}`eq-style-content-1`: the mismatched real image is printed as $\tilde x$, which is the generated one ("where $\tilde x = G_x(z, c)$ is the generated image and $(\tilde x, t)$ designates a mis-matched pair"). Read so, no mismatched pair would be left.
-# - {eq}`eq-style-content-7` has $c \sim p(c)$, and {eq}`eq-style-content-1` $c \sim q(c)$, which abbreviates $q_\varphi(c|t)$. One content is drawn and used in both.
-# - {eq}`eq-style-content-8`: $D_{cycle}(x, \hat x)$ in the first term, too, and pairs "$(x, \hat x)$ and $(x, \hat x)$" in the text. The positive pair is $(x, x)$, as in Li et al., whom it follows.
-# - Below {eq}`eq-style-content-10` the KL stands once as $D_{KL}(p \| q)$ and once as $D_{KL}(q \| p)$. Only the first is true, since the expectation is over $p$.
+# - {eq}`eq-style-content-1`: the mismatched real image is printed as $\tilde x$, which is the generated one ("where $\tilde x = G_x(z, c)$
+#   is the generated image and $(\tilde x, t)$ designates a mis-matched pair"). Read so, no mismatched pair would be left.
+# - {eq}`eq-style-content-7` has $c \sim p(c)$, and {eq}`eq-style-content-1` $c \sim q(c)$, which abbreviates $q_\varphi(c|t)$. One content
+#   is drawn and used in both.
+# - {eq}`eq-style-content-8`: $D_{cycle}(x, \hat x)$ in the first term, too, and pairs "$(x, \hat x)$ and $(x, \hat x)$" in the text. The
+#   positive pair is $(x, x)$, as in Li et al., whom it follows.
+# - Below {eq}`eq-style-content-10` the KL stands once as $D_{KL}(p \| q)$ and once as $D_{KL}(q \| p)$. Only the first is true, since the
+#   expectation is over $p$.
 # - {eq}`eq-style-content-16` begins with "$V_{DRAI}$", which is $V_{I2I}$, the conditional game.
 #
 # **What is left open.** There is no public program. What the paper does not state, and what was chosen here, for all systems alike:
 #
 # - **Layers, dimensions, batch, epochs.** Not stated. All encoders, all discriminators are of one kind and width; see {py:mod}`medlatent.nets.style_content`.
 # - **The reduction of norms and KL.** Not stated. Means over dimensions.
-# - **The mismatched pairs.** "A mis-matched pair": here the condition is drawn from those in the batch that *differ*. With three classes of which one has half of
+# - **The mismatched pairs.** "A mis-matched pair": here the condition is drawn from those in the batch that *differ*. With three classes of
+#   which one has half of
 #   the images, the next image's condition is the same in three of eight cases, and a matched pair would be called mismatched.
-# - **"Each batch is trained twice"**, as it is and transformed. Here both passes are one update, since {eq}`eq-style-content-15` compares them; systems without that term get
+# - **"Each batch is trained twice"**, as it is and transformed. Here both passes are one update, since {eq}`eq-style-content-15` compares
+#   them; systems without that term get
 #   them as well, so that all have seen the same images.
-# - **$D_{x,t,z}$** of cAVAE "also takes advantage of the latent code $\hat z$": here an image or its reconstruction beside the same condition and the same code.
+# - **$D_{x,t,z}$** of cAVAE "also takes advantage of the latent code $\hat z$": here an image or its reconstruction beside the same
+#   condition and the same code.
+# - **The rivals.** The paper gives cInfoGAN $G_x(z, t)$ and no mismatched pairs; here all systems draw $c$ from $q(c|t)$ and have them, so
+#   that only the terms differ. λ of {eq}`eq-style-content-17` is not stated: $1/D_z$ here.
+# - **Rates.** The paper has 1e-5 throughout. Discs are trained with 1e-3, and their discriminators with 3e-4, to be done in a minute.
 # - **The reversal's strength**, and whether the code that is predicted is reversed, too. {eq}`eq-style-content-11` is minimised over both, and so it is here.
-# - **Two notions of content.** By definition it is what goes with the condition. What the paper calls content of a skin lesion, its colour, is in no condition: it is what
-#   turning leaves as it is. On nodules the condition holds the size, so that there both notions agree.
+# - **Two notions of content.** By definition it is what goes with the condition. What the paper calls content of a skin lesion, its colour,
+#   is in no condition: it is what
+#   turning leaves as it is. On nodules the two agree on the size, and differ on the lung's density, the noise and whether a wall is near:
+#   no condition says these, and no turn changes them.
 
 # %% tags=["remove-cell"]
 publish_metrics(
@@ -1287,28 +1349,37 @@ display_quiz(
 # %% [markdown]
 # ## Limits, summary, further reading
 #
-# **Limits.** Discs of one seed show mechanisms and prove nothing about images of patients. What a code "knows" was asked of a line; a leak that no line finds stays unseen.
+# **Limits.** Discs of one seed show mechanisms and prove nothing about images of patients. What a code "knows" was asked of a line; a leak
+# that no line finds stays unseen.
 #
 # **Summary.**
-# - A matching-aware conditional GAN {eq}`eq-style-content-1` draws images that are more typical of their condition than real ones, where conditions share images.
-# - A game between joint distributions {eq}`eq-style-content-2` infers codes without a likelihood. Two separate encoders {eq}`eq-style-content-3` hold a product of posteriors, and
-#   two games {eq}`eq-style-content-7` may be over while image, style and content do not belong together; the cycle of images {eq}`eq-style-content-8` asks for that.
-# - Nothing in these games keeps the size out of the style. Cycles of codes {eq}`eq-style-content-9` work against generators that mix, reversed gradients {eq}`eq-style-content-11` against
+# - A matching-aware conditional GAN {eq}`eq-style-content-1` draws images that are more typical of their condition than real ones, where
+#   conditions share images.
+# - A game between joint distributions {eq}`eq-style-content-2` infers codes without a likelihood. Two separate encoders
+#   {eq}`eq-style-content-3` hold a product of posteriors, and
+#   two games {eq}`eq-style-content-7` may be over while image, style and content do not belong together; the cycle of images
+#   {eq}`eq-style-content-8` asks for that.
+# - Nothing in these games keeps the size out of the style. Cycles of codes {eq}`eq-style-content-9` are meant to work against generators
+#   that mix, reversed gradients {eq}`eq-style-content-11` against
 #   what is written down twice, transformed images {eq}`eq-style-content-15` against what turns with the image.
 # - Lowering a lower bound of the mutual information {eq}`eq-style-content-13` proves little; and the repelling term has no minimum but for the KL.
 # - CIFC {eq}`eq-style-content-19` is small for small codes and for idle ones. Read it beside chance.
 #
 # **Exercises.** {ref}`style-content-exercises`: each checks your answer and says what is wrong with it.
 #
-# **Further reading.** Havaei et al. {cite:p}`havaei2021`; Lao et al. {cite:p}`lao2019`, whose system DAI is; Dumoulin et al. {cite:p}`dumoulin2017` and Donahue et al.
-# {cite:p}`donahue2017` on inferring codes by a game, and Li et al. {cite:p}`li2017` on what it leaves open; Reed et al. {cite:p}`reed2016` on mismatched pairs; Ganin and
+# **Further reading.** Havaei et al. {cite:p}`havaei2021`; Lao et al. {cite:p}`lao2019`, whose system DAI is; Dumoulin et al.
+# {cite:p}`dumoulin2017` and Donahue et al.
+# {cite:p}`donahue2017` on inferring codes by a game, and Li et al. {cite:p}`li2017` on what it leaves open; Reed et al. {cite:p}`reed2016`
+# on mismatched pairs; Ganin and
 # Lempitsky {cite:p}`ganin2015` on reversed gradients.
 #
 # **The functions of this chapter** in the API reference: {py:func}`medlatent.losses.conditional_discriminator_loss` {eq}`eq-style-content-1`,
 # {py:func}`medlatent.losses.ali_discriminator_loss` {eq}`eq-style-content-2`, {py:func}`medlatent.losses.factorised_posterior` {eq}`eq-style-content-3`,
-# {py:func}`medlatent.losses.dual_ali_discriminator_loss` {eq}`eq-style-content-7`, {py:func}`medlatent.losses.image_cycle_discriminator_loss` {eq}`eq-style-content-8`,
+# {py:func}`medlatent.losses.dual_ali_discriminator_loss` {eq}`eq-style-content-7`,
+# {py:func}`medlatent.losses.image_cycle_discriminator_loss` {eq}`eq-style-content-8`,
 # {py:func}`medlatent.losses.code_cycle_loss` {eq}`eq-style-content-9`, {py:func}`medlatent.losses.reversed_prediction_loss` {eq}`eq-style-content-11`,
 # {py:func}`medlatent.losses.gaussian_information` {eq}`eq-style-content-12`, {py:func}`medlatent.losses.laplace_information_bound` {eq}`eq-style-content-13`,
 # {py:func}`medlatent.losses.self_supervision_loss` {eq}`eq-style-content-15`, {py:func}`medlatent.losses.drai_objective` {eq}`eq-style-content-16`,
-# {py:func}`medlatent.losses.infogan_objective` {eq}`eq-style-content-17`, {py:func}`medlatent.metrics.style_content.cifc` {eq}`eq-style-content-19`; the systems,
+# {py:func}`medlatent.losses.infogan_objective` {eq}`eq-style-content-17`, {py:func}`medlatent.metrics.style_content.cifc`
+# {eq}`eq-style-content-19`; the systems,
 # {py:class}`medlatent.models.DRAI` and others, are made of the terms in {py:mod}`medlatent.models.style_content_terms`.

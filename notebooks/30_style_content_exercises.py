@@ -58,7 +58,7 @@ _ = torch.manual_seed(seed)
 # $m(x, t) = p(x)\, p(t)$. Write the table $g(x, t)$ for which the best $D_{x,t}$ says ½ to every pair; and the best
 # $D_{x,t}$ of any generator.
 #
-# The first table may come out negative at some pair. What does that mean?
+# $g$ may come out negative at some pair. What does that mean?
 #
 # - **a** The generator never draws that pair, and the rest of the table stays as it is.
 # - **b** The pair is mismatched more than twice as often as it is real. No generator leaves the discriminator
@@ -247,10 +247,10 @@ def over(q, p):
 #
 # *Implement and derive, 20 minutes, 3 points.* $D_{x,t}$ of {eq}`eq-style-content-1` needs mismatched pairs. Write the
 # function that gives each image of a batch the position of an image *with another condition*, drawn at random among
-# all of those, each as likely as the next; and of each image, whether there is one at all. If there is none, its
-# position may be any.
+# all of those, each as likely as the next; and of each image, whether there is one at all. If there is none, its position may be any; mind
+# that `torch.multinomial` refuses a row of zeros.
 #
-# Then derive how often each condition comes up in these pairs, in a large batch of which the conditions have the
+# Then derive how often each condition is drawn as the *other* one, in a large batch of which the conditions have the
 # shares $p(t)$.
 
 
@@ -520,9 +520,9 @@ print(f"SGD by hand: {growth(0.1) ** 100:.3f}")
 # attracts contents and repels styles {eq}`eq-style-content-15`, one value for each image.
 #
 # Let the style of an image have the mean $m$ in all $D$ dimensions, that of its mirror image $-m$, both with unit
-# variances, and let the contents be the same. Their KL to the prior is $\frac12 m^2$ a dimension. Take the second term
-# of the means, without the noise of samples. At which $m$ is it, together with $\lambda$ times the KL, smallest, if the
-# KL is a mean over the dimensions? And if it is their sum? The norm is a mean in both cases, and the KL is that of an
+# variances, and let the contents be the same. Their KL to the prior is $\frac12 m^2$ a dimension. Put these means in the place of drawn
+# styles in $-\lVert \hat z - \hat z' \rVert$, and add $\lambda$ times the KL. At which $m$ is the sum smallest, if the KL is a mean over
+# the dimensions? And if it is their sum? The norm is a mean in both cases, and the KL is that of an
 # image, a mean over both.
 
 
@@ -863,7 +863,7 @@ def nearest(content, patient, k):
 
 
 # %% [markdown]
-# Then two measures of what was found, by hand. Labels are four attributes, yes (1) or no (0):
+# Havaei et al. (III-C5) search an archive by content, and measure what is found in two ways. Both by hand: Labels are four attributes, yes (1) or no (0):
 #
 # | | label of the query | labels of the three nearest | most similar label of the archive |
 # |:--|:--|:--|:--|
@@ -874,8 +874,7 @@ def nearest(content, patient, k):
 # three nearest, over attributes, too? The *label overlap* is "the percentage of the label from the ground truth image
 # found in the top-N nearest neighbors"; the ground truth is the most similar label of the archive. What is it over
 # both queries, in per cent, if a query counts where one of the three carries that label or one that is as similar to
-# the query? And if you count single attributes of the ground truth, each as found where at least one of the three has
-# it?
+# the query? And if you compare attribute by attribute, all four, yes or no: each counts as found where at least one of the three has the same value?
 
 # %% nbgrader={"grade": false, "grade_id": "style-content-7-labels", "locked": false, "schema_version": 3, "solution": true, "task": false}
 divergence = ...

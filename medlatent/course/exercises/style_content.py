@@ -119,8 +119,8 @@ def helpless_generator(helpless: Callable, output: Callable, meaning: str, seed:
         },
     )
     correct(
-        f"In the second table 2p - m goes down to {negative:.3f}: there image and condition belong together so closely "
-        "that no generator leaves the discriminator helpless."
+        f"In a world where image and condition go together closely, 2p - m goes down to {negative:.3f}: there "
+        "no generator leaves the discriminator helpless."
     )
 
 
@@ -275,8 +275,8 @@ def mismatched(another: Callable, shares: Callable, seed: int = 0) -> None:
     drawn = _mismatched_shares(p)
     correct(
         f"With shares of 4 : 1 : 1 the first condition is {100 * p[0]:.0f} % of the data and {100 * drawn[0]:.0f} % of "
-        f"the mismatched pairs, a rare one {100 * p[1]:.0f} and {100 * drawn[1]:.0f} %. For a rare one even "
-        f"2 p(t) - m(t) = {2 * p[1] - drawn[1]:.2f}: here D_x,t has always something to go by."
+        f"the mismatched pairs, a rare one {100 * p[1]:.0f} and {100 * drawn[1]:.0f} %. So the "
+        "mismatched pairs have other shares of conditions than the data: D_x,t has something to go by in the condition alone."
     )
 
 
