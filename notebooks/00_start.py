@@ -103,15 +103,17 @@ explore.show(
 # %% [markdown]
 # ## Play
 #
-# We load a model that was trained before. It consists of two networks. The {term}`encoder` $e$ turns an image $x$ of
-# 12 288 numbers into a code $z$ of 32. The {term}`decoder` $d$ turns a code into an image:
+# We load a model that was trained before, a *variational autoencoder* (VAE); {ref}`vae` derives it, and here it is enough that it consists
+# of two networks. The {term}`encoder` $e$ turns an image $x$ of 3 colours × 64 × 64 pixels = 12 288 numbers into a code $z$ of 32. The
+# {term}`decoder` $d$ turns a code into an image:
 #
 # $$
 # z = e(x), \qquad \hat x = d(z) .
 # $$ (eq-start-1)
 #
 # The space in which the codes lie is the {term}`latent space`. Points close together in it decode to similar images.
-# (This encoder also returns, as a second output, how uncertain it is. We ignore that until {ref}`vae`.)
+# (This encoder also returns, as a second output, how uncertain it is. We ignore that until {ref}`vae`.) In the code, `images` are the test
+# phantoms, and `one_each` numbers one picture of each lesion.
 
 # %% tags=["check-start-1"]
 record = find_record("vae", "phantoms_vae")
@@ -130,11 +132,15 @@ assert reconstruction.shape == x.shape
 explore.show(explore.reconstructions(model, x))
 
 # %% [markdown]
+# Place, size, darkness and skin have come through. Hairs, ragged borders and the pattern inside have not: 32 numbers do not hold them, or
+# the training did not ask for them strongly enough.
+#
 # What do the 32 numbers mean? The quickest way to find out is to turn one of them like a knob, and to watch the picture. A
-# picture of this is called a {term}`traversal`. The numbers in {numref}`fig-start-traversal` are sorted: those at the top tell
-# the decoder most about the image.
+# picture of this is called a {term}`traversal`. The numbers in {numref}`fig-start-traversal` are sorted: those at the top tell the decoder
+# most about the image. Training keeps the codes of all images together close to a fixed distribution, the {term}`prior`: here each number
+# is normal with mean 0 and variance 1, so that nearly all values lie between −3 and 3.
 
-# %% mystnb={"figure": {"caption": "Each row turns one number of the code from −3 to 3. The row's label says how much that number tells about an image at most, in nats, a unit of information (1 nat is 1.44 bits).", "name": "fig-start-traversal"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The eight of the 32 numbers that tell most. Each row turns one of them from −3 to 3, all others are 0. The row's label says how much that number tells about an image at most, in nats, a unit of information (1 nat is 1.44 bits).", "name": "fig-start-traversal"}} tags=["hide-input"]
 with torch.inference_mode():
     posteriors = model.encode(images.batch(range(len(images))))
 explore.show(explore.traversal(model, posteriors=posteriors))
@@ -165,7 +171,7 @@ explore.Explorer(
 # Between two codes runs a straight line. Decoding the points along it changes one lesion into another, and every picture
 # on the way shows one lesion, however faint. If you mix the *images* instead, you see two lesions on top of each other.
 
-# %% mystnb={"figure": {"caption": "Above: the images themselves mixed. Below: their codes mixed, then decoded.", "name": "fig-start-interpolation"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Above: the images themselves mixed. Below: their codes mixed, then decoded; so its ends are reconstructions.", "name": "fig-start-interpolation"}} tags=["hide-input"]
 by_size = images.table["size"].to_numpy().argsort()
 small, large = images.batch([by_size[3], by_size[-3]])
 mix = torch.linspace(0, 1, 8)
@@ -178,13 +184,13 @@ explore.show(
         torch.stack([faded, decoded]),
         row_labels=["images mixed", "codes mixed"],
         alt="Two rows of eight pictures between a small and a large lesion. Above one lesion fades into the other; below "
-        "the small lesion fades, and a large one appears in its place.",
+        "the small lesion pales and grows into the large one.",
     )
 )
 
 # %% [markdown]
-# A decoder can also be asked for lesions that nobody has put in. Codes drawn at random from the {term}`prior`, a standard normal
-# distribution, give these.
+# A decoder can also be asked for lesions that nobody has put in. Codes drawn at random from the prior give these: they are codes that the
+# decoder knows how to read.
 
 # %% mystnb={"figure": {"caption": "Lesions decoded from random codes.", "name": "fig-start-samples"}} tags=["hide-input"]
 explore.show(explore.samples(model, 16, columns=8, seed=seed))
@@ -193,8 +199,9 @@ explore.show(explore.samples(model, 16, columns=8, seed=seed))
 # ## Train your own
 #
 # One function call trains a model. Smaller pictures make it quick: 32 × 32 pixels, and codes of eight numbers. The images of the
-# test split are kept aside, and no lesion has pictures in both splits. `variance` says how exact the reconstructions should
-# be; {ref}`vae` explains it.
+# test split are kept aside, and no lesion has pictures in both splits: two pictures of one lesion are much alike, and one in training would
+# give the other away. The *loss* is what training makes small: the squared error, divided by twice the `variance`, plus a price for what
+# the code tells, both in nats. So a smaller `variance` makes errors dearer; {ref}`vae` derives it.
 
 # %%
 small_images = lesion.generate(settings["images"], seed=seed, size=32)
@@ -268,7 +275,8 @@ publish_metrics(
 
 # %% [markdown]
 # This is one run with one seed on phantoms, at the profile and on the device that the page
-# {doc}`/book/execution_times` states. The ± is the spread over images, not over runs: with another seed the model itself would be another one.
+# {doc}`/book/execution_times` states. The ± is a standard error: how far the mean gain would move with other test images. (Pictures of one
+# lesion count as independent here, so it is a little too small.) It says nothing about other runs: another seed gives another model.
 # Chapters that compare models repeat their runs over several seeds.
 #
 # ## What a page like this does not say

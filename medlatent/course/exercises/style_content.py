@@ -275,8 +275,8 @@ def mismatched(another: Callable, shares: Callable, seed: int = 0) -> None:
     drawn = _mismatched_shares(p)
     correct(
         f"With shares of 4 : 1 : 1 the first condition is {100 * p[0]:.0f} % of the data and {100 * drawn[0]:.0f} % of "
-        f"the mismatched pairs, a rare one {100 * p[1]:.0f} and {100 * drawn[1]:.0f} %. So the "
-        "mismatched pairs have other shares of conditions than the data: D_x,t has something to go by in the condition alone."
+        f"the mismatched pairs, a rare one {100 * p[1]:.0f} and {100 * drawn[1]:.0f} %. So "
+        "mismatched pairs have other shares than the data, and the condition alone tells D_x,t something."
     )
 
 
