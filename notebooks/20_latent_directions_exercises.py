@@ -406,7 +406,7 @@ def from_counts(confusion):
 #
 # - the *effect*, $(K, F)$: the mean slope over the codes, with its sign;
 # - the *share*, $(K, F)$: the size of an effect over the sum of the sizes of all effects of this direction, and 0 for a
-#   direction that moves no factor at all;
+#   direction that moves no factor at all (the chapter divides by 0.1 at least; leave that out here);
 # - the *selectivity*, $(K,)$: the greatest share of a direction.
 
 
@@ -489,6 +489,11 @@ check.assignment(assign, trap, seed=73)
 # Each factor takes the direction with the largest share, whoever else has taken it.
 def assign(share):
     return share.argmax(0)
+
+
+# %% tags=["wrong-answer"] says="the greedy choice reaches 2.00"
+# Two shares are equal: greed loses or not, as it happens to take the one or the other.
+trap = [[0.5, 0.5, 0.0], [0.5, 0.0, 0.5], [0.0, 0.0, 1.0]]
 
 
 # %% tags=["wrong-answer"] says="another assignment has a larger sum"

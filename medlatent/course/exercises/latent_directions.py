@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -550,7 +551,10 @@ def assignment(assign: Callable, trap: Any, seed: int = 0) -> None:
     if not np.isfinite(shares).all() or (shares < 0).any() or not np.allclose(shares.sum(1), 1, rtol=0, atol=1e-6):
         raise WrongAnswer("trap: the shares of a direction, a row, are 0 or more and add up to 1.")
     rows, columns = linear_sum_assignment(shares, maximize=True)
-    best, greedy = shares[rows, columns].sum(), shares[_greedy(shares), np.arange(3)].sum()
+    # Where two shares are equal greed may take either: the order that is best for it counts.
+    orders = [shares[np.ix_(r, c)] for r in permutations(range(3)) for c in permutations(range(3))]
+    greedy = max(order[_greedy(order), np.arange(3)].sum() for order in orders)
+    best = shares[rows, columns].sum()
     if best - greedy < 0.2:
         raise WrongAnswer(
             f"trap: the greedy choice reaches {greedy:.2f}, the best assignment {best:.2f}; the greedy one is to lose "
