@@ -154,7 +154,7 @@ idle = 12
 # (exercise-start-2)=
 # ## Exercise 2: Halfway between two lesions
 #
-# *Write, then explain, 8 minutes, 2 points.* The straight line from a code $a$ to a code $b$ is
+# *Write, then choose, 8 minutes, 2 points.* The straight line from a code $a$ to a code $b$ is
 #
 # $$ z(t) = (1 - t)\, a + t\, b, \qquad 0 \le t \le 1 . $$
 #
@@ -432,8 +432,9 @@ one_failure = "c"
 # \text{loss} = \frac{1}{2\sigma^2} \sum_{i=1}^{P} (x_i - \hat x_i)^2 + \mathrm{KL} ,
 # $$
 #
-# averaged over the images. The sum is the {term}`SSE`, and $\sigma^2$ is the `variance` that you pass to the model. The KL counts the nats that the code
-# tells about the image; {ref}`vae` derives both terms. A loss needs a baseline, as a PSNR does. The laziest model
+# averaged over the images. The sum is the {term}`SSE`, and $\sigma^2$ is the `variance` that you pass to the model. The KL, short for
+# Kullback–Leibler divergence,
+# is the most that the code can tell about the image, in nats; {ref}`vae` derives both terms. A loss needs a baseline, as a PSNR does. The laziest model
 # answers every image with the mean of all images. Its code tells nothing, so its KL is 0. Write its loss.
 
 

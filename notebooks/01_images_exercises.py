@@ -205,12 +205,19 @@ for name, (centre, width) in dicom.WINDOWS.items():
     )
 
 # %% [markdown]
+# :::{dropdown} Which one?
+# None is right for everything. The lung window brings back most pixels, the least exactly, and loses the bone; the soft-tissue window is
+# exact and loses a third of the
+# slice. Ask for 16 bits.
+# :::
+
+# %% [markdown]
 # (exercise-images-3)=
 # ## Exercise 3: Half lung, half bone
 #
 # *Predict, then run, 10 minutes, 2 points.* A voxel where the lung touches a rib is 60 % lung and 40 % bone by volume. Lung has −850 HU here, and this bone
 # 1100 HU. Attenuation coefficients of materials that a beam crosses one after the other add up, weighted with the lengths of the path in
-# them. **Before you run the cell after the next**: how many Hounsfield units {eq}`eq-images-2` does the voxel get?
+# them. **Write your prediction before you run the cell that follows it**: how many Hounsfield units {eq}`eq-images-2` does the voxel get?
 
 # %% nbgrader={"grade": false, "grade_id": "images-3-predict", "locked": false, "schema_version": 3, "solution": true, "task": false}
 border_hu = ...  # a number
@@ -282,6 +289,8 @@ def share_for(target, first, second):
 # %% nbgrader={"grade": false, "grade_id": "images-3-look", "locked": true, "schema_version": 3, "solution": false, "task": false}
 low, high = (share_for(value, -850, 1_100) for value in (-150, -50))
 print(f"passes for fat: a voxel of lung with {low:.0%} to {high:.0%} bone")
+low, high = (share_for(value, -850, 40) for value in (-150, -50))
+print(f"                            with {low:.0%} to {high:.0%} soft tissue")
 in_range = (hu > -150) & (hu < -50)
 lung = torch.tensor(hu < -500).float()[None, None]
 near = F.max_pool2d(lung, 5, stride=1, padding=2)[0, 0].numpy() > 0
@@ -300,14 +309,23 @@ fig.alt = (
 explore.show(fig)
 
 # %% [markdown]
+# :::{dropdown} Which are fat?
+# The yellow layer at the back and the yellow wedges between the muscles: regions of many pixels. The red line, one or two pixels wide along
+# the lung, is mostly no
+# fat. Each of its voxels is a mixture, of lung and soft tissue or of lung and bone.
+# :::
+
+# %% [markdown]
 # (exercise-images-4)=
 # ## Exercise 4: A lesion in millimetres
 #
-# *Derive and implement, 15 minutes, 3 points.* A report gives the size of a lesion in millimetres, and pixels need not be square. DICOM's `PixelSpacing` is a pair:
+# *Derive and implement, 15 minutes, 3 points.* A report gives the size of a lesion in millimetres, and pixels need not be square. DICOM's
+# `PixelSpacing` is a pair:
 # the distance between *rows*, then that between *columns*. Write the function that measures a mask: its area, the whole major axis (the length $2a$) and
 # minor axis (the width $2b$) of the ellipse with the same moments, and the angle of the major axis.
 #
-# Use {eq}`eq-images-4` with $\mathbf r$ in millimetres, the relation between the eigenvalues of $C$ and the half-axes that the chapter derives, and {eq}`eq-images-5`. As in the chapter, $x$ runs
+# Use {eq}`eq-images-4` with $\mathbf r$ in millimetres, the relation between the eigenvalues of $C$ and the half-axes that the chapter
+# derives, and {eq}`eq-images-5`. As in the chapter, $x$ runs
 # to the right and $y$ upwards.
 
 
@@ -394,11 +412,13 @@ def shape(mask, spacing):
 # (exercise-images-5)=
 # ## Exercise 5: A split that can be trusted
 #
-# *Implement, 15 minutes, 3 points.* Rare diagnoses make a {term}`lesion-wise split` harder: a random fifth of all lesions may hold hardly any of a rare class. Write a split of each class by
+# *Implement, 15 minutes, 3 points.* Rare diagnoses make a {term}`lesion-wise split` harder: a random fifth of all lesions may hold hardly
+# any of a rare class. Write a split of each class by
 # itself. It must
 #
 # - put all images of a lesion into the same part;
-# - give each class its share of test images, `fraction` of the images of the class, to within its largest lesion;
+# - give each class its share of test images, `fraction` of the images of the class, so that the number of test images differs from
+#   `fraction` of the class by no more than the images of the class's most photographed lesion;
 # - depend on the seed and on nothing else that is random.
 #
 # All images of a lesion have the same class. Lesions have different numbers of images.
@@ -476,9 +496,11 @@ def split(lesions, classes, fraction, seed):
 # (exercise-images-6)=
 # ## Exercise 6: A score from nothing
 #
-# *Predict, then run, 15 minutes, 3 points.* Throw away the diagnoses of the phantoms, and toss a coin for each lesion instead: heads or tails is its label, the same for all
-# its images. No picture can show how a coin fell. Now the nearest neighbour of the chapter is scored on these labels, with both kinds of split; a fifth of the images is for
-# testing. **Before you run the cell after the next**: which accuracies will it get?
+# *Predict, then run, 15 minutes, 3 points.* Throw away the diagnoses of the phantoms, and toss a coin for each lesion instead: heads or
+# tails is its label, the same for all
+# its images. No picture can show how a coin fell. Now the nearest neighbour of the chapter is scored on these labels, with both kinds of
+# split; a fifth of the images is for
+# testing. **Write your prediction before you run the cell that follows it**: which accuracies will it get?
 #
 # - **a** About 0.5 with both.
 # - **b** Well above 0.5 image-wise, about 0.5 lesion-wise.
@@ -570,7 +592,8 @@ def leaking_share(lesions, test):
 
 
 # %% [markdown]
-# Then the score. A share `leaking` of the test images has a sibling in training, and for a share `found` of *these* the sibling is the nearest image. For all others the nearest image is a
+# Then the score. A share `leaking` of the test images has a sibling in training, and for a share `found` of *these* the sibling is the
+# nearest image. For all others the nearest image is a
 # stranger, whose label agrees once in `classes` times. Which accuracy is to be expected?
 
 
@@ -615,7 +638,8 @@ for name, parts in tests.items():
 # (exercise-images-7)=
 # ## Exercise 7: Where do correlations come from?
 #
-# *Change this and explain what you see, 15 minutes, 3 points.* In the phantoms of the chapter, factors depend on the class. Does the colour of a lesion go together with its hue because dark lesions *are* less red, or only because
+# *Change this and explain what you see, 15 minutes, 3 points.* In the phantoms of the chapter, factors depend on the class. Does the colour
+# of a lesion go together with its hue because dark lesions *are* less red, or only because
 # some classes are dark and others red? To find out, take the class out: write the deviation of each value from the mean of its class.
 
 
@@ -667,7 +691,8 @@ for first, second in pairs:
     print(f"{first:<19} {second:<15} {whole:+7.2f} {rest:+10.2f}")
 
 # %% [markdown]
-# So the classes make the correlation, and a data set with other classes has another one. The next cell keeps the images of two classes and prints the correlation of `lesion_colour` and
+# So the classes make the correlation, and a data set with other classes has another one. The next cell keeps the images of two classes and
+# prints the correlation of `lesion_colour` and
 # `lesion_hue` among them. Change the two classes. Which two, alone, give the greatest (most positive) correlation? There are 21 pairs; a loop is allowed.
 
 # %% nbgrader={"grade": false, "grade_id": "images-7-pair", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -696,11 +721,14 @@ most_positive = ("mel", "nv")
 most_positive = min(found_pairs, key=found_pairs.get)
 
 # %% [markdown]
-# In two or three sentences: how can the choice of classes turn the sign of a correlation, though the factors are independent within each class? And why must a measure of {term}`disentanglement`
+# In two or three sentences: how can the choice of classes turn the sign of a correlation, though the factors are independent within each
+# class? And why must a measure of {term}`disentanglement`
 # not be computed on such a set?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "images-7-explain", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
 # ### BEGIN SOLUTION
-# The correlation is that of the classes' means. Two classes of which one is both darker and redder give a positive one; where one is darker and the other redder, it is negative; the spread within the classes only
-# dilutes it. Where two factors go together, a dimension of the code that follows the one also follows the other, so that nobody can tell which of them it holds.
+# The correlation is that of the classes' means. Two classes of which one is both darker and redder give a positive one; where one is darker
+# and the other redder, it is negative; the spread within the classes only
+# dilutes it. Where two factors go together, a dimension of the code that follows the one also follows the other, so that nobody can tell
+# which of them it holds.
 # ### END SOLUTION

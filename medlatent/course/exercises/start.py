@@ -295,6 +295,9 @@ def lazy_loss(function: Callable, seed: int = 0) -> None:
                 "the mean image is one number for all pixels; average each pixel over the images.": float(
                     np.square(pixels - pixels.mean()).sum((1, 2, 3)).mean() / (2 * variance)
                 ),
+                "the mean image is one number for each colour; average each pixel over the images.": float(
+                    np.square(pixels - pixels.mean((0, 2, 3), keepdims=True)).sum((1, 2, 3)).mean() / (2 * variance)
+                ),
             },
             rtol=1e-3,
         )
