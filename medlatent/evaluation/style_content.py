@@ -71,7 +71,7 @@ def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
         return {}
     rows = np.sort(np.random.default_rng(0).permutation(len(images))[:MOST])
     chosen = images.subset(rows)
-    found = {"rows": rows.astype(np.float64)} | _inferred(model, chosen) | _drawn(model, images)
+    found = {"rows": rows} | _inferred(model, chosen) | _drawn(model, images)
     return found | _kept(model, chosen, found)
 
 
@@ -103,7 +103,7 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
     """
     if "rows" not in observed:
         return {}
-    chosen = images.subset(observed["rows"].astype(int))
+    chosen = images.subset(np.rint(observed["rows"]).astype(int))  # kept in 16 bits, 3 may be 2.99977
     codes = {name: observed[name] for name in ("content", "style") if name in observed}
     values = {"psnr": float(observed["psnr"].mean())}
     for key, found in observed.items():

@@ -8,9 +8,10 @@ from scipy.stats import f_oneway
 from sklearn.linear_model import LinearRegression
 
 from medlatent.data import Card, Factor, ImageSet
-from medlatent.evaluation import evaluate, generated, style_content
+from medlatent.evaluation import agrees, evaluate, generated, style_content
 from medlatent.metrics.style_content import cifc
 from medlatent.models import DRAI, GAN, CInfoGAN, decode_all
+from medlatent.records import read_observed, save_observed
 
 CARD = Card("marks", "computed here", "CC0-1.0", "nobody", "none")
 FACTORS = {
@@ -71,6 +72,21 @@ class TestObserved:
         assert found["cifc_style"].mean() == pytest.approx(score.style, rel=1e-4)
         for name in ("content", "condition", "style"):
             assert found[f"kept.{name}"].shape == (5, 3, 2)
+
+    @pytest.mark.parametrize("system", [DRAI, CInfoGAN])
+    def test_numbers_survive_being_kept_in_16_bits(self, system, monkeypatch, tmp_path):
+        """Among them the numbers of the images: image 3 is not 2.99977, which is cut off to image 2."""
+        monkeypatch.setattr(style_content, "MOST", 50)
+        images = marks().split("test")
+        observed = style_content.observe(small(system), images)
+        path = tmp_path / "name.observed.safetensors"
+        path.write_bytes(save_observed({"set": {"style_content": observed}}, "name")[1])
+        kept = read_observed(path)["set"]["style_content"]
+        as_floats = kept | {"rows": observed["rows"] - 2e-4}  # records have been written that hold them so
+        before, after, older = (style_content.numbers(found, images) for found in (observed, kept, as_floats))
+        for name, value in before.items():
+            assert agrees(value, after[name], name), name
+            assert agrees(value, older[name], name), name
 
     def test_shared_codes_are_shared(self, monkeypatch):
         """The codes that are decoded, in the place of what is measured in their images."""
