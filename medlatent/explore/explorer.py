@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ..metrics import information
 from ..models import Categorical, CodePart, Conditional, Normal, Uniform, measured
 from .directions import Directions, as_state, direction_sets, strongest
-from .figures import image_table, picture_bundle, side_by_side, traversal
+from .figures import image_table, literally, picture_bundle, side_by_side, traversal
 from .hybrids import Exchange, condition_sizes, exchange_of, said_of_condition, trace_condition, what_is_missing
 from .labelling import directions_to_label
 from .measuring import Scale, Segmentation, calibration_of, changed_pixels, device_of, trace_segmentation
@@ -422,7 +422,7 @@ class Explorer(Saved):
         """The widget, and for wherever it cannot live a still traversal with its description."""
         bundle = super()._repr_mimebundle_(**options)
         live = bundle[0] if isinstance(bundle, tuple) else bundle
-        with measured(self._model):
+        with measured(self._model), literally():
             picture, metadata = picture_bundle(self._still())
         return {**picture, **(live or {}), "text/plain": repr(self)}, metadata
 

@@ -12,7 +12,7 @@ import torch
 import traitlets
 from matplotlib.figure import Figure
 
-from .figures import image_table, picture_bundle
+from .figures import image_table, literally, picture_bundle
 from .one_file import Saved
 
 WEB = Path(__file__).parent / "web"
@@ -99,7 +99,8 @@ class WindowExplorer(Saved):
         """The widget, and for wherever it cannot live the picture through the present window, described."""
         bundle = super()._repr_mimebundle_(**options)
         live = bundle[0] if isinstance(bundle, tuple) else bundle
-        picture, metadata = picture_bundle(self._still())
+        with literally():
+            picture, metadata = picture_bundle(self._still())
         return {**picture, **(live or {}), "text/plain": repr(self)}, metadata
 
     def _facts(self) -> dict[str, str]:
