@@ -86,6 +86,7 @@ class Explorer(Saved):
     G(ẑ, ĉ) of the means of the posteriors, beside the reconstructions of both: exchanged, interpolated along one of the
     two or both, as a table of three contents in three styles, and with the content of a condition in place of an
     image's. ``explorer.code`` is the present code: the views follow it, and it follows them.
+    ``explorer.save("x.html")`` writes it all as one file, which is live without a kernel and without a network.
 
     Args:
         model: a :class:`~medlatent.models.LatentModel`, or any ``torch.nn.Module`` that makes images ``(B, C, H, W)``

@@ -63,9 +63,9 @@ class Saved(anywidget.AnyWidget):
 
         Args:
             path: of the file, which ends in ``.html``, in a folder that is there.
-            data: the :class:`~medlatent.data.ImageSet` that the model was trained on, or its
-                :class:`~medlatent.data.Card`: the page names it, its licence and its citation. Without it the page says
-                that they are not stated.
+            data: the :class:`~medlatent.data.ImageSet` that the images are of, and that the model was trained on, or
+                its :class:`~medlatent.data.Card`: the page names it, its licence and its citation. Without it the page
+                says that they are not stated.
             about: a sentence or two of your own below the title, such as how the model was trained.
             overwrite: whether a file of this name may be replaced.
 

@@ -26,6 +26,7 @@ class WindowExplorer(Saved):
     The picture travels with the widget, and the browser computes what :func:`medlatent.data.dicom.window` does: with
     a kernel it is an ordinary Jupyter widget, on the published page it works without one. ``explorer.centre`` and
     ``explorer.width`` are the present window: the picture follows them, and they follow the sliders.
+    ``explorer.save("x.html")`` writes it as one file: :meth:`Explorer.save <medlatent.explore.Explorer.save>`.
 
     Args:
         hu: a picture in whole Hounsfield units, ``(H, W)``.
