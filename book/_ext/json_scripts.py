@@ -1,17 +1,20 @@
 """Keeps JSON inside of its script element: titles, labels and names in the state of a widget can be any text.
 
-myst-nb looks for one spelling of the closing tag. Here the rule: no ``<`` is left, which in JSON stands in strings only
-and may be written as an escape there, so that nothing can close the element, open another, or begin a comment.
+myst-nb looks for one spelling of the closing tag. Here the rule: of ``<``, ``>``, ``&`` and the line separators U+2028
+and U+2029 none is left. In JSON they stand in strings only and may be written as an escape there, so that nothing can
+close the element, open another, or begin a comment. ``medlatent.explore.one_file`` has the same rule.
 """
 
 import re
 
 from docutils import nodes
 
+ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+
 
 def escape(text: str) -> str:
-    """JSON that means the same and has no ``<``."""
-    return text.replace("<", "\\u003c")
+    """JSON that means the same and has none of these characters."""
+    return text.translate(ESCAPES)
 
 
 def escape_outputs(app, doctree):

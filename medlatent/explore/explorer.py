@@ -15,7 +15,6 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import anywidget
 import numpy as np
 import torch
 import traitlets
@@ -25,11 +24,12 @@ from torch import Tensor, nn
 from ..metrics import information
 from ..models import Categorical, CodePart, Conditional, Normal, Uniform, measured
 from .directions import Directions, as_state, direction_sets, strongest
-from .figures import image_table, picture_bundle, side_by_side, traversal
+from .figures import image_table, literally, picture_bundle, side_by_side, traversal
 from .hybrids import Exchange, condition_sizes, exchange_of, said_of_condition, trace_condition, what_is_missing
 from .labelling import directions_to_label
 from .measuring import Scale, Segmentation, calibration_of, changed_pixels, device_of, trace_segmentation
 from .network import Network, trace
+from .one_file import Saved
 
 if TYPE_CHECKING:
     from ..data import Factor
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 WEB = Path(__file__).parent / "web"
 SCRIPTS = (
     "elements.js",
+    "checksum.js",
     "network.js",
     "scale.js",
     "measure.js",
@@ -72,7 +73,7 @@ def _module() -> str:
     return "\n".join([f'const KERNEL = "{kernel}";', *((WEB / name).read_text("utf-8") for name in SCRIPTS)])
 
 
-class Explorer(anywidget.AnyWidget):
+class Explorer(Saved):
     """Looks into the latent space of a model, in a notebook and on a page without a kernel.
 
     The views: *traverse*, a slider for each dimension; *map*, the codes of many images over two of the dimensions;
@@ -85,6 +86,7 @@ class Explorer(anywidget.AnyWidget):
     G(ẑ, ĉ) of the means of the posteriors, beside the reconstructions of both: exchanged, interpolated along one of the
     two or both, as a table of three contents in three styles, and with the content of a condition in place of an
     image's. ``explorer.code`` is the present code: the views follow it, and it follows them.
+    ``explorer.save("x.html")`` writes it all as one file, which is live without a kernel and without a network.
 
     Args:
         model: a :class:`~medlatent.models.LatentModel`, or any ``torch.nn.Module`` that makes images ``(B, C, H, W)``
@@ -154,6 +156,7 @@ class Explorer(anywidget.AnyWidget):
             something that cannot run in a browser, and the message names the layer.
     """
 
+    untitled = "Explorer of a latent space"
     _esm = _module()
     _css = (WEB / "explorer.css").read_text("utf-8")
 
@@ -177,7 +180,6 @@ class Explorer(anywidget.AnyWidget):
     walk = traitlets.List().tag(sync=True)
     views = traitlets.List(traitlets.Unicode()).tag(sync=True)
     error = traitlets.Float().tag(sync=True)
-    title = traitlets.Unicode().tag(sync=True)
     category = traitlets.List(traitlets.Int()).tag(sync=True)
     category_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     pad = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -421,9 +423,25 @@ class Explorer(anywidget.AnyWidget):
         """The widget, and for wherever it cannot live a still traversal with its description."""
         bundle = super()._repr_mimebundle_(**options)
         live = bundle[0] if isinstance(bundle, tuple) else bundle
-        with measured(self._model):
+        with measured(self._model), literally():
             picture, metadata = picture_bundle(self._still())
         return {**picture, **(live or {}), "text/plain": repr(self)}, metadata
+
+    def _facts(self) -> dict[str, str]:
+        count, *shape = self.image_shape
+        made = f"pictures of {' × '.join(map(str, shape))} (channels, height, width)"
+        levels = f", at most {255 * self.error:.1g} of 255 grey levels from PyTorch" if self.error else ""
+        inside = {
+            f"the weights of {' and '.join(self.networks)}": self.networks,
+            f"{count} {'images' if count > 1 else 'image'} of a set, each pixel, and what they are called": count,
+            f"codes of {self.point_count} images of a set": self.point_count,
+            f"their labels ({', '.join(each['name'] for each in self.labels)})": self.labels,
+        }
+        return {
+            "Model": f"{type(self._model).__name__}: a code of {len(self.names)} numbers, decoded to {made}",
+            "Weights": f"16 bits{levels}",
+            "In this file": "; ".join(what for what, there in inside.items() if there),
+        }
 
     def _still(self) -> Figure:
         """A traversal; of a code with a structure, a table: the category over the first other dimension, or two."""

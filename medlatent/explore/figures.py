@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import matplotlib.colors
 import matplotlib.pyplot as plt
@@ -58,6 +59,11 @@ def figure(width: float = 7.0, height: float = 3.0, columns: int = 1, rows: int 
     """
     with plt.rc_context(STYLE):
         return plt.subplots(rows, columns, figsize=(width, height), **options)
+
+
+def literally() -> AbstractContextManager[None]:
+    """What is written meanwhile is what it says: a dollar sign in somebody's name for a thing begins no formula."""
+    return plt.rc_context({"text.parse_math": False})
 
 
 def show(fig: Figure) -> None:

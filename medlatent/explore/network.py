@@ -13,6 +13,7 @@ import json
 import math
 import operator
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -61,7 +62,10 @@ class Network:
 
     @property
     def spec(self) -> dict:
-        """Everything but the weights, as JSON has it, with a ``key`` that changes with any part of the network."""
+        """Everything but the weights, as JSON has it, with a ``key`` that changes with any part of the network.
+
+        ``crc32`` is the checksum of the weights, by which a page finds out whether they are these.
+        """
         spec = {
             "format": FORMAT,
             "inputs": self.inputs,
@@ -70,7 +74,8 @@ class Network:
             "steps": self.steps,
         }
         text = json.dumps(spec, sort_keys=True).encode()
-        return spec | {"key": hashlib.sha256(text + self.data).hexdigest()[:16]}
+        data = self.data
+        return spec | {"key": hashlib.sha256(text + data).hexdigest()[:16], "crc32": zlib.crc32(data)}
 
     @property
     def data(self) -> bytes:

@@ -7,25 +7,26 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import anywidget
 import numpy as np
 import torch
 import traitlets
 from matplotlib.figure import Figure
 
-from .figures import image_table, picture_bundle
+from .figures import image_table, literally, picture_bundle
+from .one_file import Saved
 
 WEB = Path(__file__).parent / "web"
-SCRIPTS = ("elements.js", "window.js")
+SCRIPTS = ("elements.js", "checksum.js", "window.js")
 LIMITS = {"centre": (-1000.0, 1000.0), "width": (10.0, 3000.0)}  # of the sliders, in HU
 
 
-class WindowExplorer(anywidget.AnyWidget):
+class WindowExplorer(Saved):
     """Sliders for the centre and the width of a window, and buttons for the usual ones.
 
     The picture travels with the widget, and the browser computes what :func:`medlatent.data.dicom.window` does: with
     a kernel it is an ordinary Jupyter widget, on the published page it works without one. ``explorer.centre`` and
     ``explorer.width`` are the present window: the picture follows them, and they follow the sliders.
+    ``explorer.save("x.html")`` writes it as one file: :meth:`Explorer.save <medlatent.explore.Explorer.save>`.
 
     Args:
         hu: a picture in whole Hounsfield units, ``(H, W)``.
@@ -40,6 +41,7 @@ class WindowExplorer(anywidget.AnyWidget):
             beyond the sliders.
     """
 
+    untitled = "A window in Hounsfield units"
     _esm = "\n".join((WEB / name).read_text("utf-8") for name in SCRIPTS)
     _css = (WEB / "explorer.css").read_text("utf-8")
 
@@ -50,7 +52,6 @@ class WindowExplorer(anywidget.AnyWidget):
     limits = traitlets.Dict().tag(sync=True)
     presets = traitlets.List().tag(sync=True)  # name, centre, width: a saved dictionary would lose its order
     description = traitlets.Unicode().tag(sync=True)
-    title = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,
@@ -99,8 +100,13 @@ class WindowExplorer(anywidget.AnyWidget):
         """The widget, and for wherever it cannot live the picture through the present window, described."""
         bundle = super()._repr_mimebundle_(**options)
         live = bundle[0] if isinstance(bundle, tuple) else bundle
-        picture, metadata = picture_bundle(self._still())
+        with literally():
+            picture, metadata = picture_bundle(self._still())
         return {**picture, **(live or {}), "text/plain": repr(self)}, metadata
+
+    def _facts(self) -> dict[str, str]:
+        high, wide = self.shape
+        return {"In this file": f"one picture of {high} × {wide}, each pixel in Hounsfield units: {self.description}"}
 
     def _still(self) -> Figure:
         """The picture through the present window and through the usual ones."""

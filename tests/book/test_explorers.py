@@ -24,6 +24,7 @@ from widgets import without_assets
 from medlatent.data import Factor, dicom
 from medlatent.explore import Directions, Explorer, Network, Scale, Segmentation, WindowExplorer, trace
 from medlatent.explore.explorer import _Function
+from medlatent.explore.one_file import json_in_html
 from medlatent.models import Conditional, Normal, code_parts
 from medlatent.records import Record, record_paths
 
@@ -570,13 +571,13 @@ def page_of(entries: dict[str, dict]) -> str:
     """A page of nothing but explorers, by their ids."""
     kind = "application/vnd.jupyter.widget-{}+json"
     views = "".join(
-        f'<div class="cell_output"><script type="{kind.format("view")}">{json.dumps({"model_id": id})}</script></div>'
+        f'<div class="cell_output"><script type="{kind.format("view")}">{json_in_html({"model_id": id})}</script></div>'
         for id in entries
     )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Explorers</title>'
         f'<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">{views}'
-        f'<script type="{kind.format("state")}">{json.dumps({"state": entries})}</script>'
+        f'<script type="{kind.format("state")}">{json_in_html({"state": entries})}</script>'
         '<script src="_static/widget_host.js"></script>'
     )
 
@@ -611,7 +612,8 @@ def generator(tmp_path_factory):
 
 def published(*explorers: Explorer | WindowExplorer, folder: Path, budget: float | None = None) -> str:
     """The address of a page that shows explorers; ``budget`` replaces that of measure.js, in milliseconds."""
-    states = embed_data(explorers, drop_defaults=False)["manager_state"]["state"]
+    with pytest.warns(UserWarning, match="save writes one file"):
+        states = embed_data(explorers, drop_defaults=False)["manager_state"]["state"]
     entries = {explorer.model_id: states[explorer.model_id] for explorer in explorers}
     if budget is not None:
         for entry in entries.values():

@@ -1,6 +1,8 @@
 """The network that runs in the page computes what the network in Python computes, in Chromium."""
 
 import base64
+import zlib
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -206,3 +208,30 @@ def test_an_unknown_format_is_an_error(compute):
 
     with pytest.raises(Exception, match="format 99"):
         compute(Later, torch.zeros(1, 2))
+
+
+def altered(network, data: bytes, **spec):
+    """The network with other weights than those that were traced."""
+    return SimpleNamespace(spec=network.spec | spec, data=data)
+
+
+def test_weights_that_are_not_those_that_were_traced_are_an_error(compute):
+    network = trace(nn.Linear(3, 4), torch.zeros(1, 3))
+    data, x = network.data, torch.zeros(1, 3)
+    assert compute(network, x)
+    for k, (wrong, said) in enumerate(
+        [
+            (altered(network, data[:-2]), "its weights are 30 bytes, not 32"),
+            (altered(network, data[:-1]), "its weights are 31 bytes, not 32"),
+            (altered(network, data + b"\0\0"), "its weights are 34 bytes, not 32"),
+            (altered(network, data[:-1] + bytes([data[-1] ^ 1])), "its weights are not those that were saved"),
+            (altered(network, data, crc32=None), "its weights are not those that were saved"),
+        ]
+        + [
+            (altered(network, infinite, crc32=zlib.crc32(infinite)), "a weight is not finite")
+            for infinite in (data[:-2] + half for half in (b"\x00\x7c", b"\x00\xfc", b"\x01\x7e"))
+        ]
+    ):
+        wrong.spec["key"] = f"altered {k}"  # one that is open already is not opened again
+        with pytest.raises(Exception, match=said):
+            compute(wrong, x)

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,7 @@ def test_a_specification_is_json_and_its_key_changes_with_every_part():
     spec = json.loads(json.dumps(network.spec))
     assert spec == network.spec
     assert re.fullmatch("[0-9a-f]{16}", spec["key"])
+    assert spec["crc32"] == zlib.crc32(network.data)
     assert trace(module, torch.zeros(1, 3)).spec["key"] == spec["key"]
     module[0].weight.data[0, 0] += 1
     assert trace(module, torch.zeros(1, 3)).spec["key"] != spec["key"]

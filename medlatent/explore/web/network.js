@@ -5,17 +5,33 @@
 const FORMAT = 1;
 const NETWORKS = Symbol.for("medlatent.networks");
 
-/** The network of this specification and these weights (a DataView of float16); one for the whole page. */
+/** The network of this specification and these weights (a DataView of float16); one for the whole page.
+ *
+ * Weights that are not those that were traced are an error: they would decode to pictures, to wrong ones. */
 async function openNetwork(spec, weights) {
   if (spec.format !== FORMAT) throw new Error(`a network of format ${spec.format}, not ${FORMAT}`);
   const networks = (globalThis[NETWORKS] ??= new Map());
   if (!networks.has(spec.key)) {
     const opening = WebAssembly.instantiate(Uint8Array.from(atob(KERNEL), (c) => c.charCodeAt(0)))
-      .then(({ instance }) => new Network(spec, floats(weights), instance.exports));
+      .then(({ instance }) => new Network(spec, checkedWeights(spec, weights), instance.exports));
     networks.set(spec.key, opening);
     opening.catch(() => networks.delete(spec.key));
   }
   return networks.get(spec.key);
+}
+
+/** The numbers of a network's weights; throws what is wrong with them. */
+function checkedWeights({ steps, crc32: stated }, view) {
+  const again = "load the page or get the file again, or save it anew";
+  const ends = steps.flatMap(({ weight, bias }) => [weight, bias]).map((part) => (part ? part[0] + part[1] : 0));
+  const size = 2 * Math.max(0, ...ends);
+  if (view.byteLength !== size) throw new Error(`its weights are ${view.byteLength} bytes, not ${size}: ${again}`);
+  if (crc32(new Uint8Array(view.buffer, view.byteOffset, view.byteLength)) !== stated) {
+    throw new Error(`its weights are not those that were saved: ${again}`);
+  }
+  const numbers = floats(view);
+  if (!numbers.every(Number.isFinite)) throw new Error(`a weight is not finite: ${again}`);
+  return numbers;
 }
 
 /** The numbers of a DataView of little-endian float16. */
@@ -25,7 +41,7 @@ function floats(view) {
     const half = view.getUint16(2 * i, true);
     const exponent = (half >> 10) & 31;
     const fraction = (half & 1023) / 1024;
-    const size = exponent ? 2 ** (exponent - 15) * (1 + fraction) : 2 ** -14 * fraction;
+    const size = exponent === 31 ? Infinity : exponent ? 2 ** (exponent - 15) * (1 + fraction) : 2 ** -14 * fraction;
     numbers[i] = half & 0x8000 ? -size : size;
   }
   return numbers;
