@@ -721,7 +721,8 @@ show_table(pd.DataFrame(rows).T[["PSNR", *KNOWS]], 2)
 #   shows its content's noise by its place, and $D_{x,c}$ asks
 #   the encoder to write the place down.
 #
-# A line is a weak reader: a style that knows right and up knows the distance, but that is no line in them. So a leak may be larger than this table says.
+# A line is a weak reader: a style that knows right and up knows the distance, but that is no line in them. So a leak may be larger than
+# this table says. And it reads means: those of *+ inference* are tiny beside the noise of its posteriors, which a line does not see.
 #
 # Havaei et al. add three terms. What should one expect of each?
 #
