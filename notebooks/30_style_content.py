@@ -955,7 +955,7 @@ assert (turned != pictures).flatten(1).any(1).all()  # none is left as it is
 #
 # from {eq}`eq-style-content-1`, {eq}`eq-style-content-7`, {eq}`eq-style-content-8`, {eq}`eq-style-content-9`, {eq}`eq-style-content-11` and
 # {eq}`eq-style-content-15`, in this order. All weights are 1, $\lambda$ as well. The KL holds each *posterior* to the prior, not their
-# mixture: its mean over images is $I(x; z)$ and the KL of the mixture, see {eq}`eq-independence-5`. So it charges every nat that a code
+# mixture: its mean over images is $I(x; z)$ and the KL of the mixture, see {eq}`eq-independence-5` of {ref}`independence`. So it charges every nat that a code
 # says of its image, and works against {eq}`eq-style-content-5` and {eq}`eq-style-content-6`. But of what is the KL a sum? It is not said. A
 # sum over the $D$ dimensions of a code, as in an ELBO, or a mean over them, as of the norms: between the two lies a factor $D$. Of λ the
 # paper says that the model "was not overly sensitive" to it; on discs a factor of 4 decides, as the last table shows. We take the mean.

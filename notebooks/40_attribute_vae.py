@@ -1453,15 +1453,11 @@ for name, system in SYSTEMS.items():
                 LatentModel.registry[runs[0].model](**runs[0].config)
             ),
             "minutes a run": np.mean([r.run["seconds"] for r in runs]) / 60,
-            **{
-                f"KL, {head}": np.mean([r.history[term][-1] for r in runs])
-                for head, term in (
-                    ("real", "kl"),
-                    ("reconstructed", "kl_reconstructed"),
-                    ("drawn", "kl_drawn"),
-                )
+            "KL: real / reconstructed / drawn": " / ".join(
+                f"{np.mean([r.history[term][-1] for r in runs]):.0f}"
+                for term in ("kl", "kl_reconstructed", "kl_drawn")
                 if term in runs[0].history
-            },
+            ),
             "the game": np.mean(
                 [
                     r.config["beta_neg"] / 2 * r.history["penalty_drawn"][-1]
