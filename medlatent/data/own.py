@@ -24,6 +24,7 @@ from .pixels import Fitting, Stored, as_range, channels_second, check_numbers, s
 
 NOT_STATED = "not stated"
 LISTED = 5
+SEEDS_TRIED = 50  # for one that leaves no split empty
 
 
 class About(NamedTuple):
@@ -320,6 +321,7 @@ def _split(
     perhaps = f" (perhaps the column {' or '.join(owners)} says it: name it as the group)" if owners else ""
     if group is not None and group not in table:
         raise DataError(f"group: there is no column {group!r}; there are {', '.join(map(str, table)) or 'none'}")
+    names = None
     if "split" in table:
         if fractions is not None:
             raise DataError("fractions: the table has a column split, which says where each image lies")
@@ -327,16 +329,30 @@ def _split(
         if group is None or group == "file":
             how += f"; whose images they are was not said{perhaps}: those of one patient may lie in two splits"
     else:
-        names = alone if group is None else table[group]
-        table = table.assign(split=split_by_group(list(names), fractions, splitting.seed))
+        names = list(alone if group is None else table[group])
+        table = table.assign(split=split_by_group(names, fractions, splitting.seed))
         how = f"split by {whose if group is None else group} (seed {splitting.seed})"
         if group is None or group == "file":
             how += f"; whose images they are was not said{perhaps}: those of one patient may lie in two splits"
-    empty = [name for name in SPLITS if not (table["split"] == name).any()]
+    empty = _empty(table["split"])
     remarks = []
-    if {"train", "test"} & set(empty):
+    if empty & {"train", "test"}:
+        words = " or ".join(name for name in SPLITS if name in empty)
         remarks.append(
-            f"no image lies in the split {' or '.join(empty)}: a run needs images in train and test; choose fractions "
-            "or another seed, or give the table a column split"
+            f"no image lies in the split {words}: a run needs images in train and test; {_instead(names, fractions)}"
         )
     return table, how, remarks
+
+
+def _empty(splits: Sequence[str]) -> set[str]:
+    return set(SPLITS) - set(splits)
+
+
+def _instead(names: list | None, fractions: Mapping[str, float] | None) -> str:
+    """What to do where a split is empty; with few groups, chance may leave one so."""
+    if names is None:
+        return "correct the column split"
+    wanted = {name for name, share in (fractions or dict.fromkeys(SPLITS, 1)).items() if share > 0}
+    seeds = range(SEEDS_TRIED) if {"train", "test"} <= wanted else ()
+    seed = next((seed for seed in seeds if not _empty(split_by_group(names, fractions, seed)) & wanted), None)
+    return "give the table a column split" if seed is None else f"seed {seed} leaves none empty"

@@ -200,13 +200,14 @@ def _values(image, name: str, how: Reading) -> tuple[np.ndarray, str, list[str]]
 
     stored = str(image.tile[0][3]) if image.tile else ""  # how the file has it, before Pillow makes 8 bits of 16
     white_is_zero = image.format == "TIFF" and image.tag_v2.get(262) == 0
+    bits = max(image.tag_v2.get(258, (1,))) if image.format == "TIFF" else 1
     image.load()
     said, mode = [], image.mode
     if image.getexif().get(0x0112, 1) != 1:
         said.append("turned as EXIF says")
     image = ImageOps.exif_transpose(image)
-    if ";16" in stored and mode not in ("I;16", "I;16B", "I;16L", "I"):
-        raise DataError(f"{name}: colours or transparency of 16 bits, which would be cut to 8; save it with 8 bits, or "
+    if (";16" in stored or bits > 8) and mode not in ("I;16", "I;16B", "I;16L", "I"):
+        raise DataError(f"{name}: colours or transparency of more than 8 bits, which would be cut; save it with 8, or "
                         "as grey of 16 bits")  # fmt: skip
     if mode in ("I;16", "I;16B", "I;16L", "I", "F"):
         values = np.asarray(image)

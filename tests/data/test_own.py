@@ -18,7 +18,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from medlatent.data import DataError, Factor, ImageSet, describe_columns
+from medlatent.data import DataError, Factor, ImageSet, describe_columns, split_by_group
 from medlatent.data.labels import natural, read_table
 from medlatent.data.picture_files import find_pictures
 from medlatent.data.pixels import Fitting
@@ -377,17 +377,18 @@ class TestPlainFiles:
             [0.25, 0.625], 1e-4
         )
 
-    def test_sixteen_bits_of_colour_are_not_cut_to_eight(self, tmp_path):
+    @pytest.mark.parametrize("kind", ["together.tif", "planes.tif", "a.png"])
+    def test_sixteen_bits_of_colour_are_not_cut_to_eight(self, tmp_path, kind):
         from skimage.io import imsave
 
-        for name in ("a.tif", "b.png"):
-            folder = tmp_path / name[0]
-            folder.mkdir()
-            if name == "a.tif":
-                imsave(folder / name, np.zeros((4, 5, 3), np.uint16) + 40000, check_contrast=False)
-            else:
-                (folder / name).write_bytes(png_of_16_bits())
-            refused(f"{name}: colours or transparency of 16 bits, which would be cut", ImageSet.from_folder, folder)
+        if kind == "a.png":
+            (tmp_path / kind).write_bytes(png_of_16_bits())
+        else:
+            shape = (8, 9, 3) if kind == "together.tif" else (3, 8, 9)
+            imsave(tmp_path / kind, np.full(shape, 40000, np.uint16), check_contrast=False)
+        refused(
+            f"{kind}: colours or transparency of more than 8 bits, which would be cut", ImageSet.from_folder, tmp_path
+        )
 
     def test_pages_are_slices(self, tmp_path):
         pages = [grey() for _ in range(4)]
@@ -871,9 +872,19 @@ class TestSplits:
         assert set(made.table["split"]) == {"train", "validation", "test"}
         assert made.group is None
 
-    def test_an_empty_split_is_said(self):
-        with pytest.warns(UserWarning, match="no image lies in the split validation or test: a run needs"):
-            ImageSet.from_arrays(np.zeros((2, 5, 5), np.uint8), fractions={"train": 1, "validation": 0, "test": 0})
+    def test_an_empty_split_is_said_with_what_to_do(self):
+        images = np.zeros((3, 5, 5), np.uint8)
+        for options, instead in (
+            ({"fractions": {"train": 1}}, "validation or test: .*; give the table a column split"),
+            ({"table": pd.DataFrame({"split": ["train"] * 3})}, "validation or test: .*; correct the column split"),
+        ):
+            with pytest.warns(UserWarning, match=f"no image lies in the split {instead}"):
+                ImageSet.from_arrays(images, **options)
+        poor = next(seed for seed in range(99) if "test" not in split_by_group(range(3), seed=seed))
+        with pytest.warns(UserWarning, match=r"no image lies in .*; seed \d+ leaves none empty") as told:
+            ImageSet.from_arrays(images, seed=poor)
+        seed = int(re.search(r"seed (\d+) leaves", str(told[-1].message))[1])
+        assert set(ImageSet.from_arrays(images, seed=seed).table["split"]) == {"train", "validation", "test"}
 
     def test_a_group_that_is_not_there(self):
         refused("group: there is no column 'patient'; there are none", ImageSet.from_arrays,
