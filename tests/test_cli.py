@@ -738,7 +738,7 @@ class TestPack:
             (["--factor", "smoker"], "--factor smoker: write NAME=KIND"),
             (["--factor", "age=binary"], "--factor: labels.csv has no column 'age'; it has image, patient"),
             (["--factor", "finding=binary"], "--factor: 'finding' is to be binary"),
-            (["--group", "person"], "--group: there is no column 'person'; there are file, folder, image"),
+            (["--group", "person"], "--group: there is no column 'person'; there are file, image, patient"),
             (["--fill", "3"], "--fill: it is given with size, and size is not"),
             (["--fractions", "0.8", "0.1", "0.2"], "fractions must be non-negative and sum to 1"),
             (["--value-range", "10", "0"], "value_range: the first value must be below the second"),

@@ -117,6 +117,8 @@ def of_folder(
     found = find_pictures(folder)
     table, others = _within(folder, table, found.others)
     labels, called = (None, "the table of the files") if table is None else read_table(table)
+    if labels is not None:
+        _check_early(found.files, labels, called, file_column, splitting.group, reading.tags)
     pictures, rows = _read(folder, found.files, reading, fitting, progress)
     _check_alike(pictures, rows)
     files = [(row["file"], row["slice"]) for row in rows]
@@ -153,8 +155,6 @@ def of_folder(
     done = [f"{len(found.files)} files", *_what_was_done(rows), *filter(None, [fitting.said])]
     if reading.plane or reading.slices:
         done.insert(1, " ".join(filter(None, [reading.plane, "slices", _numbers(reading.slices)])))
-    if unit == "NIfTI values" and any(row["slice"] is not None for row in rows):
-        done.append("slices turned as radiologists look at them, the patient's right on the left")
     return _made(
         kept, whole, factors_found, unit, "; ".join(done), said, remarks, splitting, about,
         about_files["file"].to_numpy(), "file",
@@ -170,6 +170,26 @@ def _within(
     path, inside = Path(table), Path(folder) / table
     path = inside if inside.is_file() and not path.is_file() else path
     return path, [name for name in others if (Path(folder) / name).resolve() != path.resolve()]
+
+
+def _check_early(
+    files: Sequence[str],
+    labels: pd.DataFrame,
+    called: str,
+    file_column: str | None,
+    group: str | None,
+    tags: Sequence[str],
+) -> None:
+    """Refuses before many files are read what can be refused without reading them.
+
+    Raises:
+        DataError: labels and files do not belong together, or there is no such group.
+    """
+    if "slice" not in labels:
+        joined([(file, None) for file in files], labels, called, file_column)
+    known = [*labels, *tags]
+    if group is not None and group not in (*known, "file", "slice", "frame") and not group.startswith("folder"):
+        raise DataError(f"group: there is no column {group!r}; there are file, {', '.join(map(str, known))}")
 
 
 def _read(

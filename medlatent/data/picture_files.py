@@ -71,8 +71,11 @@ class Reading(NamedTuple):
     tags: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raises:
-        DataError: a value is unknown; the message names the argument.
+        """Compares the arguments with what is known of them.
+
+        Raises:
+            DataError: a value is unknown; the message names the argument.
+            ImportError: there are tags, and pydicom is not installed.
         """
         for name, value, known in (
             ("colour", self.colour, ("grey", "rgb")),
@@ -206,7 +209,7 @@ def _values(image, name: str, how: Reading) -> tuple[np.ndarray, str, list[str]]
     if image.getexif().get(0x0112, 1) != 1:
         said.append("turned as EXIF says")
     image = ImageOps.exif_transpose(image)
-    if (";16" in stored or bits > 8) and mode not in ("I;16", "I;16B", "I;16L", "I"):
+    if (";16" in stored or bits > 8) and mode not in ("I;16", "I;16B", "I;16L", "I", "F"):
         raise DataError(f"{name}: colours or transparency of more than 8 bits, which would be cut; save it with 8, or "
                         "as grey of 16 bits")  # fmt: skip
     if mode in ("I;16", "I;16B", "I;16L", "I", "F"):
@@ -332,6 +335,7 @@ def _nifti(path: Path, name: str, how: Reading) -> Iterator[Picture]:
         through = axis[0]
     if how.colour == "rgb":
         raise DataError(f"{name}: grey of more than 8 bits cannot be made colour: pass colour='grey', or none")
+    turned = ("turned as radiologists look at slices, the patient's right on the left",)
     frames = [None] if volume.ndim == 3 else range(volume.shape[3])
     unit = "8-bit values" if volume.dtype == np.uint8 else "NIfTI values"
     for frame in frames:
@@ -339,7 +343,7 @@ def _nifti(path: Path, name: str, how: Reading) -> Iterator[Picture]:
         for k in _chosen(stack.shape[through], how):
             pixels = _as_shown(np.take(stack, k, through), [code for a, code in enumerate(codes) if a != through])
             number = k if stack.shape[through] > 1 else None
-            yield Picture(np.ascontiguousarray(pixels)[None], unit, number, frame, (), (None,) * len(how.tags))
+            yield Picture(np.ascontiguousarray(pixels)[None], unit, number, frame, turned, (None,) * len(how.tags))
 
 
 def _as_shown(picture: np.ndarray, codes: Sequence[str]) -> np.ndarray:
