@@ -24,6 +24,8 @@ from .plans import FILE, Job, Plan
 from .records import Record, record_paths, results_folder
 from .runs import alone, differences, perform, run_plan, write
 
+BATCH = 64  # images an update, unless another number is asked for
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit status. Errors are one line on stderr."""
@@ -83,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         help="train, or train+validation where nothing is chosen on the validation images (default: train)",
     )
     one.add_argument("--steps", type=int, default=300, help="updates (default: 300)")
-    one.add_argument("--batch-size", type=int, default=64, help="images an update (default: 64)")
+    one.add_argument("--batch-size", type=int, default=BATCH, help=f"images an update (default: {BATCH})")
     one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an argument of the model")
     one.add_argument("--seed", type=int, default=0, help="of weights, batches and noise (default: 0)")
     one.add_argument("--device", default="auto", help="auto, cpu, cuda, … (default: auto)")
@@ -257,7 +259,9 @@ def _pack(options: argparse.Namespace) -> int:
     _describe(images)
     for warning in told:
         print(f"note: {warning.message}")
-    print(f"{options.out}: packed. Next: python -m medlatent train VAE --data {shlex.quote(str(options.out))}")
+    training = int((images.table["split"] == "train").sum())
+    batch = f" --batch-size {training}" if 0 < training < BATCH else ""  # a batch is no larger than the data
+    print(f"{options.out}: packed. Next: python -m medlatent train VAE --data {shlex.quote(str(options.out))}{batch}")
     return 0
 
 

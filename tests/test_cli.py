@@ -666,6 +666,7 @@ class TestPack:
         assert main(["pack", "scans", "--out", "mine", *options]) == 0
         out = capsys.readouterr().out.splitlines()
         assert re.match(r"ImageSet\('scans', 30 images 1×18×26 uint8, \d+ train, \d+ validation, \d+ test\)", out[0])
+        in_training = re.search(r"(\d+) train", out[0])[1]
         assert f"split by patient (seed {said[1]})" in out[1]
         assert out[2] == "  source: the folder scans; licence: CC0-1.0; citation: not stated"
         assert [line.split()[:2] for line in out[3:12]] == [
@@ -681,7 +682,7 @@ class TestPack:
         ]
         assert out[12:] == [
             "note: smoker lacks a value in 10 of 30 rows",
-            "mine: packed. Next: python -m medlatent train VAE --data mine",
+            f"mine: packed. Next: python -m medlatent train VAE --data mine --batch-size {in_training}",
         ]
         assert main(command("--data", "mine/", "--split", "train")) == 0
         path = capsys.readouterr().out.strip()
