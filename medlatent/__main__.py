@@ -1,22 +1,30 @@
-"""``python -m medlatent run | train | evaluate | compact | claims | list``: runs outside a notebook, and records."""
+"""``python -m medlatent pack | run | train | evaluate | compact | claims | list``: images, runs, and records."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import signal
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .claims import NOT_TESTABLE, in_words, judged_chapters, out_of_step, read_claims, write_claims
-from .data import all_sources
+from .data import SPLITS, DataError, ImageSet, all_sources, describe_columns, open_images, own_sets
+from .data.picture_files import ALPHAS, PLANES
+from .data.pixels import FITS
 from .evaluation import agrees
 from .files import check_name, check_writable
 from .models import LatentModel
 from .plans import FILE, Job, Plan
 from .records import Record, record_paths, results_folder
 from .runs import alone, differences, perform, run_plan, write
+
+BATCH = 64  # images an update, unless another number is asked for
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m medlatent", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="run | train | evaluate | compact | claims | list")
+    commands = parser.add_subparsers(required=True, metavar="pack | run | train | evaluate | compact | claims | list")
+
+    _add_pack(commands)
 
     several = commands.add_parser(
         "run",
@@ -75,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         help="train, or train+validation where nothing is chosen on the validation images (default: train)",
     )
     one.add_argument("--steps", type=int, default=300, help="updates (default: 300)")
-    one.add_argument("--batch-size", type=int, default=64, help="images an update (default: 64)")
+    one.add_argument("--batch-size", type=int, default=BATCH, help=f"images an update (default: {BATCH})")
     one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an argument of the model")
     one.add_argument("--seed", type=int, default=0, help="of weights, batches and noise (default: 0)")
     one.add_argument("--device", default="auto", help="auto, cpu, cuda, … (default: auto)")
@@ -129,9 +139,62 @@ def _parser() -> argparse.ArgumentParser:
     verdicts.add_argument("--check", action="store_true", help="write nothing; fail if a file is not what follows")
     verdicts.set_defaults(command=_claims)
 
-    show = commands.add_parser("list", help="what can be trained, on what, and what is recorded")
+    show = commands.add_parser(
+        "list",
+        help="what can be trained, on what, and what is recorded",
+        description="Say what can be trained, on what, and what is recorded; or what a packed set holds.",
+    )
+    show.add_argument("sets", nargs="*", metavar="SET", help="packed folders, or names of sources: only these")
     show.set_defaults(command=_list)
     return parser
+
+
+def _add_pack(commands) -> None:
+    pack = commands.add_parser(
+        "pack",
+        help="pack images of your own into a set that models can be trained on",
+        description="Pack the images of a folder (PNG, JPEG, TIFF, DICOM, NIfTI) and a table of labels into a set. "
+        "What cannot be known is asked for; what was done is said on the set's card.",
+    )
+    pack.add_argument("folder", type=Path, help="with the images, at any depth")
+    pack.add_argument("--out", type=Path, required=True, metavar="SET", help="the folder to write; it must not exist")
+    pack.add_argument("--table", type=Path, metavar="CSV", help="labels, a line for each file")
+    pack.add_argument(
+        "--file-column", metavar="NAME", help="the column that names the files (default: the one that does)"
+    )
+    pack.add_argument(
+        "--factor",
+        action="append",
+        default=[],
+        metavar="NAME=KIND",
+        help="what a column is: continuous, binary, categorical or plain (default: guessed, and shown)",
+    )
+    pack.add_argument("--tag", action="append", default=[], metavar="KEYWORD", help="of DICOM, as a column: PatientID")
+    pack.add_argument("--group", metavar="NAME", help="the column that must not lie in two splits, such as the patient")
+    pack.add_argument(
+        "--fractions",
+        type=float,
+        nargs=3,
+        metavar=("TRAIN", "VALIDATION", "TEST"),
+        help="the share of each split (default: 0.8 0.1 0.1, or the table's column split)",
+    )
+    pack.add_argument("--seed", type=int, default=0, help="of the splits (default: 0)")
+    pack.add_argument("--size", metavar="SIDE", help="pixels: 64, or HEIGHTxWIDTH (default: as they are)")
+    pack.add_argument("--fit", choices=FITS, help="how an image of another shape comes to the size")
+    pack.add_argument("--fill", type=float, metavar="VALUE", help="with --fit keep, of what is left beside an image")
+    pack.add_argument(
+        "--value-range", type=float, nargs=2, metavar=("BLACK", "WHITE"), help="in the images' unit; bytes need none"
+    )
+    pack.add_argument("--clip", action="store_true", help="count values outside of the range as its ends")
+    pack.add_argument("--colour", choices=("grey", "rgb"), help="make all images so (default: as they are)")
+    pack.add_argument("--alpha", choices=ALPHAS, help="what becomes of transparent pixels")
+    pack.add_argument("--plane", choices=tuple(PLANES), help="of NIfTI volumes (default: the slices as stored)")
+    pack.add_argument("--slices", metavar="FROM:TO:STEP", help="which slices of each volume, from 0 (default: all)")
+    pack.add_argument("--name", help="of the set (default: the folder's)")
+    pack.add_argument("--source", help="where the images come from (default: the folder's name)")
+    pack.add_argument("--licence", default="not stated", help="of the images (default: not stated)")
+    pack.add_argument("--citation", default="not stated", help="how to cite them (default: not stated)")
+    pack.set_defaults(command=_pack)
 
 
 def _add_folders(parser: argparse.ArgumentParser) -> None:
@@ -163,12 +226,102 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _pack(options: argparse.Namespace) -> int:
+    if options.out.exists():
+        raise FileExistsError(f"{options.out} exists: choose another folder, or delete it first")
+    with warnings.catch_warnings(record=True) as told, _in_options():
+        warnings.simplefilter("always")
+        images = ImageSet.from_folder(
+            options.folder,
+            options.table,
+            dict(_pair("--factor", pair) for pair in options.factor),
+            file_column=options.file_column,
+            tags=options.tag,
+            value_range=options.value_range,
+            clip=options.clip,
+            size=_size(options.size),
+            fit=options.fit,
+            fill=options.fill,
+            colour=options.colour,
+            alpha=options.alpha,
+            plane=options.plane,
+            slices=_slices(options.slices),
+            group=options.group,
+            fractions=options.fractions and dict(zip(SPLITS, options.fractions, strict=True)),
+            seed=options.seed,
+            name=options.name,
+            source=options.source,
+            licence=options.licence,
+            citation=options.citation,
+            progress=True,
+        )
+        images.save(options.out)
+    _describe(images)
+    for warning in told:
+        print(f"note: {warning.message}")
+    training = int((images.table["split"] == "train").sum())
+    batch = f" --batch-size {training}" if 0 < training < BATCH else ""  # a batch is no larger than the data
+    print(f"{options.out}: packed. Next: python -m medlatent train VAE --data {shlex.quote(str(options.out))}{batch}")
+    return 0
+
+
+@contextmanager
+def _in_options() -> Iterator[None]:
+    """Lets errors of data speak of options where they speak of arguments."""
+    try:
+        yield
+    except DataError as error:
+        message = str(error)
+        for pattern, option in (
+            (r"value_range=\(low, high\)", "--value-range LOW HIGH"),
+            (r"size=64 or \(height, width\)", "--size 64 or HEIGHTxWIDTH"),
+            (r"\bclip=True", "--clip"),
+            (r"\b(fit|colour|alpha|plane)='(\w+)'", r"--\1 \2"),
+            (r"\bfile_column\b", "--file-column"),
+            (r"^(fit|fill|size|group|fractions|factors|tags): ", lambda found: f"--{found[1].rstrip('s')}: "),
+            (r"--fraction: ", "--fractions: "),
+        ):
+            message = re.sub(pattern, option, message)
+        raise DataError(message) from None
+
+
+def _describe(images: ImageSet) -> None:
+    """A set, its card, and the kinds of its columns: what is guessed shall be seen."""
+    print(images)
+    print(f"  {images.card.preprocessing}")
+    print(f"  source: {images.card.source}; licence: {images.card.licence}; citation: {images.card.citation}")
+    for line in describe_columns(images).splitlines():
+        print(f"  {line}")
+
+
+def _size(text: str | None) -> int | tuple[int, int] | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]+([x×][0-9]+)?", text):
+        raise ValueError(f"--size {text}: write a number of pixels, or HEIGHTxWIDTH")
+    sides = tuple(map(int, re.split("[x×]", text)))
+    return sides if len(sides) == 2 else sides[0]
+
+
+def _slices(text: str | None) -> slice | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"-?[0-9]*(:-?[0-9]*){1,2}", text):
+        raise ValueError(f"--slices {text}: write FROM:TO or FROM:TO:STEP, such as 20:80:5")
+    return slice(*(int(part) if part else None for part in text.split(":")))
+
+
+def _pair(option: str, pair: str) -> tuple[str, str]:
+    name, equals, value = pair.rpartition("=") if option == "--factor" else pair.partition("=")
+    if not equals:
+        raise ValueError(f"{option} {pair}: write NAME={'KIND' if option == '--factor' else 'VALUE'}")
+    return name, value
+
+
 def _settings(pairs: list[str]) -> dict:
     settings = {}
     for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"--set {pair}: write NAME=VALUE")
+        name, value = _pair("--set", pair)
         try:
             settings[name] = json.loads(value)
         except ValueError:
@@ -202,7 +355,7 @@ def _train(options: argparse.Namespace) -> int:
         profile="",
         system=options.model,
         settings=_settings(options.set),
-        source=options.data,
+        source=options.data.rstrip("/"),  # which completion adds to the name of a folder
         n=options.images,
         data_seed=options.data_seed,
         split=options.split,
@@ -331,6 +484,10 @@ def _print_claims(slug: str) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
+    for name in options.sets:
+        _describe(open_images(name))
+    if options.sets:
+        return 0
     print("models")
     for name, model in LatentModel.registry.items():
         print(f"  {name:<16} {(model.__doc__ or '').strip().partition(chr(10))[0]}")
@@ -340,8 +497,14 @@ def _list(options: argparse.Namespace) -> int:
         if source.kind == "packed":
             where = f": {source.folder}" if source.folder else f": not packed, see {source.command}"
         print(f"  {source.name:<16} {source.summary} ({source.kind}{where})")
-    print("records")
     unreadable = 0
+    for folder in own_sets():
+        try:
+            print(f"  {folder.name:<16} {ImageSet.load(folder, verify=False)} (packed: {folder})")
+        except ValueError as error:
+            print(f"medlatent: {error}", file=sys.stderr)
+            unreadable += 1
+    print("records")
     for path in record_paths():
         try:
             record = Record.read(path)

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from .cards import model_card
-from .data import DataError, ImageSet, at_hand, find_source, open_images
+from .data import DataError, ImageSet, at_hand, find_source, open_images, packed_folder
 from .evaluation import agrees, numbers_of, observe
 from .files import (
     check_name,
@@ -460,8 +460,7 @@ def _fingerprint(source: str, images: ImageSet) -> str:
 
 def _opened(asked_by: str, source: str, n: int | None, seed: int, split: str) -> ImageSet:
     """An image set, kept for the next record: sets of one source are rendered, or read and compared, only once."""
-    described = find_source(source)
-    folder = described.folder if described else Path(source)
+    folder = packed_folder(source)
     files = sorted(folder.resolve().iterdir()) if folder and folder.is_dir() else []
     known_by = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
     try:

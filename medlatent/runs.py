@@ -135,9 +135,10 @@ def perform(
     described = find_source(job.source)
     if described and (other := described.stand_in):
         sets[f"{other.source}/test"] = state_entry(other.source, "test", other.n, other.seed)
-    _, channels, size, _ = images.images.shape
+    _, channels, *size = images.images.shape
     torch.set_num_threads(job.threads)
-    model = build(job.system, {"channels": channels, "size": size} | job.settings, job.seed, folder)
+    shape = {"channels": channels, "size": size[0] if size[0] == size[1] else size}
+    model = build(job.system, shape | job.settings, job.seed, folder)
     suites_of(model)
     if progress:
         print(f"{job.system}: {count_parameters(model):,} parameters", file=sys.stderr)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import medlatent.__main__
@@ -635,3 +636,139 @@ def test_what_the_parser_refuses(arguments, capsys):
         main(arguments)
     assert caught.value.code == 2
     assert "usage: python -m medlatent" in capsys.readouterr().err
+
+
+@pytest.fixture
+def scans(where):
+    """Thirty pictures of fifteen patients, wider than high, and a table of labels."""
+    random = np.random.default_rng(0)
+    lines = ["image,patient,size_mm,finding,smoker"]
+    for patient in range(15):
+        for k in range(2):
+            path = where / "scans" / f"p{patient}" / f"{k}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.full((18, 26), 8 * patient, np.uint8) + random.integers(0, 100, (18, 26)).astype(np.uint8)
+            Image.fromarray(pixels).save(path)
+            smoker = ("yes", "no", "")[patient % 3]
+            lines.append(f"p{patient}/{k},{patient:02d},{4 + patient / 10},{('a', 'b')[patient % 2]},{smoker}")
+    (where / "scans" / "labels.csv").write_text("\n".join(lines))
+    return where / "scans"
+
+
+class TestPack:
+    def test_from_a_folder_to_a_record_and_its_check(self, scans, where, capsys):
+        """Nothing is square, and no side a multiple of 16."""
+        options = ["--table", "labels.csv", "--group", "patient", "--licence", "CC0-1.0", "--size", "18x26"]
+        assert main(["pack", "scans", "--out", "first", *options]) == 0
+        said = re.search("no image lies in the split test: a run needs .*; seed ([0-9]+) leaves none empty",
+                         capsys.readouterr().out)  # fmt: skip
+        options += ["--seed", said[1]]
+        assert main(["pack", "scans", "--out", "mine", *options]) == 0
+        out = capsys.readouterr().out.splitlines()
+        assert re.match(r"ImageSet\('scans', 30 images 1×18×26 uint8, \d+ train, \d+ validation, \d+ test\)", out[0])
+        in_training = re.search(r"(\d+) train", out[0])[1]
+        assert f"split by patient (seed {said[1]})" in out[1]
+        assert out[2] == "  source: the folder scans; licence: CC0-1.0; citation: not stated"
+        assert [line.split()[:2] for line in out[3:12]] == [
+            ["column", "kind"],
+            ["file", "plain"],
+            ["folder", "plain"],
+            ["image", "plain"],
+            ["patient", "group"],
+            ["size_mm", "continuous"],
+            ["finding", "categorical"],
+            ["smoker", "binary"],
+            ["split", "split"],
+        ]
+        assert out[12:] == [
+            "note: smoker lacks a value in 10 of 30 rows",
+            f"mine: packed. Next: python -m medlatent train VAE --data mine --batch-size {in_training}",
+        ]
+        assert main(command("--data", "mine/", "--split", "train")) == 0
+        path = capsys.readouterr().out.strip()
+        assert path == "results/vae/mine_vae_seed0.json"
+        record = Record.read(where / path)
+        assert (record.config["channels"], record.config["size"]) == (1, [18, 26])
+        assert (record.data["name"], record.data["licence"], record.data["source"]) == ("scans", "CC0-1.0", "mine")
+        assert main(["evaluate", path]) == 0
+        out = capsys.readouterr().out
+        assert "DIFFERS" not in out
+        assert out.count(" ok") == len(record.metrics["mine/test"]["values"])
+        assert "scans, train split" in (where / path).with_suffix(".md").read_text("utf-8")
+        assert main(["list", "mine"]) == 0
+        assert "finding  categorical  a: 16, b: 14" in capsys.readouterr().out
+
+    def test_a_set_among_the_data_is_called_by_its_name(self, scans, where, capsys, monkeypatch):
+        monkeypatch.setenv("MEDLATENT_DATA", str(where / "data"))
+        assert main(["list"]) == 0
+        (where / "data").mkdir()
+        assert main(["pack", "scans", "--out", "data/mine", "--table", "labels.csv", "--group", "folder"]) == 0
+        capsys.readouterr()
+        assert main(["list"]) == 0
+        assert re.search(r"\n  mine +ImageSet\('scans', 30 images .*\) \(packed: .*mine\)\n", capsys.readouterr().out)
+        assert len(open_images("mine", 7)) == 7
+        assert main(command("--data", "mine")) == 0
+        path = capsys.readouterr().out.strip()
+        assert str(where) not in (where / path).read_text()
+        assert main(["evaluate", path]) == 0
+        assert "DIFFERS" not in capsys.readouterr().out
+        monkeypatch.delenv("MEDLATENT_DATA")
+        assert main(["evaluate", path]) == 0
+        assert "mine/test: not checked" in capsys.readouterr().out
+        monkeypatch.setenv("MEDLATENT_DATA", str(where / "data"))
+        (where / "data/mine/card.json").write_text("{}")
+        assert main(["list"]) == 1
+        assert "does not describe an image set" in capsys.readouterr().err
+
+    def test_without_a_group_it_says_so(self, scans, capsys):
+        assert main(["pack", "scans", "--out", "mine", "--table", "labels.csv", "--factor", "smoker=plain"]) == 0
+        out = capsys.readouterr().out
+        assert "note: split by file (seed 0); whose images they are was not said (perhaps the column 'patient'" in out
+        assert re.search("smoker +plain", out)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (
+                ["--size", "16"],
+                "p0/0.png: 18×26 pixels have another shape than size, 16×16: pass --fit crop, --fit str",
+            ),
+            (["--size", "16", "--fit", "keep"], "pass the fill of what is left"),
+            (["--size", "big"], "--size big: write a number of pixels, or HEIGHTxWIDTH"),
+            (["--slices", "5"], "--slices 5: write FROM:TO or FROM:TO:STEP"),
+            (["--factor", "smoker"], "--factor smoker: write NAME=KIND"),
+            (["--factor", "age=binary"], "--factor: labels.csv has no column 'age'; it has image, patient"),
+            (["--factor", "finding=binary"], "--factor: 'finding' is to be binary"),
+            (["--group", "person"], "--group: there is no column 'person'; there are file, image, patient"),
+            (["--fill", "3"], "--fill: it is given with size, and size is not"),
+            (["--fractions", "0.8", "0.1", "0.2"], "fractions must be non-negative and sum to 1"),
+            (["--value-range", "10", "0"], "value_range: the first value must be below the second"),
+            (["--value-range", "0", "50"], "outside of the value_range 0 to 50 .*pass --clip to count"),
+            (["--file-column", "scan"], "--file-column: labels.csv has no column 'scan'"),
+            (["--tag", "Patient"], "--tag: 'Patient' is no keyword of DICOM"),
+            (["--table", "none.csv"], "none.csv: no such file"),
+            (["--name", " "], "name: expected text"),
+        ],
+    )
+    def test_an_error_is_one_line_in_the_words_of_the_command(self, scans, where, capsys, options, message):
+        assert main(["pack", "scans", "--out", "mine", "--table", "labels.csv", *options]) == 1
+        lines = capsys.readouterr().err.splitlines()
+        first, *others = message.split(".*")
+        assert lines[-1].startswith("medlatent: ")
+        assert first in lines[-1]
+        assert all(part in lines[-1] for part in others)
+        assert not (where / "mine").exists()
+
+    def test_a_range_of_negative_numbers_and_floats(self, where, capsys):
+        (where / "floats").mkdir()
+        Image.fromarray(np.array([[-1000, 0], [40, 2000.5]], np.float32)).save(where / "floats/a.tif")
+        assert main(["pack", "floats", "--out", "mine"]) == 1
+        assert "pass --value-range LOW HIGH, the values that stand for black and white" in capsys.readouterr().err
+        assert main(["pack", "floats", "--out", "mine", "--value-range", "-1000", "2000", "--clip"]) == 0
+        assert "values outside of the range count as its ends (1 of 1 images have some)" in capsys.readouterr().out
+
+    def test_a_folder_that_exists_is_kept(self, scans, where, capsys):
+        before = files(where / "small")
+        assert main(["pack", "scans", "--out", "small"]) == 1
+        assert "medlatent: small exists: choose another folder, or delete it first" in capsys.readouterr().err
+        assert files(where / "small") == before

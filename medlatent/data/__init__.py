@@ -1,11 +1,13 @@
 """Images with known meaning: one ``ImageSet`` for every source, phantom or real."""
 
 from .errors import DataError
-from .imageset import Card, Factor, ImageSet, split_by_group
+from .imageset import SPLITS, Card, Factor, ImageSet, split_by_group
+from .labels import describe_columns
 from .source import ClassifierSpec, Source, StandIn, all_sources, find_source
-from .sources import at_hand, open_images, packed_folder
+from .sources import at_hand, open_images, own_sets, packed_folder
 
 __all__ = [
+    "SPLITS",
     "Card",
     "ClassifierSpec",
     "DataError",
@@ -15,8 +17,10 @@ __all__ = [
     "StandIn",
     "all_sources",
     "at_hand",
+    "describe_columns",
     "find_source",
     "open_images",
+    "own_sets",
     "packed_folder",
     "split_by_group",
 ]

@@ -318,6 +318,16 @@ def _decode(dataset: pydicom.Dataset, name: str) -> np.ndarray:
         raise DataError(f"{name} is a colour image ({samples[0]:.0f} samples a pixel), not one of a CT scanner")
     if frames is not None and frames != (1,):
         raise DataError(f"{name} holds {frames[0]:.0f} frames: convert it to files of one frame each")
+    stored = _decoded(dataset, name)
+    if stored.ndim != 2:
+        raise DataError(f"{name}: the pixel data are {stored.dtype} of shape {stored.shape}, not one image")
+    return stored
+
+
+def _decoded(dataset: pydicom.Dataset, name: str, raw: bool = True) -> np.ndarray:
+    """All that a data set stores; unless ``raw``, colours as RGB."""
+    if "PixelData" not in dataset:
+        raise DataError(f"{name} has no pixel data")
     syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
     if syntax is None:
         raise DataError(f"{name}: TransferSyntaxUID is missing from its file meta information")
@@ -329,13 +339,99 @@ def _decode(dataset: pydicom.Dataset, name: str) -> np.ndarray:
     if not decoder.is_available:
         raise DataError(f"{name} is compressed as {UID(syntax).name}, for which no decoder is installed: {install}")
     try:
-        stored, _ = decoder.as_array(dataset, raw=True)  # dataset.pixel_array keeps a second copy
+        stored, _ = decoder.as_array(dataset, raw=raw)  # dataset.pixel_array keeps a second copy
     except Exception as error:  # each plugin has its own
         other = f"; if the file is whole, another decoder may read it: {install}" if install else ""
         raise DataError(f"{name}: the pixel data cannot be decoded ({_reason(error)}){other}") from None
-    if stored.ndim != 2 or stored.size == 0 or stored.dtype.kind not in "iu":
+    if stored.size == 0 or stored.dtype.kind not in "iu":
         raise DataError(f"{name}: the pixel data are {stored.dtype} of shape {stored.shape}, not one image")
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+
+
+def read_frames(dataset: pydicom.Dataset, name: str = "the DICOM file") -> tuple[np.ndarray, str]:
+    """The images of a data set of any modality in their own unit, and what that is.
+
+    - CT is in Hounsfield units, as :func:`hounsfield` has it.
+    - Of others, slope and intercept are applied where there are some, those of a frame to the frame. Pixels of the
+      padding value become the least measured one. Where low values are to be shown bright (MONOCHROME1) and there is no
+      slope and intercept, values are turned round, the greatest that can be stored less the value.
+    - Colours come as RGB of 8 bits.
+
+    Args:
+        dataset: what pydicom has read, see :func:`read_header`.
+        name: what messages call the file.
+
+    Returns:
+        ``(F, rows, columns)`` or ``(F, rows, columns, 3)``, uint8, int16, int32 or float32; and the unit: ``"HU"``,
+        ``"8-bit values"``, or such as ``"MR values"``.
+
+    Raises:
+        DataError: what :func:`hounsfield` refuses, colours of more than 8 bits, or a table (ModalityLUTSequence) in the
+            place of slope and intercept.
+    """
+    modality = _text(dataset, "Modality", name) or "DICOM"
+    samples = (_numbers(dataset, "SamplesPerPixel", 1, name) or (1.0,))[0]
+    frames = int((_numbers(dataset, "NumberOfFrames", 1, name) or (1.0,))[0])
+    if samples != 1:
+        colours = _decoded(dataset, name, raw=False)
+        if colours.dtype != np.uint8 or colours.shape[-1] != 3:
+            raise DataError(
+                f"{name}: colours of {colours.dtype} and {colours.shape[-1]} samples; RGB of 8 bits is read"
+            )
+        return colours.reshape(-1, *colours.shape[-3:]), "8-bit values"
+    if modality == "CT" and frames == 1 and "SharedFunctionalGroupsSequence" not in dataset:
+        return hounsfield(dataset, name=name)[None], "HU"
+    if _value(dataset, "ModalityLUTSequence", name):
+        raise DataError(
+            f"{name}: its unit is given by a table (ModalityLUTSequence); convert it with slope and intercept"
+        )
+    stored = _decoded(dataset, name)
+    padding = _padding(dataset, stored, name)
+    stored = _significant(dataset, stored, name)
+    stored, padding = (a if a is None else a.reshape(-1, *a.shape[-2:]) for a in (stored, padding))
+    scales = [_scale_of_frame(dataset, k, name) for k in range(len(stored))]
+    if modality == "CT" and None in scales:
+        raise DataError(f"{name}: frame {scales.index(None)} has no RescaleSlope, so its Hounsfield units are unknown")
+    values = _rescaled(stored, [scale or (1.0, 0.0) for scale in scales])
+    if not any(scales) and _value(dataset, "PhotometricInterpretation", name) == "MONOCHROME1":
+        values = _greatest(dataset, stored, name) - values
+        values = values.astype(np.uint8) if stored.dtype == np.uint8 else values
+    if padding is not None and padding.any() and not padding.all():
+        values[padding] = PADDING_HU if modality == "CT" else values[~padding].min()
+    if modality == "CT":
+        return values, "HU"
+    return values, "8-bit values" if values.dtype == np.uint8 else f"{modality} values"
+
+
+def _scale_of_frame(dataset: pydicom.Dataset, frame: int, name: str) -> tuple[float, float] | None:
+    """Slope and intercept: of the data set, of all frames, or of one; None where there are none."""
+    groups = [dataset]
+    for keyword, position in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", frame)):
+        sequence = _value(dataset, keyword, name) or []
+        if position < len(sequence):
+            groups += _value(sequence[position], "PixelValueTransformationSequence", name) or []
+    for group in reversed(groups):
+        slope, intercept = (_numbers(group, f"Rescale{k}", 1, name) for k in ("Slope", "Intercept"))
+        if slope is not None and intercept is not None:
+            if slope[0] == 0:
+                raise DataError(f"{name}: a rescale slope of 0 cannot be used")
+            return slope[0], intercept[0]
+    return None
+
+
+def _rescaled(stored: np.ndarray, scales: list[tuple[float, float]]) -> np.ndarray:
+    if all(scale == (1, 0) for scale in scales):
+        return stored if stored.dtype == np.uint8 else stored.astype(np.int32)
+    if all(float(number).is_integer() for scale in scales for number in scale):
+        steps = np.array(scales, np.int64)[:, :, None, None]
+        return (stored * steps[:, 0] + steps[:, 1]).astype(np.int32)
+    steps = np.array(scales, np.float64)[:, :, None, None]
+    return (stored * steps[:, 0] + steps[:, 1]).astype(np.float32)
+
+
+def _greatest(dataset: pydicom.Dataset, stored: np.ndarray, name: str) -> int:
+    bits = int((_numbers(dataset, "BitsStored", 1, name) or (8.0 * stored.itemsize,))[0])
+    return 2**bits - 1 if stored.dtype.kind == "u" else -1  # of signed values, -1 - x turns the range round
 
 
 def _install(missing: list[str]) -> str:

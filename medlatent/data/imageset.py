@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 FORMAT = "medlatent.ImageSet"
 VERSION = 1
+NAMELESS = "own images"  # a set that nothing gives a name to
 SPLITS = ("train", "validation", "test")
 FILES = ("images.npy", "table.csv", "card.json")
 FactorKind = Literal["continuous", "angle", "binary", "categorical"]
@@ -214,6 +215,169 @@ class ImageSet:
                     raise DataError(
                         f"table: {self.group} {twice.iloc[0]!r} lies in two splits; assign splits with split_by_group"
                     )
+
+    # ------------------------------------------------------------------------------------ of images of one's own
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: np.ndarray | Sequence[np.ndarray],
+        table: str | os.PathLike | pd.DataFrame | None = None,
+        factors: Mapping[str, Factor | str] | None = None,
+        *,
+        channels: Literal["first", "last", "none"] | None = None,
+        value_range: tuple[float, float] | None = None,
+        clip: bool = False,
+        size: int | tuple[int, int] | None = None,
+        fit: Literal["keep", "crop", "stretch"] | None = None,
+        fill: float | None = None,
+        group: str | None = None,
+        fractions: Mapping[str, float] | None = None,
+        seed: int = 0,
+        name: str = NAMELESS,
+        source: str = "not stated",
+        licence: str = "not stated",
+        citation: str = "not stated",
+    ) -> ImageSet:
+        """A set of arrays of one's own.
+
+        Bytes and whole numbers of 16 bits are kept as they are (uint16 that int16 does not hold, less 32768). Floats
+        become bytes where 256 steps of their range hold them all, else whole numbers as they are where they are whole,
+        else 32 768 steps of their range. The card says which, and by how much values were rounded.
+
+        Args:
+            images: ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``; or a list of N such arrays without the first
+                axis, whose shapes may differ where ``size`` is given. Whole numbers, floats or Booleans.
+            table: N rows of labels, in the order of the images: a data frame, or a CSV file.
+            factors: of columns of the table their kind, ``"continuous"``, ``"binary"``, ``"categorical"`` or
+                ``"plain"`` (no factor), or a :class:`Factor`; by default guessed from the values, see
+                :func:`medlatent.data.describe_columns`.
+            channels: where the axis of channels is; by default an axis of 1, 3 or 4, where only one can be it.
+            value_range: the two values that stand for black and white, in the images' unit. By default 0 and 255 for
+                bytes, and 0 and 1 for Booleans and for floats that do not leave them; others must state it.
+            clip: count values outside of the range as its ends, instead of refusing them.
+            size: pixels a side, or height and width; by default as they are.
+            fit: how an image of another shape comes to ``size``: ``"keep"`` all of it and fill what is left, ``"crop"``
+                the largest part from the centre, or ``"stretch"``.
+            fill: for ``"keep"``, the value of what is left, in the images' unit.
+            group: the column (patient, lesion) that must not lie in two splits.
+            fractions: the share of each split, see :func:`split_by_group`; not with a column ``split``, which decides.
+            seed: of the splits.
+            name, source, licence, citation: for the card.
+
+        Raises:
+            DataError: an argument is missing or does not fit; an image holds NaN, infinite or masked values, or some
+                outside of the range. The message names the image by its index, or the argument.
+            ImportError: resizing needs Pillow, which is not installed.
+
+        Warns:
+            UserWarning: for what the reader should know: no group was named, a split is empty, labels are missing.
+        """
+        from . import own
+        from .pixels import Fitting, as_size
+
+        made = own.of_arrays(
+            images,
+            table,
+            factors,
+            channels,
+            (value_range, clip),
+            Fitting(as_size(size), fit, fill),
+            own.Splitting(group, fractions, seed),
+            own.About(name, source, licence, citation),
+        )
+        for remark in made.remarks:
+            warnings.warn(remark, stacklevel=2)
+        return made.image_set(cls)
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | os.PathLike,
+        table: str | os.PathLike | pd.DataFrame | None = None,
+        factors: Mapping[str, Factor | str] | None = None,
+        *,
+        file_column: str | None = None,
+        tags: Sequence[str] = (),
+        value_range: tuple[float, float] | None = None,
+        clip: bool = False,
+        size: int | tuple[int, int] | None = None,
+        fit: Literal["keep", "crop", "stretch"] | None = None,
+        fill: float | None = None,
+        colour: Literal["grey", "rgb"] | None = None,
+        alpha: Literal["drop", "black", "white"] | None = None,
+        plane: Literal["axial", "coronal", "sagittal"] | None = None,
+        slices: slice | None = None,
+        group: str | None = None,
+        fractions: Mapping[str, float] | None = None,
+        seed: int = 0,
+        name: str | None = None,
+        source: str | None = None,
+        licence: str = "not stated",
+        citation: str = "not stated",
+        progress: bool = False,
+    ) -> ImageSet:
+        """A set of the images in a folder: PNG, JPEG, TIFF, DICOM and NIfTI, at any depth, in natural order.
+
+        Volumes and files of several frames give their slices. The table has the columns ``file`` (the path within the
+        folder); ``slice`` and ``frame``, from 0, where files hold several; ``folder``, where all files lie in
+        subfolders (``folder_1``, ``folder_2``, … where these have some); the ``tags``; the columns of ``table``; and
+        ``split``.
+
+        CT in DICOM is in Hounsfield units, other modalities in the unit of their slope and intercept. Slices of NIfTI
+        are those of the third axis as it is stored, turned as radiologists look at them: rows lead to the patient's
+        left or back, columns to the back or the feet. What is stored, and when it is rounded, is as in
+        :meth:`from_arrays`.
+
+        Args:
+            folder: hidden files and those of operating systems do not count.
+            table: labels, a data frame or a CSV file, which may lie in the folder; a row for each file, see
+                ``file_column``. With a column ``slice``, a row for each slice.
+            factors: as in :meth:`from_arrays`; without a table, of the columns of folders and tags.
+            file_column: which column of ``table`` names the files, by their path within the folder or their name, with
+                or without its ending; by default the one that does.
+            tags: keywords of DICOM that become columns, such as ``"PatientID"``.
+            value_range, clip, size, fit, fill: as in :meth:`from_arrays`; the unit of the range is that of the files.
+            colour: make all images ``"grey"`` or ``"rgb"``; by default they are as they are, and must be alike.
+            alpha: what becomes of transparent pixels: ``"black"`` or ``"white"`` shines through, ``"drop"`` shows their
+                own colour. Without it they are refused.
+            plane: of NIfTI, the slices of this plane in the place of those that are stored.
+            slices: which slices of each volume, such as ``slice(20, 80, 5)``; by default all.
+            group: the column (patient, lesion) that must not lie in two splits; where files hold several slices, by
+                default ``file``.
+            fractions, seed: as in :meth:`from_arrays`.
+            name, source: for the card; by default the folder's name, without its path.
+            licence, citation: for the card.
+            progress: show a progress bar.
+
+        Raises:
+            DataError: a file cannot be read, files are not alike, labels and files do not belong together, or an
+                argument is missing or does not fit. The message names files, or the argument that decides.
+            ImportError: a package that such files need is not installed; the message says how to install it.
+
+        Warns:
+            UserWarning: as in :meth:`from_arrays`; and for files that are no images.
+        """
+        from . import own
+        from .picture_files import Reading
+        from .pixels import Fitting, as_size
+
+        here = Path(folder).resolve().name or NAMELESS
+        made = own.of_folder(
+            folder,
+            table,
+            factors,
+            file_column,
+            Reading(colour, alpha, plane, slices, tuple(tags)),
+            (value_range, clip),
+            Fitting(as_size(size), fit, fill),
+            own.Splitting(group, fractions, seed),
+            own.About(name or here, source or f"the folder {here}", licence, citation),
+            progress,
+        )
+        for remark in made.remarks:
+            warnings.warn(remark, stacklevel=2)
+        return made.image_set(cls)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -448,7 +612,10 @@ class ImageSet:
         folder = Path(folder)
         _restore(Path(os.path.abspath(folder)))  # noqa: PTH100 - as in save
         if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; pack a data set first with a script of data_scripts/")
+            raise DataError(
+                f"{folder}: no such folder; pack a data set first with a script of data_scripts/, or images of "
+                "your own with python -m medlatent pack"
+            )
         for name in FILES:
             if not (folder / name).is_file():
                 raise DataError(f"{folder}: {name} is missing, so this is no image set (it needs {', '.join(FILES)})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .errors import DataError
@@ -12,7 +13,34 @@ from .source import all_sources, find_source
 def packed_folder(name: str) -> Path | None:
     """Where a real data set is packed, ``$MEDLATENT_DATA/<name>``, or None where it is not."""
     source = find_source(name)
-    return source.folder if source else None
+    return source.folder if source else own_folder(name)
+
+
+def own_folder(name: str) -> Path | None:
+    """The folder of an image set of one's own: of that path, or ``$MEDLATENT_DATA/<name>``; None where there is none.
+
+    A set in the latter is called the same on every machine, and so are the records of runs on it.
+    """
+    if not name:
+        return None  # the path of no name is the working directory
+    if Path(name).is_dir():
+        return Path(name)
+    root = os.environ.get("MEDLATENT_DATA")
+    folder = Path(root) / name if root else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def own_sets() -> list[Path]:
+    """The folders in ``$MEDLATENT_DATA`` that hold an image set and are no source's of this package."""
+    root = os.environ.get("MEDLATENT_DATA")
+    if not root or not Path(root).is_dir():
+        return []
+    known = {source.name for source in all_sources()}
+    return sorted(
+        folder
+        for folder in Path(root).iterdir()
+        if folder.name not in known and not folder.name.startswith(".") and (folder / "card.json").is_file()
+    )
 
 
 def at_hand(name: str) -> bool:
@@ -24,7 +52,7 @@ def at_hand(name: str) -> bool:
     source = find_source(name)
     if source is None and name.startswith("phantoms."):
         raise _unknown(name)
-    return source.at_hand if source else _is_folder(name)
+    return source.at_hand if source else own_folder(name) is not None
 
 
 def open_images(name: str, n: int | None = None, seed: int = 0) -> ImageSet:
@@ -34,7 +62,7 @@ def open_images(name: str, n: int | None = None, seed: int = 0) -> ImageSet:
         name: of a source, see ``python -m medlatent list``: one that is rendered, such as ``"phantoms.lesion"``; one
             that an installed package carries, such as ``"mnist.digits"``, 5 000 real digits; one that was packed into
             ``$MEDLATENT_DATA/<name>`` by the script of its name in ``data_scripts/``, such as ``"ham10000"``; or the
-            path of any folder that ``ImageSet.save`` wrote.
+            path of any folder that ``ImageSet.save`` wrote, or its name in ``$MEDLATENT_DATA``.
         n: how many phantoms; of a real set, its first n images; of what a view shows, which may leave some out. By
             default 5 000 lesions, 2 000 hearts, and the whole real set.
         seed: of the phantoms.
@@ -46,16 +74,12 @@ def open_images(name: str, n: int | None = None, seed: int = 0) -> ImageSet:
         raise DataError(f"n: at least one image is needed, got {n}")
     if source := find_source(name):
         return source.images(n, seed)
-    if not _is_folder(name):
+    if (folder := own_folder(name)) is None:
         raise _unknown(name)
-    images = ImageSet.load(Path(name))
+    images = ImageSet.load(folder)
     return images if n is None else images.subset(range(min(n, len(images))))
-
-
-def _is_folder(name: str) -> bool:
-    return bool(name) and Path(name).is_dir()  # the path of no name is the working directory
 
 
 def _unknown(name: str) -> DataError:
     known = ", ".join(source.name for source in all_sources())
-    return DataError(f"unknown source {name!r}: use {known} or the path of a folder")
+    return DataError(f"unknown source {name!r}: use {known} or the path of a packed folder")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..losses import deception_loss, discriminator_loss
 from ..nets import ResidualDecoder, ResidualEncoder
+from ..nets.sides import Size
 from .tc_vae import BetaTCVAE
 
 SLOPE = 0.2  # of LeakyReLU
@@ -29,7 +30,7 @@ class ResidualTCVAE(BetaTCVAE):
 
     slope = 0.0
 
-    def networks(self, latent_dim: int, channels: int, size: int) -> tuple[nn.Module, nn.Module]:
+    def networks(self, latent_dim: int, channels: int, size: Size) -> tuple[nn.Module, nn.Module]:
         """The residual encoder, to 2 ``latent_dim`` outputs, and the residual decoder."""
         return (
             ResidualEncoder(channels, size, outputs=2 * latent_dim, slope=self.slope),

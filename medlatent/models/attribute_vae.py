@@ -8,6 +8,7 @@ a code fits that line to the training set afterwards.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from ..losses import (
     squared_error,
 )
 from ..nets import ConvDecoder, ConvEncoder, IntroVAEDecoder, IntroVAEEncoder, feature_maps
+from ..nets.sides import Size, halvings_to, sides
 from .base import LatentModel
 from .vae import BetaVAE
 
@@ -86,7 +88,7 @@ class AttriVAE(BetaVAE):
         width: channels of each convolution.
         latent_dim: the dimension D of the code, at least the number of attributes.
         channels: image channels; two of them are the two phases of a heart, end-diastole and end-systole.
-        size: the side of the image in pixels.
+        size: the side of a square image in pixels, or height and width; at least 8.
         likelihood: see :class:`VAE`.
         variance: of the Gaussian likelihood; by default half the number of channels, which makes the reconstruction
             term the published code's.
@@ -108,7 +110,7 @@ class AttriVAE(BetaVAE):
         width: int = 32,
         latent_dim: int = 128,
         channels: int = 2,
-        size: int = 128,
+        size: Size = 128,
         likelihood: str = "gaussian",
         variance: float | None = None,
         learning_rate: float = 5e-5,
@@ -137,9 +139,12 @@ class AttriVAE(BetaVAE):
         self.columns = names
         self.pictures = PHASES if channels == len(PHASES) else ()
 
-    def networks(self, latent_dim: int, channels: int, size: int) -> tuple[nn.Module, nn.Module]:
-        """An encoder that halves the image to 4 pixels, to 2 ``latent_dim`` outputs, and its mirror, to logits."""
-        widths = (self.width,) * ((size // 4).bit_length() - 1)
+    def networks(self, latent_dim: int, channels: int, size: Size) -> tuple[nn.Module, nn.Module]:
+        """An encoder, to 2 ``latent_dim`` outputs, and its mirror, to logits.
+
+        The image is halved until its shorter side has 4 to 7 pixels.
+        """
+        widths = (self.width,) * halvings_to(size)
         return ConvEncoder(channels, size, 2 * latent_dim, widths), ConvDecoder(latent_dim, channels, size, widths)
 
     def prepare(self, images: int, factors: Mapping[str, Factor] | None = None) -> None:
@@ -205,7 +210,7 @@ class SIVAE(LatentModel):
     Args:
         latent_dim: the dimension D of the code.
         channels: image channels; two of them are the two phases of a heart, end-diastole and end-systole.
-        size: the side of the image in pixels, a power of 2.
+        size: the side of a square image in pixels, or height and width; at least 8.
         width: channels of the first feature map, see :class:`medlatent.nets.IntroVAEEncoder`.
         beta_rec: the weight of L_r.
         beta_kl: the weight of the KL of real images in the encoder's loss, of generated ones in the decoder's.
@@ -236,7 +241,7 @@ class SIVAE(LatentModel):
         self,
         latent_dim: int = 128,
         channels: int = 2,
-        size: int = 128,
+        size: Size = 128,
         width: int = 64,
         beta_rec: float = 0.8,
         beta_kl: float = 1.0,
@@ -283,7 +288,7 @@ class SIVAE(LatentModel):
         if vae_steps < 0:
             raise ValueError(f"vae_steps must not be negative, got {vae_steps}")
         self.latent_dim = self.config["latent_dim"]
-        self.scale = 1 / size**2 if scale is None else scale
+        self.scale = 1 / math.prod(sides(size)) if scale is None else scale
         self.pictures = PHASES if channels == len(PHASES) else ()
         self.encoder = IntroVAEEncoder(channels, size, 2 * latent_dim, width)
         self.decoder = IntroVAEDecoder(latent_dim, channels, size, width)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..files import plain, read_tensors, save_tensors
+from ..nets.sides import sides
 from .priors import CodePart, Normal, code_parts
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class LatentModel(nn.Module):
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the images that it takes and makes.
 
-        By default square, of the ``channels`` and the ``size`` of ``config``.
+        By default of the ``channels`` and the ``size`` of ``config``, the side of a square or height and width.
 
         Raises:
             NotImplementedError: ``config`` does not say; a subclass then defines the property itself.
@@ -83,7 +84,7 @@ class LatentModel(nn.Module):
                 f"{type(self).__name__}: config has no {missing[0]!r}; let the constructor pass it on, or define "
                 "image_shape"
             )
-        return self.config["channels"], self.config["size"], self.config["size"]
+        return self.config["channels"], *sides(self.config["size"])
 
     def prepare(self, images: int, factors: Mapping[str, Factor] | None = None) -> None:
         """Told before training what the data are; a model that depends on it takes it from here.
@@ -162,7 +163,11 @@ class LatentModel(nn.Module):
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, plain(value) if name == "config" else value)
+        if name == "config":
+            value = plain(value)
+            if isinstance(size := value.get("size"), tuple | list):  # as a file gives it back
+                value["size"] = size[0] if len(set(size)) == 1 else list(size)
+        super().__setattr__(name, value)
         if name in self.frozen:
             _freeze(value)
 

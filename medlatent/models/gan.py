@@ -18,6 +18,7 @@ from ..losses import (
     wasserstein_deception_loss,
 )
 from ..nets import DCGANDiscriminator, DCGANGenerator, Discriminator
+from ..nets.sides import Size
 from .base import LatentModel
 
 DECEPTION = {  # the generator's loss
@@ -42,7 +43,7 @@ class GAN(LatentModel):
     Args:
         latent_dim: the dimension D of the code, standard normal.
         channels: image channels.
-        size: the side of the image in pixels: 28, 32, 64, 128, or another that halving leads to 4, 5, 6 or 7.
+        size: the side of a square image in pixels, or height and width; at least 8.
         width: of the networks, see :class:`medlatent.nets.DCGANGenerator`.
         loss: ``"non_saturating"``; ``"minimax"``, whose generator minimises log(1 - D(x̂)) as the game is written down;
             or ``"least_squares"`` with the targets 0 and 1.
@@ -68,7 +69,7 @@ class GAN(LatentModel):
         self,
         latent_dim: int = 64,
         channels: int = 3,
-        size: int = 64,
+        size: Size = 64,
         width: int = 32,
         loss: str = "non_saturating",
         smoothing: float | Sequence[float] = 0.0,
@@ -111,7 +112,7 @@ class GAN(LatentModel):
             for network, rate in ((self.generator, generator_rate), (self.discriminator, discriminator_rate))
         )
 
-    def networks(self, latent_dim: int, channels: int, size: int, width: int) -> tuple[nn.Module, Discriminator]:
+    def networks(self, latent_dim: int, channels: int, size: Size, width: int) -> tuple[nn.Module, Discriminator]:
         """The generator, to logits, and the discriminator; a subclass may take others."""
         return DCGANGenerator(latent_dim, channels, size, width), DCGANDiscriminator(channels, size, width)
 
@@ -199,7 +200,7 @@ class SpectralGAN(GAN):
         **options: those of :class:`GAN`.
     """
 
-    def networks(self, latent_dim: int, channels: int, size: int, width: int) -> tuple[nn.Module, Discriminator]:
+    def networks(self, latent_dim: int, channels: int, size: Size, width: int) -> tuple[nn.Module, Discriminator]:
         """The generator, to logits, and the discriminator."""
         discriminator = DCGANDiscriminator(channels, size, width, normalisation="spectral")
         return DCGANGenerator(latent_dim, channels, size, width), discriminator
@@ -215,7 +216,7 @@ class WassersteinGAN(LatentModel):
     Args:
         latent_dim: the dimension D of the code, standard normal.
         channels: image channels.
-        size: the side of the image in pixels, see :class:`medlatent.nets.DCGANGenerator`.
+        size: the side of a square image in pixels, or height and width; at least 8.
         width: of the networks.
         penalty: λ, the weight of the gradient penalty.
         critic_steps: of the critic, before each of the generator.
@@ -233,7 +234,7 @@ class WassersteinGAN(LatentModel):
         self,
         latent_dim: int = 64,
         channels: int = 3,
-        size: int = 64,
+        size: Size = 64,
         width: int = 32,
         penalty: float = 10.0,
         critic_steps: int = 5,

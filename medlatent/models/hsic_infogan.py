@@ -20,6 +20,7 @@ from ..losses import (
 )
 from ..losses.hsic import NORMALISATIONS
 from ..nets import CodeReader, Discriminator, InfoGANDiscriminator, InfoGANGenerator
+from ..nets.sides import Size
 from .gan import GAN
 from .priors import Categorical, CodePart, Normal, Uniform, code_parts
 
@@ -40,7 +41,7 @@ class _CodedGAN(GAN):
         continuous: int = 2,
         code_range: Sequence[float] = (0.0, 1.0),
         channels: int = 1,
-        size: int = 28,
+        size: Size = 28,
         width: int = 64,
         generator_rate: float = 1e-3,
         discriminator_rate: float = 2e-4,
@@ -71,7 +72,7 @@ class _CodedGAN(GAN):
         del self.config["latent_dim"]
         self.config = own | self.config
 
-    def networks(self, latent_dim: int, channels: int, size: int, width: int) -> tuple[nn.Module, Discriminator]:
+    def networks(self, latent_dim: int, channels: int, size: Size, width: int) -> tuple[nn.Module, Discriminator]:
         """InfoGAN's generator and discriminator."""
         return InfoGANGenerator(latent_dim, channels, size, width), InfoGANDiscriminator(channels, size, width)
 
@@ -114,7 +115,7 @@ class InfoGAN(_CodedGAN):
         continuous: the number of continuous codes.
         code_range: they are uniform between these two: (0, 1) as Liu et al. print, (-1, 1) as they traverse.
         channels: image channels.
-        size: the side of the image in pixels, a multiple of 4.
+        size: the side of a square image in pixels, or height and width; at least 8.
         width: of the networks, 64 in the paper.
         generator_rate: of the generator's Adam.
         discriminator_rate: of the Adam of the discriminator and Q.

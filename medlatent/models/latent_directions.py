@@ -26,6 +26,7 @@ from ..losses import (
 )
 from ..nets import FixedDirections, OrthonormalDirections, ResidualVAEDecoder, ResidualVAEEncoder, UnitDirections
 from ..nets.directions import RECONSTRUCTORS
+from ..nets.sides import Size, sides
 from .base import LatentModel
 from .known_directions import first_activations, first_layer, principal_directions, random_directions, sefa_directions
 from .priors import Normal
@@ -42,7 +43,7 @@ class ResidualVAE(LatentModel):
     Args:
         latent_dim: the dimension D of the code.
         channels: image channels.
-        size: the side of the image in pixels, a power of 2 from 8 on.
+        size: the side of a square image in pixels, or height and width; at least 8.
         width: of the networks, a multiple of 4, see :class:`medlatent.nets.ResidualVAEEncoder`.
         beta: the weight of the KL.
         learning_rate: of Adam.
@@ -58,7 +59,7 @@ class ResidualVAE(LatentModel):
         self,
         latent_dim: int = 32,
         channels: int = 1,
-        size: int = 128,
+        size: Size = 128,
         width: int = 64,
         beta: float = 0.01,
         learning_rate: float = 1e-4,
@@ -403,5 +404,4 @@ def _image_shape(generator: nn.Module, latent_dim: int) -> tuple[int, int, int]:
 
 
 def _shape(channels: int, size: Any) -> tuple[int, int, int]:
-    height, width = size if isinstance(size, Sequence) else (size, size)
-    return channels, height, width
+    return channels, *sides(size)

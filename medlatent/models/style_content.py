@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..losses import drai_objective, kl_to_standard_normal
 from ..nets import CodeEncoder, ConditionEncoder, DCGANGenerator
+from ..nets.sides import Size
 from .base import LatentModel
 from .priors import CodePart, Conditional, Normal, code_parts
 from .style_content_terms import (
@@ -83,7 +84,7 @@ class StyleContentModel(LatentModel, shared=True):
         style_dim: the dimension of z.
         content_dim: the dimension of c.
         channels: image channels.
-        size: the side of the image in pixels, see :class:`medlatent.nets.DCGANGenerator`.
+        size: the side of a square image in pixels, or height and width; at least 8.
         width: maps after the first convolution of encoders and discriminators; those before the generator's last.
         lambda_kl: λ of equation 16, see :func:`medlatent.losses.drai_objective`.
         lambda_information: λ of equation 17; by default 1 / ``style_dim``, with which the bound is a mean over
@@ -114,7 +115,7 @@ class StyleContentModel(LatentModel, shared=True):
         style_dim: int = 32,
         content_dim: int = 32,
         channels: int = 1,
-        size: int = 64,
+        size: Size = 64,
         width: int = 32,
         lambda_kl: float = 1.0,
         lambda_information: float | None = None,

@@ -39,6 +39,7 @@ from ..losses import (
     self_supervision_loss,
 )
 from ..nets import CodePredictor, ImageDiscriminator, JointDiscriminator
+from ..nets.sides import Size
 
 if TYPE_CHECKING:
     from .style_content import StyleContentModel
@@ -166,7 +167,7 @@ class Sizes(NamedTuple):
     """What the networks of a term are built from."""
 
     channels: int
-    size: int
+    size: Size
     width: int
     style: int
     content: int

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..losses import bernoulli_nll, beta_vae_objective, kl_to_standard_normal, reparametrise, squared_error
 from ..nets import ConvDecoder, ConvEncoder
+from ..nets.sides import Size
 from .base import LatentModel
 
 LIKELIHOODS = ("gaussian", "bernoulli")
@@ -22,7 +23,7 @@ class VAE(LatentModel):
     Args:
         latent_dim: the dimension D of the code.
         channels: image channels.
-        size: the side of the image in pixels, a multiple of 16.
+        size: the side of a square image in pixels, or height and width; at least 16.
         likelihood: ``"gaussian"``, whose reconstruction term is SSE / (2 · variance), the constant left out; or
             ``"bernoulli"``.
         variance: of the Gaussian likelihood, for each pixel and channel; at 0.5 the reconstruction term is the SSE.
@@ -40,7 +41,7 @@ class VAE(LatentModel):
         self,
         latent_dim: int = 32,
         channels: int = 3,
-        size: int = 64,
+        size: Size = 64,
         likelihood: str = "gaussian",
         variance: float = 0.5,
         learning_rate: float = 1e-4,
@@ -64,7 +65,7 @@ class VAE(LatentModel):
         self.encoder, self.decoder = self.networks(self.latent_dim, self.config["channels"], self.config["size"])
         self.optimiser = torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)
 
-    def networks(self, latent_dim: int, channels: int, size: int) -> tuple[nn.Module, nn.Module]:
+    def networks(self, latent_dim: int, channels: int, size: Size) -> tuple[nn.Module, nn.Module]:
         """The encoder, to 2 ``latent_dim`` outputs, and the decoder, to logits; a subclass may take others."""
         return ConvEncoder(channels, size, outputs=2 * latent_dim), ConvDecoder(latent_dim, channels, size)
 

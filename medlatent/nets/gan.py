@@ -11,6 +11,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from .sides import Sides, Size, halved, halvings_to, odd, sides, written
+
 DEVIATION = 0.02  # of the initial weights
 
 
@@ -31,7 +33,7 @@ class Discriminator(nn.Module):
     """A trunk and the head that says whether an image is real.
 
     Args:
-        trunk: images ``(B, channels, size, size)`` to features ``(B, F)``.
+        trunk: images ``(B, channels, H, W)`` to features ``(B, F)``.
         features: F.
     """
 
@@ -43,18 +45,18 @@ class Discriminator(nn.Module):
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The logits ``(B, 1)`` of images ``(B, channels, size, size)``."""
+        """The logits ``(B, 1)`` of images ``(B, channels, H, W)``."""
         return self.head(self.trunk(images))
 
 
-def _quarter(size: int) -> int:
-    if size < 8 or size % 4:
-        raise ValueError(f"size: two halvings need a multiple of 4 pixels, at least 8, got {size}")
-    return size // 4
+def _quarter(size: Size) -> Sides:
+    if min(sides(size)) < 8:
+        raise ValueError(f"size: two halvings need at least 8 pixels a side, got {written(size)}")
+    return halved(sides(size), 2)
 
 
 class InfoGANGenerator(nn.Sequential):
-    """Codes ``(B, code_dim)`` to the logits of images ``(B, channels, size, size)``, as InfoGAN draws digits.
+    """Codes ``(B, code_dim)`` to the logits of images ``(B, channels, H, W)``, as InfoGAN draws digits.
 
     A linear layer to 16 ``width`` values, a transposed convolution to 2 ``width`` maps of a quarter of the image's
     side, and two that double it, to ``width`` maps and to the image; batch normalisation and ReLU between them. At the
@@ -63,27 +65,29 @@ class InfoGANGenerator(nn.Sequential):
     Args:
         code_dim: the dimension of the code, noise included.
         channels: image channels.
-        size: the side of the image in pixels, a multiple of 4.
+        size: the side of a square image in pixels, or height and width; at least 8.
         width: 64 in InfoGAN.
 
     Raises:
-        ValueError: ``size`` is no multiple of 4, or below 8.
+        ValueError: a side is below 8 pixels.
     """
 
-    def __init__(self, code_dim: int = 74, channels: int = 1, size: int = 28, width: int = 64) -> None:
-        side = _quarter(size)
+    def __init__(self, code_dim: int = 74, channels: int = 1, size: Size = 28, width: int = 64) -> None:
+        quarter, whole = _quarter(size), sides(size)
         super().__init__(
             nn.Linear(code_dim, 16 * width, bias=False),
             nn.Unflatten(1, (16 * width, 1, 1)),
             nn.BatchNorm2d(16 * width),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(16 * width, 2 * width, side, bias=False),
+            nn.ConvTranspose2d(16 * width, 2 * width, quarter, bias=False),
             nn.BatchNorm2d(2 * width),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False),
+            nn.ConvTranspose2d(
+                2 * width, width, 4, stride=2, padding=1, output_padding=odd(halved(whole, 1)), bias=False
+            ),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1),
+            nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1, output_padding=odd(whole)),
         )
         initialise(self)
 
@@ -97,14 +101,14 @@ class InfoGANDiscriminator(Discriminator):
 
     Args:
         channels: image channels.
-        size: the side of the image in pixels, a multiple of 4.
+        size: the side of a square image in pixels, or height and width; at least 8.
         width: 64 in InfoGAN.
 
     Raises:
-        ValueError: ``size`` is no multiple of 4, or below 8.
+        ValueError: a side is below 8 pixels.
     """
 
-    def __init__(self, channels: int = 1, size: int = 28, width: int = 64) -> None:
+    def __init__(self, channels: int = 1, size: Size = 28, width: int = 64) -> None:
         trunk = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=2, padding=1),
             nn.LeakyReLU(0.1, inplace=True),
@@ -146,22 +150,17 @@ class CodeReader(nn.Module):
         return self.outputs(self.hidden(features)).split(self.sizes, 1)
 
 
-def halvings(size: int) -> int:
-    """How often a side must be halved until 4 to 7 pixels are left.
+def halvings(size: Size) -> int:
+    """How often an image must be halved, sides rounded down, until 4 to 7 pixels of its shorter side are left.
 
     Raises:
-        ValueError: halving leads to none of these.
+        ValueError: the shorter side has fewer than 8 pixels.
     """
-    side, count = size, 0
-    while side >= 8 and side % 2 == 0:
-        side, count = side // 2, count + 1
-    if not count or not 4 <= side <= 7:
-        raise ValueError(f"size: halving must lead to 4, 5, 6 or 7 pixels, as that of 28, 32 or 64 does, got {size}")
-    return count
+    return halvings_to(size)
 
 
 class DCGANGenerator(nn.Sequential):
-    """Codes ``(B, latent_dim)`` to the logits of images ``(B, channels, size, size)``, as the DCGAN draws them.
+    """Codes ``(B, latent_dim)`` to the logits of images ``(B, channels, H, W)``, as the DCGAN draws them.
 
     A linear layer to maps of 4 to 7 pixels' side, then transposed convolutions, 4×4 of stride 2, that double the side
     and halve the number of maps, the last but one of which are ``width``; batch normalisation and ReLU between them. At
@@ -170,29 +169,31 @@ class DCGANGenerator(nn.Sequential):
     Args:
         latent_dim: the dimension of the code.
         channels: image channels.
-        size: the side of the image in pixels: 28, 32, 64, or another that halving leads to 4, 5, 6 or 7.
+        size: the side of a square image in pixels, or height and width; at least 8.
         width: 128 in Radford et al. (2016).
 
     Raises:
-        ValueError: ``size`` is no such number.
+        ValueError: a side is below 8 pixels.
     """
 
-    def __init__(self, latent_dim: int = 64, channels: int = 3, size: int = 64, width: int = 32) -> None:
+    def __init__(self, latent_dim: int = 64, channels: int = 3, size: Size = 64, width: int = 32) -> None:
         count = halvings(size)
-        side, maps = size >> count, width << (count - 1)
+        (high, wide), maps = halved(sides(size), count), width << (count - 1)
         layers: list[nn.Module] = [
-            nn.Linear(latent_dim, maps * side * side, bias=False),
-            nn.Unflatten(1, (maps, side, side)),
+            nn.Linear(latent_dim, maps * high * wide, bias=False),
+            nn.Unflatten(1, (maps, high, wide)),
         ]
-        for _ in range(count - 1):
+        for left in range(count - 1, 0, -1):
+            more = odd(halved(sides(size), left))
             layers += [
                 nn.BatchNorm2d(maps),
                 nn.ReLU(inplace=True),
-                nn.ConvTranspose2d(maps, maps // 2, 4, stride=2, padding=1, bias=False),
+                nn.ConvTranspose2d(maps, maps // 2, 4, stride=2, padding=1, output_padding=more, bias=False),
             ]
             maps //= 2
         layers += [nn.BatchNorm2d(maps), nn.ReLU(inplace=True)]
-        super().__init__(*layers, nn.ConvTranspose2d(maps, channels, 4, stride=2, padding=1))
+        last = nn.ConvTranspose2d(maps, channels, 4, stride=2, padding=1, output_padding=odd(sides(size)))
+        super().__init__(*layers, last)
         initialise(self)
 
 
@@ -211,10 +212,10 @@ class DCGANDiscriminator(Discriminator):
             pass in training. A convolution's is that of its kernel as a matrix, as they have it.
 
     Raises:
-        ValueError: ``size`` is no such number, or ``normalisation`` is unknown.
+        ValueError: a side is below 8 pixels, or ``normalisation`` is unknown.
     """
 
-    def __init__(self, channels: int = 3, size: int = 64, width: int = 32, normalisation: str = "batch") -> None:
+    def __init__(self, channels: int = 3, size: Size = 64, width: int = 32, normalisation: str = "batch") -> None:
         if normalisation not in ("batch", "none", "spectral"):
             raise ValueError(f"normalisation {normalisation!r} is unknown: use batch, none or spectral")
         count, batch = halvings(size), normalisation == "batch"
@@ -226,7 +227,8 @@ class DCGANDiscriminator(Discriminator):
                 layers.append(nn.BatchNorm2d(2 * maps))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
             maps *= 2
-        super().__init__(nn.Sequential(*layers, nn.Flatten()), maps * (size >> count) ** 2)
+        high, wide = halved(sides(size), count)
+        super().__init__(nn.Sequential(*layers, nn.Flatten()), maps * high * wide)
         if normalisation == "spectral":
             for module in [*self.modules()]:
                 if isinstance(module, nn.Conv2d | nn.Linear):

@@ -1,28 +1,28 @@
 """The residual encoder and decoder of IntroVAE (Huang et al. 2018), as Soft-IntroVAE (Daniel and Tamar 2021) has them.
 
-An image is halved to a side of 4 pixels, with 64, 128, 256, 512, 512, … channels. With 2 channels, 128×128 pixels and a
-code of 128 dimensions, the network of Di Folco et al. (2024), the encoder holds 16 362 496 parameters and the decoder
-13 071 490.
+An image is halved until its shorter side has 4 to 7 pixels, with 64, 128, 256, 512, 512, … channels. With 2 channels,
+128×128 pixels and a code of 128 dimensions, the network of Di Folco et al. (2024), the encoder holds 16 362 496
+parameters and the decoder 13 071 490.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from .sides import Size, halved, halvings_to, sides
+
 SLOPE = 0.2  # of LeakyReLU
 SIDE = 4  # of the smallest feature map
 WIDEST = 8  # of a feature map to the first one
 
 
-def stage_widths(size: int, width: int) -> list[int]:
+def stage_widths(size: Size, width: int) -> list[int]:
     """The channels of each resolution from the image's half down to 4 pixels: doubled up to eight times ``width``.
 
     Raises:
-        ValueError: ``size`` is no power of 2 from 8 on, or ``width`` is not positive.
+        ValueError: a side is below 8 pixels, or ``width`` is not positive.
     """
-    stages = size.bit_length() - SIDE.bit_length()
-    if stages < 1 or size != SIDE * 2**stages:
-        raise ValueError(f"size: halving must lead to {SIDE} pixels, so a power of 2 from 8 on, got {size}")
+    stages = halvings_to(size, SIDE)
     if width < 1:
         raise ValueError(f"width must be at least 1, got {width}")
     return [width * min(2**stage, WIDEST) for stage in range(stages)]
@@ -58,11 +58,11 @@ class IntroBlock(nn.Module):
 
 
 class IntroVAEEncoder(nn.Sequential):
-    """Images ``(B, channels, size, size)`` in [0, 1] to ``(B, outputs)``.
+    """Images ``(B, channels, H, W)`` in [0, 1] to ``(B, outputs)``.
 
     Args:
         channels: image channels.
-        size: the side of the image in pixels, a power of 2 from 8 on.
+        size: the side of a square image in pixels, or height and width; at least 8.
         outputs: the number of outputs; twice the latent dimension for a Gaussian posterior (mean and log-variance).
         width: channels of the first feature map; 64 in the paper.
 
@@ -70,8 +70,9 @@ class IntroVAEEncoder(nn.Sequential):
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, channels: int = 2, size: int = 128, outputs: int = 256, width: int = 64) -> None:
+    def __init__(self, channels: int = 2, size: Size = 128, outputs: int = 256, width: int = 64) -> None:
         first, *others = widths = stage_widths(size, width)
+        high, wide = halved(sides(size), len(widths))
         layers: list[nn.Module] = [
             nn.Conv2d(channels, first, 5, padding=2, bias=False),
             nn.BatchNorm2d(first),
@@ -84,33 +85,34 @@ class IntroVAEEncoder(nn.Sequential):
             *layers,
             IntroBlock(widths[-1], widths[-1]),
             nn.Flatten(),
-            nn.Linear(widths[-1] * SIDE * SIDE, outputs),
+            nn.Linear(widths[-1] * high * wide, outputs),
         )
         _initialise(self)
 
 
 class IntroVAEDecoder(nn.Sequential):
-    """Codes ``(B, latent_dim)`` to images ``(B, channels, size, size)``, without a sigmoid: they may leave [0, 1].
+    """Codes ``(B, latent_dim)`` to images ``(B, channels, H, W)``, without a sigmoid: they may leave [0, 1].
 
     Args:
         latent_dim: the dimension of the code.
         channels: image channels.
-        size: the side of the image in pixels, a power of 2 from 8 on.
+        size: the side of a square image in pixels, or height and width; at least 8.
         width: channels of the last feature map; 64 in the paper.
 
     Raises:
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, latent_dim: int = 128, channels: int = 2, size: int = 128, width: int = 64) -> None:
+    def __init__(self, latent_dim: int = 128, channels: int = 2, size: Size = 128, width: int = 64) -> None:
         widths = stage_widths(size, width)[::-1]
+        high, wide = halved(sides(size), len(widths))
         layers: list[nn.Module] = []
-        for inputs, narrower in zip([widths[0], *widths], widths, strict=False):
-            layers += [IntroBlock(inputs, narrower), nn.Upsample(scale_factor=2)]
+        for left, (inputs, narrower) in enumerate(zip([widths[0], *widths], widths, strict=False), 1):
+            layers += [IntroBlock(inputs, narrower), nn.Upsample(halved(sides(size), len(widths) - left))]
         super().__init__(
-            nn.Linear(latent_dim, widths[0] * SIDE * SIDE),
+            nn.Linear(latent_dim, widths[0] * high * wide),
             nn.ReLU(inplace=True),
-            nn.Unflatten(1, (widths[0], SIDE, SIDE)),
+            nn.Unflatten(1, (widths[0], high, wide)),
             *layers,
             IntroBlock(widths[-1], widths[-1]),
             nn.Conv2d(widths[-1], channels, 5, padding=2),

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .conv import HIDDEN, WIDTHS, feature_side
+from .conv import HIDDEN, WIDTHS, feature_sides
+from .sides import Sides, Size, halved, odd, sides
 
 EXPANSION = 2  # of the width inside a block to the width between blocks
 
@@ -29,45 +30,55 @@ class Bottleneck(nn.Module):
         outputs: channels that go out.
         up: whether it doubles the side; else it halves it.
         slope: of LeakyReLU for negative values; 0 is ReLU.
+        to: where it doubles, height and width of what comes out where one is odd; by default both are doubled.
     """
 
-    def __init__(self, inputs: int, width: int, outputs: int, up: bool = False, slope: float = 0.0) -> None:
+    def __init__(
+        self, inputs: int, width: int, outputs: int, up: bool = False, slope: float = 0.0, to: Sides | None = None
+    ) -> None:
         super().__init__()
-        middle = nn.ConvTranspose2d if up else nn.Conv2d
+
+        def middle() -> nn.Module:  # built in its place: weights are drawn in the order in which layers are
+            if not up:
+                return nn.Conv2d(width, width, 4, stride=2, padding=1, bias=False)
+            more = odd(to or (0, 0))
+            return nn.ConvTranspose2d(width, width, 4, stride=2, padding=1, output_padding=more, bias=False)
+
         self.main = nn.Sequential(
             nn.Conv2d(inputs, width, 1, bias=False),
             nn.BatchNorm2d(width),
             _activation(slope),
-            middle(width, width, 4, stride=2, padding=1, bias=False),
+            middle(),
             nn.BatchNorm2d(width),
             _activation(slope),
             nn.Conv2d(width, outputs, 1, bias=False),
             nn.BatchNorm2d(outputs),
         )
-        resize = nn.Upsample(scale_factor=2) if up else nn.AvgPool2d(2)
+        doubled = nn.Upsample(scale_factor=2) if to is None else nn.Upsample(to)
+        resize = doubled if up else nn.AvgPool2d(2)
         self.shortcut = nn.Sequential(resize, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
         self.activation = _activation(slope)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, inputs, H, W)`` to ``(B, outputs, H/2, W/2)``, or twice the side."""
+        """``(B, inputs, H, W)`` to ``(B, outputs, ⌊H/2⌋, ⌊W/2⌋)``, or twice the side."""
         return self.activation(self.shortcut(x) + self.main(x))
 
 
 class ResidualEncoder(nn.Sequential):
-    """Images ``(B, channels, size, size)`` in [0, 1] to ``(B, outputs)``, through three bottleneck blocks.
+    """Images ``(B, channels, H, W)`` in [0, 1] to ``(B, outputs)``, through three bottleneck blocks.
 
     Args:
         channels: image channels.
-        size: the side of the image in pixels, a multiple of 16.
+        size: the side of a square image in pixels, or height and width; at least 16.
         outputs: the number of outputs; twice the latent dimension for a Gaussian posterior, 1 for a discriminator.
         slope: of LeakyReLU for negative values; 0 is ReLU.
 
     Raises:
-        ValueError: ``size`` is no multiple of 16.
+        ValueError: a side is below 16 pixels.
     """
 
-    def __init__(self, channels: int = 3, size: int = 64, outputs: int = 64, slope: float = 0.0) -> None:
-        side = feature_side(size)
+    def __init__(self, channels: int = 3, size: Size = 64, outputs: int = 64, slope: float = 0.0) -> None:
+        high, wide = feature_sides(size)
         a, b, c, d = (EXPANSION * width for width in WIDTHS)
         super().__init__(
             nn.Conv2d(channels, a, 4, stride=2, padding=1),
@@ -76,36 +87,36 @@ class ResidualEncoder(nn.Sequential):
             Bottleneck(b, c // EXPANSION, c, slope=slope),
             Bottleneck(c, d // EXPANSION, d, slope=slope),
             nn.Flatten(),
-            nn.Linear(d * side * side, HIDDEN),
+            nn.Linear(d * high * wide, HIDDEN),
             _activation(slope),
             nn.Linear(HIDDEN, outputs),
         )
 
 
 class ResidualDecoder(nn.Sequential):
-    """Codes ``(B, latent_dim)`` to the logits of images ``(B, channels, size, size)``, through three bottleneck blocks.
+    """Codes ``(B, latent_dim)`` to the logits of images ``(B, channels, H, W)``, through three bottleneck blocks.
 
     Args:
         latent_dim: the dimension of the code.
         channels: image channels.
-        size: the side of the image in pixels, a multiple of 16.
+        size: the side of a square image in pixels, or height and width; at least 16.
         slope: of LeakyReLU for negative values; 0 is ReLU.
 
     Raises:
-        ValueError: ``size`` is no multiple of 16.
+        ValueError: a side is below 16 pixels.
     """
 
-    def __init__(self, latent_dim: int = 32, channels: int = 3, size: int = 64, slope: float = 0.0) -> None:
-        side = feature_side(size)
+    def __init__(self, latent_dim: int = 32, channels: int = 3, size: Size = 64, slope: float = 0.0) -> None:
+        (high, wide), whole = feature_sides(size), sides(size)
         a, b, c, d = (EXPANSION * width for width in WIDTHS)
         super().__init__(
             nn.Linear(latent_dim, HIDDEN),
             _activation(slope),
-            nn.Linear(HIDDEN, d * side * side),
+            nn.Linear(HIDDEN, d * high * wide),
             _activation(slope),
-            nn.Unflatten(1, (d, side, side)),
-            Bottleneck(d, d // EXPANSION, c, up=True, slope=slope),
-            Bottleneck(c, c // EXPANSION, b, up=True, slope=slope),
-            Bottleneck(b, b // EXPANSION, a, up=True, slope=slope),
-            nn.ConvTranspose2d(a, channels, 4, stride=2, padding=1),
+            nn.Unflatten(1, (d, high, wide)),
+            Bottleneck(d, d // EXPANSION, c, up=True, slope=slope, to=halved(whole, 3)),
+            Bottleneck(c, c // EXPANSION, b, up=True, slope=slope, to=halved(whole, 2)),
+            Bottleneck(b, b // EXPANSION, a, up=True, slope=slope, to=halved(whole, 1)),
+            nn.ConvTranspose2d(a, channels, 4, stride=2, padding=1, output_padding=odd(whole)),
         )

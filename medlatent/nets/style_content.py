@@ -13,22 +13,23 @@ import torch
 from torch import Tensor, nn
 
 from .gan import halvings
+from .sides import Size, halved, sides
 
 HIDDEN = 8  # times the width: units of a hidden layer
 SLOPE = 0.2  # of LeakyReLU
 
 
-def image_trunk(channels: int, size: int, width: int, normalised: bool) -> tuple[nn.Sequential, int]:
-    """Convolutions from images ``(B, channels, size, size)`` to features ``(B, F)``; and F.
+def image_trunk(channels: int, size: Size, width: int, normalised: bool) -> tuple[nn.Sequential, int]:
+    """Convolutions from images ``(B, channels, H, W)`` to features ``(B, F)``; and F.
 
     Args:
         channels: image channels.
-        size: the side of the image in pixels, see :class:`medlatent.nets.DCGANGenerator`.
+        size: the side of a square image in pixels, or height and width; at least 8.
         width: maps after the first convolution; they double with each.
         normalised: whether batch normalisation follows each convolution but the first.
 
     Raises:
-        ValueError: ``size`` is no such number.
+        ValueError: a side is below 8 pixels.
     """
     layers: list[nn.Module] = []
     maps = width
@@ -39,7 +40,8 @@ def image_trunk(channels: int, size: int, width: int, normalised: bool) -> tuple
         if normalises:
             layers.append(nn.BatchNorm2d(maps))
         layers.append(nn.LeakyReLU(SLOPE, inplace=True))
-    return nn.Sequential(*layers, nn.Flatten()), maps * (size >> halvings(size)) ** 2
+    high, wide = halved(sides(size), halvings(size))
+    return nn.Sequential(*layers, nn.Flatten()), maps * high * wide
 
 
 class CodeEncoder(nn.Module):
@@ -49,18 +51,18 @@ class CodeEncoder(nn.Module):
 
     Args:
         channels: image channels.
-        size: the side of the image in pixels.
+        size: the side of a square image in pixels, or height and width.
         code_dim: D.
         width: maps after the first convolution.
     """
 
-    def __init__(self, channels: int, size: int, code_dim: int, width: int) -> None:
+    def __init__(self, channels: int, size: Size, code_dim: int, width: int) -> None:
         super().__init__()
         self.trunk, features = image_trunk(channels, size, width, normalised=True)
         self.outputs = nn.Linear(features, 2 * code_dim)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images ``(B, channels, size, size)`` to mean and log-variance, ``(B, D)`` each."""
+        """Images ``(B, channels, H, W)`` to mean and log-variance, ``(B, D)`` each."""
         mean, logvar = self.outputs(self.trunk(images)).chunk(2, 1)
         return mean, logvar
 
@@ -92,12 +94,12 @@ class JointDiscriminator(nn.Module):
 
     Args:
         channels: image channels.
-        size: the side of the image in pixels.
+        size: the side of a square image in pixels, or height and width.
         vector_dim: of the vector, at least 1.
         width: maps after the first convolution; each of the two branches ends in 8 times as many units.
     """
 
-    def __init__(self, channels: int, size: int, vector_dim: int, width: int) -> None:
+    def __init__(self, channels: int, size: Size, vector_dim: int, width: int) -> None:
         super().__init__()
         units = HIDDEN * width
         self.trunk, features = image_trunk(channels, size, width, normalised=False)
@@ -114,7 +116,7 @@ class JointDiscriminator(nn.Module):
         return self.joint(torch.cat([features, self.vector_branch(vector)], 1)).squeeze(1)
 
     def forward(self, images: Tensor, *vectors: Tensor) -> Tensor:
-        """D of images ``(B, channels, size, size)`` and of vectors, joined into one: ``(B,)``."""
+        """D of images ``(B, channels, H, W)`` and of vectors, joined into one: ``(B,)``."""
         return self.judge(self.features(images), torch.cat(vectors, 1))
 
 
@@ -123,17 +125,17 @@ class ImageDiscriminator(nn.Module):
 
     Args:
         channels: image channels, of both images together.
-        size: the side of the image in pixels.
+        size: the side of a square image in pixels, or height and width.
         width: maps after the first convolution.
     """
 
-    def __init__(self, channels: int, size: int, width: int) -> None:
+    def __init__(self, channels: int, size: Size, width: int) -> None:
         super().__init__()
         self.trunk, features = image_trunk(channels, size, width, normalised=False)
         self.head = _perceptron(features, HIDDEN * width, 1)
 
     def forward(self, *images: Tensor) -> Tensor:
-        """D of images ``(B, …, size, size)``, joined along the channels: ``(B,)``."""
+        """D of images ``(B, …, H, W)``, joined along the channels: ``(B,)``."""
         return self.head(self.trunk(torch.cat(images, 1))).squeeze(1)
 
 

@@ -323,7 +323,7 @@ def test_prepare_compares_the_condition_with_the_data():
         ({"lambda_information": -1.0}, "lambda_information must not be negative"),
         ({"condition": {}}, "condition: expected columns"),
         ({"condition": {"dx": 1}}, "condition: expected columns"),
-        ({"size": 9}, "size: halving must lead to"),
+        ({"size": 7}, "size: the shorter side needs at least 8 pixels"),
     ],
 )
 def test_arguments_out_of_range(options, message):

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from medlatent.nets import ConvDecoder, ConvEncoder, count_parameters
+from medlatent.nets.sides import halved, halvings_to, odd
 
 
 def test_parameters_of_the_paper_s_network():
@@ -29,8 +32,8 @@ def test_five_of_32_channels_are_the_network_of_di_folco_et_al():
 @pytest.mark.parametrize("net", [ConvEncoder, ConvDecoder])
 def test_widths_say_how_often_it_halves(net):
     assert net(size=4, widths=(2, 3))
-    with pytest.raises(ValueError, match=r"size: 5 halvings need a multiple of 32 pixels, got 48"):
-        net(size=48, widths=(32,) * 5)
+    with pytest.raises(ValueError, match=r"size: 5 halvings need at least 32 pixels a side, got 48×31"):
+        net(size=(48, 31), widths=(32,) * 5)
     for widths in ((), (3, 0)):
         with pytest.raises(ValueError, match="widths: expected at least one convolution of at least one channel"):
             net(widths=widths)
@@ -51,10 +54,17 @@ def test_shapes(size, channels):
 
 
 @pytest.mark.parametrize("net", [ConvEncoder, ConvDecoder])
-@pytest.mark.parametrize("size", [0, 8, 40, 65, -16])
-def test_another_size_is_refused(net, size):
-    with pytest.raises(ValueError, match=rf"size: .*multiple of 16 pixels, got {size}"):
+@pytest.mark.parametrize("size", [0, 8, 15, (64, 15), -16])
+def test_a_side_that_is_too_short_is_refused(net, size):
+    said = "64×15" if size == (64, 15) else size
+    with pytest.raises(ValueError, match=rf"size: 4 halvings need at least 16 pixels a side, got {said}"):
         net(size=size)
+
+
+@pytest.mark.parametrize("size", ["64", 64.0, None, True, (64,), (64, 64, 64), (64, 64.5)])
+def test_what_is_no_size_is_refused(size):
+    with pytest.raises(ValueError, match="size: expected a whole number of pixels, or height and width"):
+        ConvEncoder(size=size)
 
 
 def test_decoder_mirrors_encoder():
@@ -86,3 +96,40 @@ def test_every_pixel_reaches_the_code_and_every_dimension_every_pixel():
         z = torch.randn(1, 4)
         moved = decoder(z + torch.eye(4)) - decoder(z)
     assert (moved != 0).all()
+
+
+@pytest.mark.parametrize("size", [(50, 70), (17, 64), (33, 47), (127, 16)])
+def test_any_height_and_width(size):
+    """Each pixel counts and is drawn, those of the last odd row and column, too."""
+    torch.manual_seed(0)
+    images = torch.rand(1, 2, *size, requires_grad=True)
+    ConvEncoder(2, size, outputs=4)(images).square().sum().backward()
+    assert (images.grad != 0).all()
+    decoder = ConvDecoder(4, 2, size)
+    with torch.inference_mode():
+        z = torch.randn(1, 4)
+        drawn = decoder(z)
+        assert drawn.shape == (1, 2, *size)
+        assert (decoder(z + torch.eye(4)) != drawn).any(0).all()
+
+
+def test_a_pair_of_equal_sides_is_a_square():
+    for net in (ConvEncoder, ConvDecoder):
+        torch.manual_seed(0)
+        one = net(size=32).state_dict()
+        torch.manual_seed(0)
+        other = net(size=[32, 32]).state_dict()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+        assert list(one) == list(other)
+
+
+@given(st.integers(1, 600), st.integers(0, 5))
+def test_doubling_with_the_odd_pixels_undoes_halving(side, times):
+    """⌊n/2⌋ pixels and back: 2 ⌊n/2⌋ + n mod 2 = n, at each of several halvings."""
+    now = halved((side, side), times)
+    for left in range(times - 1, -1, -1):
+        more = odd(halved((side, side), left))
+        now = (2 * now[0] + more[0], 2 * now[1] + more[1])
+    assert now == (side, side)
+    if side >= 8:
+        assert 4 <= halved((side, 2 * side), halvings_to((side, 2 * side)))[0] <= 7

@@ -42,11 +42,20 @@ def test_widths_and_shapes(size, widths):
 
 @pytest.mark.parametrize("net", [IntroVAEEncoder, IntroVAEDecoder])
 def test_arguments(net):
-    for size in (0, 4, 12, 96, -8):
-        with pytest.raises(ValueError, match=rf"size: halving must lead to 4 pixels, so a power of 2 .* got {size}"):
+    for size in (0, 4, 7, -8):
+        with pytest.raises(ValueError, match=rf"size: the shorter side needs at least 8 pixels, got {size}"):
             net(size=size)
     with pytest.raises(ValueError, match="width must be at least 1, got 0"):
         net(width=0)
+
+
+@pytest.mark.parametrize("size", [(12, 96), (33, 21), (8, 9)])
+def test_any_height_and_width(size):
+    torch.manual_seed(0)
+    images = torch.rand(2, 1, *size, requires_grad=True)
+    IntroVAEEncoder(1, size, outputs=6, width=4)(images).square().sum().backward()
+    assert (images.grad != 0).all()
+    assert IntroVAEDecoder(3, 1, size, width=4)(torch.randn(2, 3)).shape == (2, 1, *size)
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(3, 5), (4, 4)])

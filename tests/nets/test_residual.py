@@ -32,10 +32,19 @@ def test_shapes(size, channels):
 
 
 @pytest.mark.parametrize("net", [ResidualEncoder, ResidualDecoder])
-@pytest.mark.parametrize("size", [0, 8, 40, -16])
-def test_another_size_is_refused(net, size):
-    with pytest.raises(ValueError, match=rf"size: .*multiple of 16 pixels, got {size}"):
+@pytest.mark.parametrize("size", [0, 8, 15, -16])
+def test_a_side_that_is_too_short_is_refused(net, size):
+    with pytest.raises(ValueError, match=rf"size: 4 halvings need at least 16 pixels a side, got {size}"):
         net(size=size)
+
+
+@pytest.mark.parametrize("size", [(50, 70), (17, 64), (33, 47)])
+def test_any_height_and_width(size):
+    torch.manual_seed(0)
+    images = torch.rand(2, 1, *size, requires_grad=True)
+    ResidualEncoder(1, size, outputs=6)(images).square().sum().backward()
+    assert (images.grad != 0).all()
+    assert ResidualDecoder(3, 1, size)(torch.randn(2, 3)).shape == (2, 1, *size)
 
 
 @pytest.mark.parametrize("up", [False, True])

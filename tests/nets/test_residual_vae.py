@@ -67,11 +67,21 @@ def test_a_block_as_one_writes_it_down(up):
 @pytest.mark.parametrize("network", [ResidualVAEEncoder, ResidualVAEDecoder])
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"size": 48}, "size: .*power of 2 from 8 on, got 48"), ({"width": 6}, "width: .*a multiple of 4.*, got 6")],
+    [
+        ({"size": (7, 48)}, "size: the shorter side needs at least 8 pixels, got 7×48"),
+        ({"width": 6}, "width: .*a multiple of 4.*, got 6"),
+    ],
 )
 def test_arguments(network, options, message):
     with pytest.raises(ValueError, match=message):
         network(**options)
+
+
+@pytest.mark.parametrize("size", [(12, 96), (33, 21), (8, 9)])
+def test_any_height_and_width(size):
+    images = torch.rand(2, 1, *size)
+    assert ResidualVAEEncoder(1, size, outputs=6, width=4)(images).shape == (2, 6)
+    assert ResidualVAEDecoder(3, 1, size, width=4)(torch.randn(2, 3)).shape == (2, 1, *size)
 
 
 def test_a_page_can_run_the_decoder():
