@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .cards import collapsed
 from .claims import NOT_TESTABLE, in_words, judged_chapters, out_of_step, read_claims, write_claims
 from .data import SPLITS, DataError, ImageSet, all_sources, describe_columns, open_images, own_sets
 from .data.picture_files import ALPHAS, PLANES
@@ -374,6 +375,8 @@ def _train(options: argparse.Namespace) -> int:
         where = {"checkpoints": options.checkpoints, "folder": options.out, "device": options.device}
         made = perform(job, **where, progress=True, command=command)
         print(write(job, made, options.out, options.checkpoints, options.overwrite))
+    if said := collapsed(made[0]):
+        print(f"note: {said}")
     return 0
 
 

@@ -83,6 +83,7 @@ def _card(record: Record) -> str:
         "`medlatent.evaluation` define each, and `python -m medlatent evaluate` computes it again from "
         f"{'the weights' if record.weights else 'what was observed'}.",
         _table(["", *heads], numbers),
+        *([f"**Collapsed**: {collapsed(record)}"] if collapsed(record) else []),
         "## Limits",
         f"{(source and source.limits) or LIMITS_ELSEWHERE} The run is short beside published ones, and one seed says "
         "little: two runs with different seeds differ.",
@@ -98,6 +99,17 @@ def _opening(record: Record) -> list[str]:
         return []
     call = f'model = find_record("{record.slug}", "{record.name}").load_model()'
     return [f"```python\nfrom medlatent.records import find_record\n\n{call}\n```"]
+
+
+def collapsed(record: Record) -> str:
+    """What a reader of the numbers would miss: that a code is ignored. Empty where it is not."""
+    idle = [key for key, entry in record.metrics.items() if entry["values"].get("active_units") == 0]
+    if not idle:
+        return ""
+    return (
+        f"no dimension of the code is active on {' and '.join(idle)}: the decoder draws the same whatever the image "
+        "is. A smaller learning rate, or a smaller variance of the reconstruction, may help."
+    )
 
 
 def _weights(record: Record) -> str:

@@ -707,7 +707,7 @@ show_table(pd.DataFrame(both).T)
 #
 # The class `VAE` of the package is the same algorithm. It adds what a longer study needs:
 #
-# - convolutional networks, and images of any side that is a multiple of 16;
+# - convolutional networks, and images of any height and width from 16 pixels on;
 # - both likelihoods, {eq}`eq-vae-7` with any $\sigma^2$ and {eq}`eq-vae-8`, and in `BetaVAE` any $\beta$;
 # - arguments that are checked, and kept, so that a recorded model can be loaded and its numbers computed again;
 # - a decoder that returns logits: from them the logarithms of {eq}`eq-vae-8` are finite even where a probability has rounded to 0 or 1;

@@ -1128,7 +1128,8 @@ show_table(pd.DataFrame(rows).set_index(["generator", "directions"]))
 
 # %% [markdown]
 # Discovered directions of unit length are **stronger, not purer**: in both generators they move the measured properties further than random ones do.
-# But a quarter of them moves nothing at all; of a hundred, a fifth to a third. (By the rule of 0.1 such a direction is not selective, so the selectivity is
+# But a sixth of them (VAE) to a third (GAN) moves nothing at all; of a hundred, a fifth to a third. (By the rule of 0.1 such a direction is
+# not selective, so the selectivity is
 # that of the others: in the VAE it is that of random directions, in the GAN lower.) Orthonormal ones have, as a set, the effects of random
 # ones: a rotation does
 # not change the sum of their squares. SeFa's last directions move nothing, either. Where do strong and dead directions come from? Look at the space.
@@ -1243,8 +1244,8 @@ rows.append(
 show_table(pd.DataFrame(rows).set_index(["generator", "directions"]))
 
 # %% [markdown]
-# The last row is what a perfect set of directions would get: phantoms rendered with one factor moved. The network does not see all factors apart, so "of 8"
-# means of five or six.
+# The last row is what a perfect set of directions would get: phantoms rendered with one factor moved. The network does not see all factors
+# apart, and some move little at this step: not even these would all count as found.
 #
 # The VAE's RCA comes near the paper's here: 0.96, after 1 500 iterations; the paper has 0.99 after 25 000. How high it gets, the images
 # decide first. And it goes with next to nothing

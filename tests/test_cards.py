@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import yaml
 
-from medlatent.cards import model_card
+from medlatent.cards import collapsed, model_card
 from medlatent.records import Record
 
 RECORD = Record(
@@ -88,6 +88,15 @@ def test_a_record_without_weights_says_what_is_kept():
     assert row(card, "weights") == ["not kept, but 0.3 MB of what the numbers are computed from"]
     assert "computes it again from what was observed" in card
     assert "load_model" not in card
+
+
+@pytest.mark.parametrize("active", [0.0, 3.0])
+def test_a_code_that_the_decoder_ignores_is_said(active):
+    """A collapsed model has numbers like any other; nothing else in the card would say it."""
+    metrics = {"mine/test": {"images": 60, "values": {"psnr": 17.2, "active_units": active}}}
+    record = dataclasses.replace(RECORD, metrics=metrics)
+    assert ("**Collapsed**: no dimension of the code is active on mine/test" in model_card(record)) == (active == 0)
+    assert bool(collapsed(record)) == (active == 0)
 
 
 def test_what_the_run_has_seen_is_not_called_held_out():

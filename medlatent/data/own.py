@@ -189,7 +189,9 @@ def _check_early(
         joined([(file, None) for file in files], labels, called, file_column)
     known = [*labels, *tags]
     if group is not None and group not in (*known, "file", "slice", "frame") and not group.startswith("folder"):
-        raise DataError(f"group: there is no column {group!r}; there are file, {', '.join(map(str, known))}")
+        raise DataError(
+            f"group: there is no column {group!r}; there are {', '.join(dict.fromkeys(['file', *map(str, known)]))}"
+        )
 
 
 def _read(
