@@ -58,7 +58,7 @@ def offered() -> str:
 def statement(isolation: str) -> str:
     """What this keeps from a submission, and what not, in a sentence."""
     if isolation == "bubblewrap":
-        return "Submissions run without network and see neither this course nor your other files (bubblewrap)."
+        return "Submissions run without network and see neither this course nor your home folder (bubblewrap)."
     files = "they CAN READ AND CHANGE your files, the gradebook too: install bubblewrap, or grade in a container"
     if isolation == "unshare":
         return f"Submissions run without network (unshare), but {files}."
