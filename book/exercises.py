@@ -30,6 +30,14 @@ SUFFIX = "_exercises"
 STUB = "# YOUR CODE HERE\nraise NotImplementedError"
 TEXT_STUB = "YOUR ANSWER HERE"
 WRONG = "wrong-answer"
+CHECKS = re.compile(r"^from medlatent\.course\.exercises import (\w+) as check$", re.M)
+FRESH = """\
+### BEGIN HIDDEN TESTS
+import importlib, sys
+[sys.modules.pop(m) for m in [*sys.modules] if m.startswith("medlatent.course.exercises")]
+check = importlib.import_module("medlatent.course.exercises.{module}")
+### END HIDDEN TESTS
+"""
 HEADING = re.compile(r"^\((?P<label>exercise-[a-z0-9-]+)\)=\n+## Exercise (?P<number>\d+): (?P<title>.+)$", re.M)
 
 
@@ -156,8 +164,19 @@ def student(notebook: NotebookNode) -> NotebookNode:
 
 
 def instructor(notebook: NotebookNode) -> NotebookNode:
-    """Solutions and hidden tests between nbgrader's markers, no wrong answers, no outputs."""
-    return _without_wrong_answers(notebook)
+    """Solutions and hidden tests between nbgrader's markers, no wrong answers, no outputs.
+
+    Each check begins with a hidden test that loads the checks anew from their files: what a submission has put in their
+    place does not grade it.
+    """
+    notebook = _without_wrong_answers(notebook)
+    found = [CHECKS.search(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
+    module = next((match[1] for match in found if match), None)
+    for cell in notebook.cells:
+        meta = cell.metadata.get("nbgrader", {})
+        if module and cell.cell_type == "code" and meta.get("grade") and not meta.get("solution"):
+            cell.source = FRESH.format(module=module) + cell.source
+    return notebook
 
 
 def book(notebook: NotebookNode) -> NotebookNode:
@@ -210,6 +229,11 @@ c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "medlatent"
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\\nraise NotImplementedError"}
 c.Execute.timeout = 300  # seconds a cell
+
+# `nbgrader zip_collect` reads whose file it is from the names in an archive of Moodle or Canvas. For another platform,
+# remove the first line and give a pattern of your own, such as the second.
+c.ZipCollectApp.collector_plugin = "medlatent.course.grading.platforms.Archive"
+# c.FileNameCollectorPlugin.named_regexp = r".*/(?P<student_id>\\w+)_(?P<file_id>.+)"
 """
 
 

@@ -1,4 +1,5 @@
-"""``python -m medlatent pack | run | train | evaluate | compact | claims | list``: images, runs, and records."""
+"""``python -m medlatent pack | run | train | evaluate | compact | claims | grade | export | list``: images, runs,
+records, and grades of exercises."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from .cards import collapsed
@@ -19,7 +21,7 @@ from .data import SPLITS, DataError, ImageSet, all_sources, describe_columns, op
 from .data.picture_files import ALPHAS, PLANES
 from .data.pixels import FITS
 from .evaluation import agrees
-from .files import check_name, check_writable
+from .files import check_name, check_writable, replacing
 from .models import LatentModel
 from .plans import FILE, Job, Plan
 from .records import Record, record_paths, results_folder
@@ -44,7 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m medlatent", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="pack | run | train | evaluate | compact | claims | list")
+    commands = parser.add_subparsers(
+        required=True, metavar="pack | run | train | evaluate | compact | claims | grade | export | list"
+    )
 
     _add_pack(commands)
 
@@ -140,6 +144,37 @@ def _parser() -> argparse.ArgumentParser:
     verdicts.add_argument("--check", action="store_true", help="write nothing; fail if a file is not what follows")
     verdicts.set_defaults(command=_claims)
 
+    grades = commands.add_parser(
+        "grade",
+        help="grade the submissions of an assignment, each by itself",
+        description="Grade submissions, each in a sandbox, and enter the points into nbgrader's gradebook. It says for "
+        "each student what happened; the exit status is 1 if somebody has to look at one.",
+    )
+    grades.add_argument("assignment", help="a folder of submitted/STUDENT/, such as 02_vae")
+    _add_course(grades)
+    grades.add_argument(
+        "--student", action="append", default=[], metavar="NAME", help="only this one; may be given again"
+    )
+    grades.add_argument("--new", action="store_true", help="only what was not graded since it was handed in")
+    grades.add_argument("--timeout", type=int, metavar="S", help="seconds a cell (default: c.Execute.timeout)")
+    grades.add_argument("--in-all", type=int, default=1200, metavar="S", help="seconds a submission (default: 1200)")
+    grades.add_argument("--memory", type=float, default=16, metavar="GB", help="of a submission (default: 16)")
+    grades.add_argument("--output", type=float, default=5, metavar="MB", help="that is kept (default: 5)")
+    grades.add_argument("--file-size", type=float, default=100, metavar="MB", help="of each file (default: 100)")
+    grades.set_defaults(command=_grade)
+
+    table = commands.add_parser(
+        "export",
+        help="write the points of an assignment as Moodle or Canvas import them",
+        description="Write the points of an assignment as a table that a learning platform imports.",
+    )
+    table.add_argument("assignment", help="such as 02_vae")
+    table.add_argument("--to", required=True, choices=("moodle", "canvas"), help="whose format")
+    table.add_argument("--out", type=Path, metavar="FILE", help="(default: ASSIGNMENT_moodle.csv in the course)")
+    table.add_argument("--column", default="", help='of Canvas, with its number: "Exercises 2 (4711)"')
+    _add_course(table)
+    table.set_defaults(command=_export)
+
     show = commands.add_parser(
         "list",
         help="what can be trained, on what, and what is recorded",
@@ -205,6 +240,12 @@ def _add_folders(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("_build/checkpoints"),
         help="where unfinished runs are kept (default: _build/checkpoints)",
+    )
+
+
+def _add_course(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--course", type=Path, default=Path(), metavar="FOLDER", help="that make assignments wrote (default: this one)"
     )
 
 
@@ -484,6 +525,58 @@ def _print_claims(slug: str) -> None:
     lacking = [part["command"] for claim in claims for part in claim["parts"] if part["verdict"] == NOT_TESTABLE]
     for command in dict.fromkeys(lacking):
         print(f"missing runs: {command}")
+
+
+def _check_nbgrader() -> None:
+    if find_spec("nbgrader") is None:
+        raise ModuleNotFoundError('grading needs nbgrader: pip install -e ".[instructors,notebooks,data]"')
+
+
+def _grade(options: argparse.Namespace) -> int:
+    _check_nbgrader()
+    from .course.grading.grade import Course, grade
+    from .course.grading.sandbox import Limits, offered, statement
+
+    course = Course(options.course)
+    limits = Limits(
+        cell=course.seconds_a_cell() if options.timeout is None else options.timeout,
+        whole=options.in_all,
+        memory=round(options.memory * 1e9),
+        output=round(options.output * 1e6),
+        file_size=round(options.file_size * 1e6),
+    )
+    for name, value in (("--timeout", limits.cell), ("--in-all", limits.whole), ("--memory", limits.memory)):
+        if value < 1:
+            raise ValueError(f"{name} must be positive, got {value}")
+    outcomes = grade(course, options.assignment, options.student, limits=limits, only_new=options.new)
+    print(f"{statement(offered())}\nLimits: {limits}.\n")
+    done, width = [], max(map(len, options.student or course.students(options.assignment)), default=0)
+    for outcome in outcomes:
+        print(f"{outcome.student:<{width}}  {outcome}", flush=True)
+        done.append(outcome)
+    if not options.student and (without := course.without(options.assignment)):
+        print(f"\nNothing handed in: {', '.join(without)}")
+    persons = [outcome.student for outcome in done if outcome.needs_person]
+    print(f"\n{sum(outcome.graded for outcome in done)} of {len(done)} graded", end="")
+    print(f"; to be looked at: {', '.join(persons)}" if persons else "")
+    return 1 if persons else 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    _check_nbgrader()
+    from .course.grading.grade import Course
+    from .course.grading.platforms import table
+
+    course = Course(options.course)
+    with course.gradebook() as gradebook:
+        text, notes = table(gradebook, options.assignment, options.to, options.column)
+    target = options.out or course.folder / f"{options.assignment}_{options.to}.csv"
+    with replacing(target) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", newline="")
+    for note in notes:
+        print(note)
+    print(target)
+    return 0
 
 
 def _list(options: argparse.Namespace) -> int:

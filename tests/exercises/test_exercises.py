@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -644,3 +645,32 @@ def test_no_second_course_begins_beside_one_that_lies_where_courses_were_written
     assert not (root / "assignments").exists()
     earlier.rename(root / "assignments")
     exercises.write_assignments(root, root / "assignments")
+
+
+@each
+def test_before_it_grades_a_check_is_loaded_anew(source):
+    cells = json.loads(derive(source, exercises.instructor))["cells"]
+    marks = [cell["metadata"].get("nbgrader", {}) for cell in cells]
+    checks = [
+        cell["source"]
+        for cell, mark in zip(cells, marks, strict=True)
+        if cell["cell_type"] == "code" and mark.get("grade") and not mark["solution"]
+    ]
+    module = source.stem.removesuffix(exercises.SUFFIX).partition("_")[2]
+    assert checks
+    assert all(text.startswith(exercises.FRESH.format(module=module)) for text in checks)
+
+
+def test_a_check_that_was_replaced_is_the_old_one_again(monkeypatch):
+    from medlatent.course.exercises import answers, start
+
+    modules = {name: module for name, module in sys.modules.items() if name.startswith("medlatent.course.exercises")}
+    monkeypatch.setattr(start, "walk", lambda *_: None)
+    monkeypatch.setattr(answers, "compare", lambda *_, **__: None)
+    scope: dict[str, Any] = {"check": start}
+    exec(exercises.everything(exercises.FRESH.format(module="start")), scope)
+    try:
+        with pytest.raises(scope["check"].WrongAnswer, match="has the shape"):
+            scope["check"].walk(lambda *_: torch.zeros(1))
+    finally:
+        sys.modules.update(modules)
