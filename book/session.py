@@ -94,6 +94,7 @@ def needed(source: Path, root: Path) -> list[str]:
 def _package(root: Path, modules: tuple[tuple[Path, int], ...]) -> tuple[frozenset[str], frozenset[str]]:
     """The doors of the package to records, and the patterns of other results that it reads; read once a change."""
     files = [file for file, _ in modules]
-    constants = {n.value for f in files for n in ast.walk(parse(f)) if isinstance(n, ast.Constant)}
-    patterns = {text for text in constants if isinstance(text, str) and inputs.NAMED.fullmatch(text)}
-    return frozenset(inputs.record_doors(files)), frozenset(p for p in patterns if any(root.glob(p)))
+    constants = (n.value for f in files for n in ast.walk(parse(f)) if isinstance(n, ast.Constant))
+    texts = {text for text in constants if isinstance(text, str)}
+    patterns = {text for text in texts if inputs.NAMED.fullmatch(text) and text.islower()}  # SLUG is none
+    return frozenset(inputs.record_doors(files)), frozenset(patterns)
