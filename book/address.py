@@ -22,7 +22,7 @@ DERIVED = (
     "CITATION.cff",
     "pyproject.toml",
     "notebooks/*.py",
-    "book/pair.py",  # the cell for Colab
+    "book/session.py",  # the cell for Colab
     "book/*.md",
     "book/*/*.md",
 )

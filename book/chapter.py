@@ -15,7 +15,6 @@ import keyword
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import chapters
@@ -91,10 +90,6 @@ def skeleton(root: Path, slug: str, number: int, title: str) -> dict[str, str]:
         ):
             name, text = name.replace(old, new), text.replace(old, new)
         files[name] = tidy(root, name, text) if name.endswith(".py") else text
-    with tempfile.TemporaryDirectory() as folder:
-        for name in [name for name in files if name.startswith("notebooks/")]:
-            write(source := Path(folder) / Path(name).name, files[name])
-            files[name.removesuffix(".py") + ".ipynb"] = pair.derive(source)
     return files
 
 
@@ -174,20 +169,24 @@ def make(root: Path, slug: str, number: int | None = None, title: str = "") -> l
     check(root, slug, number, title)
     chapters.update(root, check=True)  # refuses a README.md without the place for its table
     new, changed = skeleton(root, slug, number, title), edits(root, slug, number)
-    if existing := [name for name in new if (root / name).exists()]:
+    sources = [name for name in new if name.startswith("notebooks/")]
+    written = [*new, *(name.removesuffix(".py") + ".ipynb" for name in sources)]
+    if existing := [name for name in written if (root / name).exists()]:
         raise BuildError(f"SLUG={slug}: {existing[0]} exists; choose another slug, or move it away")
     before = {name: (root / name).read_bytes() for name in (*changed, "README.md")}
     try:
         for name, text in (new | changed).items():
             write(root / name, text)
+        for name in sources:  # last: their roles lead to what was written before
+            pair.update(root / name)
         chapters.update(root)
     except BaseException:
-        for name in new:
+        for name in written:
             (root / name).unlink(missing_ok=True)
         for name, content in before.items():
             write(root / name, content)
         raise
-    return [*new, *(name for name, content in before.items() if (root / name).read_bytes() != content)]
+    return [*written, *(name for name, content in before.items() if (root / name).read_bytes() != content)]
 
 
 def main() -> str | None:

@@ -8,11 +8,9 @@ from pathlib import Path
 import chapters
 import yaml
 from common import BuildError
+from generate import GENERATED
 
 INTRODUCTION = """\
-(claims)=
-# Claims
-
 What the papers claim, in their own words, and what came of it here. A verdict is computed from a protocol and from
 records; {py:mod}`medlatent.claims` says how. The protocol was written before the runs that it judges, unless it says
 otherwise. A verdict is one of five words:
@@ -42,7 +40,7 @@ def claims_page(root: Path) -> str:
     papers = tomllib.loads(source.read_text(encoding="utf-8"))["papers"] if source.is_file() else []
     url = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"].rstrip("/")
     labels = {c.slug: f"{{ref}}`{c.label}`" for c in chapters.chapters(root)}
-    lines = [INTRODUCTION]
+    lines = [GENERATED["claims"], INTRODUCTION]
     for paper in papers:
         lines += [f"\n## {paper['name']}\n"]
         lines += [f"{{cite:t}}`{paper['cite']}`. Chapter: {labels.get(paper['slug'], 'to come')}.\n"]

@@ -118,7 +118,7 @@ def execute(root: Path, doc: str, parameters: dict[str, str], force: bool = Fals
     for name, value in parameters.items():
         options += ["-p", name, value]
     start = time.perf_counter()
-    notebook = run(root, doc, derive(source, exercises.book), result.parent, *options)
+    notebook = run(root, doc, derive(source, exercises.book, for_sphinx=True), result.parent, *options)
     seconds = time.perf_counter() - start
     write(result, nbformat.writes(notebook))
     about = {

@@ -18,6 +18,12 @@ FORMULA = re.compile(
     re.M | re.S,
 )
 REFERENCE = re.compile(r":eq:`(eq-[a-z0-9-]+)`")
+# How the pages begin that a build writes, so that others can link to them before it has.
+GENERATED = {
+    "equations": "(equations)=\n# Equations\n",
+    "execution_times": "(execution-times)=\n# Execution times\n",
+    "claims": "(claims)=\n# Claims\n",
+}
 CLAIM = re.compile(r"Implements\s+((?::eq:`eq-[a-z0-9-]+`(?:,\s+|\s+and\s+)?)+)")
 
 
@@ -153,7 +159,7 @@ def equations_page(root: Path, docs: list[str]) -> str:
     if problems := check_equations(chapters, claims):
         raise BuildError("equations:\n" + "\n".join(f"  {p}" for p in problems))
     lines = [
-        "(equations)=\n# Equations\n",
+        GENERATED["equations"],
         "Every numbered equation of the chapters. Its number leads to the place where the chapter derives it, or "
         "quotes it from a paper, and says what its symbols mean. Behind it stand the section, the code that implements "
         "it, and the cell that checks it with a number. An equation without code is a step on the way to one that has "
@@ -173,7 +179,7 @@ def equations_page(root: Path, docs: list[str]) -> str:
 def times_page(root: Path, docs: list[str]) -> str:
     """How long each notebook took when it last ran."""
     lines = [
-        "(execution-times)=\n# Execution times\n",
+        GENERATED["execution_times"],
         "How long each notebook took when this book last executed it, kernel start included. "
         "It is executed again only when it changes, or the code that it imports, its records or the requirements.\n",
         "| Notebook | Profile | Seconds | Machine | Executed |",

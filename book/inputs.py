@@ -12,6 +12,7 @@ from medlatent.closure import called, import_closure, last, parse
 PACKAGE = "medlatent"
 RECORDS = "results"
 FOLDER = "results_folder"  # the function of the package through which all records are found
+NAMED = re.compile(rf"{RECORDS}/[\w*]+/[\w*.]+")  # files that modules read by a path or a pattern
 # A stored model names its class, which the package looks for among its models: whoever loads one may need any of them.
 LOADERS = {"load", "load_model"}
 
@@ -32,8 +33,7 @@ def inputs(root: Path, source: Path) -> list[Path]:
     texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     if any(text == PACKAGE or f"-m {PACKAGE}" in text for text in texts):  # its command line, which may run anything
         modules |= import_closure(root, (root / PACKAGE).rglob("*.py"))
-    named = set(re.findall(r"""["']((?:book|tests|data_scripts|benchmarks)/[\w./-]+)["']""", source.read_text("utf-8")))
-    files = modules | companions(root, modules) | {root / name for name in named if (root / name).is_file()}
+    files = modules | companions(root, modules) | {root / name for name in named_by(root, source)}
     files |= named_files(root, modules - {source})
     return sorted(files | set(tree(root, "requirements.txt", *record_folders(root, source, doors))))
 
@@ -50,11 +50,17 @@ def companions(root: Path, modules: Iterable[Path]) -> set[Path]:
     return found
 
 
+def named_by(root: Path, source: Path) -> set[str]:
+    """The files outside the package and the records that a notebook names."""
+    named = re.findall(r"""["']((?:book|tests|data_scripts|benchmarks)/[\w./-]+)["']""", source.read_text("utf-8"))
+    return {name for name in named if (root / name).is_file()}
+
+
 def named_files(root: Path, modules: Iterable[Path]) -> set[Path]:
     """The files below ``results`` that modules read by a path or a pattern, and not as records of a chapter."""
     constants = [node for module in modules for node in ast.walk(parse(module)) if isinstance(node, ast.Constant)]
     texts = {node.value for node in constants if isinstance(node.value, str)}
-    patterns = {text for text in texts if re.fullmatch(rf"{RECORDS}/[\w*]+/[\w*.]+", text)}
+    patterns = {text for text in texts if NAMED.fullmatch(text)}
     return {file for pattern in patterns for file in root.glob(pattern)}
 
 
@@ -69,14 +75,14 @@ def record_doors(modules: Iterable[Path]) -> set[str]:
             elif isinstance(node, ast.ClassDef):  # an object has been found already: its own methods are no way in
                 functions = [f for f in node.body if isinstance(f, ast.FunctionDef) and f.decorator_list]
             for function in functions:
-                mentions.setdefault(function.name, set()).update(_mentioned(function))
+                mentions.setdefault(function.name, set()).update(mentioned(function))
     doors = {FOLDER}
     while new := {name for name, names in mentions.items() if names & doors} - doors:
         doors |= new
     return doors
 
 
-def _mentioned(function: ast.FunctionDef) -> set[str]:
+def mentioned(function: ast.FunctionDef) -> set[str]:
     """The names that a function takes from elsewhere: a variable of its own may be called as some other function is."""
     nodes = list(ast.walk(function))
     own = {n.arg for n in nodes if isinstance(n, ast.arg)}

@@ -1,7 +1,8 @@
 """Derives ``notebooks/NN_slug.ipynb`` from ``notebooks/NN_slug.py``, one way; unchanged sources change nothing.
 
-Of an exercise notebook the student's edition is derived: it is what Colab opens. A derived notebook carries a digest of
-its cells. One whose cells are others was edited by hand, and is not overwritten: what was changed is shown.
+Of an exercise notebook the student's edition is derived: it is what Colab opens. What Jupyter does not know, as the
+roles of MyST, is written in a way that it can show (:mod:`roles`). A derived notebook carries a digest of its cells.
+One whose cells are others was edited by hand, and is not overwritten: what was changed is shown.
 
 python book/pair.py [--check | --force] [FILE.py ...]
 python book/pair.py --take FILE.ipynb           write such an edit into the .py
@@ -19,54 +20,45 @@ from pathlib import Path
 import exercises
 import jupytext
 import nbformat
+import session
 from common import BuildError, write
+from roles import Translation
+from targets import Targets
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = 60  # lines of a diff
-# The first code cell of every notebook. Restart session keeps the files and forgets the working folder, in which the
-# recorded models are found: the folder is entered in each session, the rest is done once.
-COLAB = """\
-import sys
-
-if "google.colab" in sys.modules:
-    # Colab: fetch the course, install it, and work in its folder.
-    import os
-    import subprocess
-    from pathlib import Path
-
-    address = "https://github.com/medlatent/medlatent"
-    course = Path("/content/medlatent")
-    installed = Path("/content/.medlatent-installed")
-    if not course.is_dir():
-        clone = ["git", "clone", "--quiet", "--depth=1"]
-        subprocess.run([*clone, address, course], check=True)
-    os.chdir(course)
-    if not installed.exists():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, ".[notebooks,data]"], check=True)
-        installed.touch()
-    if str(course) not in sys.path:
-        sys.path.insert(0, str(course))
-"""
 
 
-def colab_cell() -> nbformat.NotebookNode:
-    """What a reader in Colab runs first. It does nothing elsewhere, and no page shows it."""
-    return nbformat.v4.new_code_cell(COLAB.rstrip(), metadata={"tags": ["colab", "remove-cell"]})
+def root_of(source: Path) -> Path:
+    """The folder of the book that a notebook belongs to: the one around it with a ``_toc.yml``, or this repository."""
+    return next((folder for folder in source.resolve().parents if (folder / "_toc.yml").is_file()), ROOT)
 
 
-def derive(source: Path, edition: Callable | None = None) -> str:
+def derive(source: Path, edition: Callable | None = None, for_sphinx: bool = False) -> str:
     """The text of the notebook: no outputs, and cell ids that follow from the place and the content of each cell.
 
     Args:
         source: the percent notebook.
         edition: of an exercise notebook, a function of :mod:`exercises`; by default the student's.
+        for_sphinx: leave the MyST in the cells as it is. Every other edition is opened by people in Jupyter, the
+            instructor's too: nbgrader copies its texts into what it releases to students.
+
+    Raises:
+        BuildError: a role leads nowhere.
     """
+    home = root_of(source)
     notebook = jupytext.read(source)
+    of_source = digest(notebook.cells)
     if exercises.is_exercises(source):
         notebook = (edition or exercises.student)(notebook)
+    if not for_sphinx:
+        translation = Translation(source, Targets(home, source))
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = translation.readable(cell.source)
+        notebook.cells = translation.with_captions(notebook.cells)
     first = next((i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"), len(notebook.cells))
-    notebook.cells.insert(first, colab_cell())
+    notebook.cells.insert(first, session.cell(source, home))
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         content = hashlib.sha256(f"{cell.cell_type}\0{cell.source}".encode()).hexdigest()[:12]
@@ -77,7 +69,7 @@ def derive(source: Path, edition: Callable | None = None) -> str:
         {
             "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
-            "medlatent": {"cells": digest(notebook.cells)},
+            "medlatent": {"cells": digest(notebook.cells), "source": of_source},
         }
     )
     notebook.nbformat, notebook.nbformat_minor = 4, 5
@@ -90,9 +82,11 @@ def problem(source: Path) -> str:
     target = source.with_suffix(".ipynb")
     if not target.exists():
         return f"{target.name} is missing"
-    if target.read_text(encoding="utf-8") != derive(source):
-        return f"{target.name} is not what {source.name} derives"
-    return ""
+    try:
+        in_step = target.read_text(encoding="utf-8") == derive(source)
+    except BuildError as error:
+        return str(error)
+    return "" if in_step else f"{target.name} is not what {source.name} derives"
 
 
 def text_of(cells: list[nbformat.NotebookNode]) -> list[str]:
@@ -165,7 +159,8 @@ def take(target: Path, force: bool = False) -> None:
     """Writes the edit of a derived notebook into its source, and derives the notebook again.
 
     Raises:
-        BuildError: it is an exercise notebook, or was not derived from the source as it stands: then both have changed.
+        BuildError: it is an exercise notebook; or was not derived from the source as it stands: then both have changed;
+            or the text of a link was changed that the source cannot hold.
     """
     source = target.with_suffix(".py")
     if exercises.is_exercises(source):
@@ -173,15 +168,29 @@ def take(target: Path, force: bool = False) -> None:
             f"{target.name} is the student's edition, which lacks solutions and hidden tests: change {source.name}"
         )
     there, notebook = read(target), jupytext.read(source)
-    if not force and there.metadata.get("medlatent", {}).get("cells") != digest(notebook.cells):
+    if not force and there.metadata.get("medlatent", {}).get("source") != digest(notebook.cells):
         raise BuildError(
             f"{target.name} was not derived from {source.name} as it is now: what changed there would be lost.\n\n"
             f"{edit(target, derive(source))}\n\n"
             f"to take over the notebook all the same: python book/pair.py --take {target} --force"
         )
-    notebook.cells = [cell for cell in there.cells if "colab" not in cell.metadata.get("tags", [])]
+    notebook.cells = original(source, there.cells)
     write(source, percent(notebook))
     write(target, derive(source))
+
+
+def original(source: Path, cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """The cells of a derived notebook as its source has them.
+
+    Raises:
+        BuildError: what was edited has no form in the source.
+    """
+    translation = Translation(source, Targets(root_of(source), source))
+    cells = translation.without_captions([cell for cell in cells if "colab" not in cell.metadata.get("tags", [])])
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.source = translation.written(cell.source)
+    return cells
 
 
 def percent(notebook: nbformat.NotebookNode) -> str:

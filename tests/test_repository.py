@@ -42,6 +42,20 @@ def test_the_package_admits_what_the_book_pins(line):
     assert requirement.specifier.contains(PINS[requirement.name])
 
 
+def test_the_extra_all_names_the_others():
+    """But for those that want an environment of their own."""
+    extras = PROJECT["optional-dependencies"]
+    (everything,) = map(Requirement, extras["all"])
+    assert everything.name == "medlatent"
+    assert everything.extras == extras.keys() - {"all", "instructors", "benchmarks"}
+
+
+@pytest.mark.parametrize("name", ["README.md", "book/how_to_use.md", "book/session.py", "book/instructors.md"])
+def test_extras_that_a_reader_is_told_to_install_exist(name):
+    for extras in re.findall(r'"\.\[([\w,]+)\]"', (ROOT / name).read_text()):
+        assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
+
+
 def test_licences_are_whole():
     code, prose = (ROOT / "LICENSE").read_text(), (ROOT / "LICENSE-TEXT").read_text()
     assert "Apache License" in code

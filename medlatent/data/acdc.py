@@ -29,20 +29,23 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import nibabel
 import numpy as np
 import pandas as pd
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError, HeaderTypeError
-from nibabel.wrapstruct import WrapStructError
 from scipy.ndimage import affine_transform, gaussian_filter
 from tqdm import tqdm
 
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet
+from .optional import extra
 from .packing import File, Files, Findings, find_files, parallel
 from .source import Source, StandIn
 from .views import coarser
+
+with extra("data", "reading hearts"):
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError, HeaderTypeError
+    from nibabel.wrapstruct import WrapStructError
 
 DIAGNOSES = ("NOR", "DCM", "HCM", "MINF", "RV")
 PHASES = ("ED", "ES")

@@ -20,14 +20,17 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
-import pydicom
-from pydicom.multival import MultiValue
-from pydicom.pixels import get_decoder
-from pydicom.uid import UID
 
 from . import packing
 from .errors import DataError
+from .optional import extra
 from .packing import File, Findings, find_files
+
+with extra("data", "reading DICOM files"):
+    import pydicom
+    from pydicom.multival import MultiValue
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID
 
 PADDING_HU = -1024  # what scanners themselves write outside their field of view
 WINDOWS = {"lung": (-600.0, 1500.0), "mediastinum": (40.0, 400.0), "bone": (400.0, 1800.0)}

@@ -19,10 +19,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-import requests
 from tqdm import tqdm
 
 from .errors import DataError
+from .optional import extra
+
+with extra("data", "fetching data"):
+    import requests
 
 TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
 NO_ADDRESS = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)

@@ -44,6 +44,7 @@ from .download import open_zip, read_member
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet, split_by_group
 from .lesions import NAME, balanced
+from .optional import extra
 from .source import ClassifierSpec, Source, StandIn
 from .views import coarser
 
@@ -460,7 +461,8 @@ def measure(mask: np.ndarray, squeeze: float = 1.0) -> tuple[float, float, float
         squeeze: by what the width of the picture is multiplied, relative to its height, before it is looked at: H / W
             where a network sees it as a square. The area's share does not change, shape and axis do.
     """
-    from skimage.measure import regionprops  # only who packs needs it
+    with extra("data", "measuring a mask"):
+        from skimage.measure import regionprops  # only who packs needs it
 
     (region,) = regionprops(mask.astype(np.uint8), spacing=(1.0, squeeze))
     # scikit-image gives the angle to the vertical, counter-clockwise: a quarter turn less than that to the horizontal

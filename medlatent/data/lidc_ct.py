@@ -28,7 +28,6 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 import pandas as pd
-import requests
 from tqdm import tqdm
 
 from ..files import replacing
@@ -36,8 +35,12 @@ from . import chest_ct
 from .download import fetch, get
 from .errors import DataError
 from .imageset import ImageSet
+from .optional import extra
 from .source import Source, StandIn
 from .views import coarser
+
+with extra("data", "fetching series of LIDC-IDRI"):
+    import requests
 
 NAME = "LIDC-IDRI"
 LICENCE = "CC BY 3.0"

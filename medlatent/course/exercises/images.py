@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pydicom
 import torch
-from pydicom.data import get_testdata_file
-from pydicom.pixels import apply_rescale
 
+from ...data.optional import extra
 from ...data.phantoms import lesion
 from .answers import WrongAnswer, as_array, call, choose, compare, correct, of_kind, value_of
+
+with extra("data", "checking exercises on medical images"):
+    import pydicom
+    from pydicom.data import get_testdata_file
+    from pydicom.pixels import apply_rescale
 
 PADDING_HU = -1024
 

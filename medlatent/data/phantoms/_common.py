@@ -13,6 +13,7 @@ import torch
 
 from ...files import replacing_together
 from ..errors import DataError
+from ..optional import extra
 
 STREAMS = {"factors": 0, "detail": 1, "noise": 2}
 
@@ -107,7 +108,8 @@ def new_folder(folder: str | os.PathLike) -> Iterator[Path]:
 
 def dicom_uid(module: str, *parts: object) -> str:
     """A UID that depends on the module and the parts alone."""
-    from pydicom.uid import generate_uid
+    with extra("data", "writing DICOM files"):
+        from pydicom.uid import generate_uid
 
     return str(generate_uid(entropy_srcs=[f"medlatent.data.phantoms.{module}", *map(str, parts)]))
 
@@ -132,9 +134,10 @@ def write_ct_series(
         uids: SOPInstanceUID of each slice.
         tags: of the patient, the study and the series.
     """
-    import pydicom
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+    with extra("data", "writing DICOM files"):
+        import pydicom
+        from pydicom.dataset import FileMetaDataset
+        from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
     place.mkdir(parents=True)
     size = stored.shape[1]

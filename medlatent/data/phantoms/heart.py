@@ -41,6 +41,7 @@ import torch.nn.functional as F
 from scipy.special import ndtr
 
 from ..imageset import Card, Factor, ImageSet, split_by_group
+from ..optional import extra
 from ..source import Source
 from ..views import coarser
 from ._common import (
@@ -768,7 +769,8 @@ def _volume(
 
 
 def _write_nifti(path: Path, volume: np.ndarray, pixel: float, affine: np.ndarray) -> None:
-    import nibabel
+    with extra("data", "writing hearts"):
+        import nibabel
 
     image = nibabel.Nifti1Image(volume, affine)
     image.header.set_zooms((pixel, pixel, SPACING))
