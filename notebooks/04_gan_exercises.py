@@ -244,16 +244,20 @@ def divergence(p, q, width):
 
 
 # %% [markdown]
-# Now predict. Real and generated images do not overlap at all. What is the loss $-V(D^\star, G)$ of the best discriminator, in nats?
+# Now predict. Real and generated images do not overlap at all. What is the loss $-V(D^\star, G)$ of the best discriminator, in nats? Then another generator
+# misses half of the images: it makes the others twice as often, $q = 2p$, and $q = 0$ on the half that it misses. Which divergence has it, in nats? Three
+# decimals will do.
 
 # %% nbgrader={"grade": false, "grade_id": "gan-3-predict", "locked": false, "schema_version": 3, "solution": true, "task": false}
 loss_apart = ...  # nats
+half_missed = ...  # the divergence, nats
 ### BEGIN SOLUTION
 loss_apart = 0.0
+half_missed = 0.75 * math.log(4 / 3)
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "gan-3-predict-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-check.predicted_loss(loss_apart)
+check.predicted_loss(loss_apart, half_missed)
 
 # %% tags=["wrong-answer"] says="nothing can be told"
 # The two extremes are exchanged.
@@ -262,6 +266,14 @@ loss_apart = 2 * math.log(2)
 # %% tags=["wrong-answer"] says="the divergence itself"
 # The divergence is taken for the loss.
 loss_apart = math.log(2)
+
+# %% tags=["wrong-answer"] says="KL(q ‖ m) alone"
+# Only the generated images are compared with the mean.
+half_missed = math.log(4 / 3)
+
+# %% tags=["wrong-answer"] says="averaged, not added"
+# The factor ½ before the two divergences is forgotten.
+half_missed = 1.5 * math.log(4 / 3)
 
 # %% [markdown]
 # (exercise-gan-4)=

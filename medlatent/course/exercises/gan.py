@@ -122,15 +122,15 @@ def divergence(function: Callable, seed: int = 0) -> None:
     correct(f"Densities that nowhere overlap have log 2 = {math.log(2):.3f} nats, however far apart they are.")
 
 
-def predicted_loss(answer: float) -> None:
-    """The least discriminator's loss of two densities that do not overlap.
+def predicted_loss(loss_apart: float, half_missed: float) -> None:
+    """The least discriminator's loss of two densities that do not overlap, and the divergence if half is missed.
 
     Raises:
-        WrongAnswer: it is another number.
+        WrongAnswer: one of them is another number.
     """
     compare(
         "loss_apart",
-        answer,
+        loss_apart,
         2 * math.log(2) - 2 * math.log(2),
         reveal=False,
         mistakes={
@@ -141,7 +141,33 @@ def predicted_loss(answer: float) -> None:
         rtol=0,
         atol=0.005,
     )
-    correct("Everything can be told, and the loss has nothing left to say about how far apart the two are.")
+    # Two cells: the generator draws from the first alone, twice as often as there are real images.
+    p, q = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])
+    m = (p + q) / 2
+    from_p, from_q = (torch.xlogy(d, d / m).sum().item() for d in (p, q))
+    right = (from_p + from_q) / 2
+    compare(
+        "half_missed",
+        half_missed,
+        right,
+        reveal=False,
+        mistakes={
+            "the two KL divergences are averaged, not added.": from_p + from_q,
+            "that is KL(p ‖ m) alone; the mean of both is asked for.": from_p,
+            "that is KL(q ‖ m) alone; the mean of both is asked for.": from_q,
+            "that is half of KL(p ‖ m); the half of KL(q ‖ m) is missing.": from_p / 2,
+            "that is right where the two do not overlap at all.": math.log(2),
+            "that is in bits: the unit is nats.": right / math.log(2),
+            "that is the loss, 2 log 2 - 2 JSD; the divergence is asked for.": 2 * math.log(2) - 2 * right,
+        },
+        hint="Where q = 2 p, m is 3/2 p; where q = 0, m is p/2.",
+        rtol=0,
+        atol=0.002,
+    )
+    correct(
+        "Everything can be told, and the loss has nothing left to say about how far apart the two are. Half of all "
+        f"images missed is only {right / math.log(2):.0%} of that divergence."
+    )
 
 
 def least_squares(function: Callable, seed: int = 0) -> None:
