@@ -108,7 +108,7 @@ def walk(code, dimension, values):
     return walked
 
 
-# %% tags=["wrong-answer"] says="work on copies"
+# %% tags=["wrong-answer"] says="changes code, which it was given: work on a copy"
 # The code that came in is changed, so that the next walk starts somewhere else.
 def walk(code, dimension, values):
     rows = []
@@ -118,16 +118,35 @@ def walk(code, dimension, values):
     return torch.stack(rows)
 
 
+# %% tags=["wrong-answer"] says="add .float()"
+# NumPy's array holds numbers of 64 bits, with which the model cannot calculate.
+def walk(code, dimension, values):
+    walked = code.double().repeat(len(values), 1)
+    walked[:, dimension] = values.double()
+    return walked
+
+
+# %% tags=["wrong-answer"] says="multiplied by the values"
+# The dimension is stretched by the values.
+def walk(code, dimension, values):
+    walked = code.repeat(len(values), 1)
+    walked[:, dimension] *= values
+    return walked
+
+
 # %% [markdown]
-# The next cell draws the walk of the first test phantom. Change `dimension` and run it again, a few times. Most of the 32 rows look
-# dull. Find a dimension whose row does not change, as far as you can see, and put its number into `idle`.
+# The next cell draws the walk of the first test phantom, and prints by how many of 255 grey levels its pictures differ from their mean
+# (root mean square). Change `dimension` and run it again, a few times. Most of the 32 rows look
+# dull: below 3 grey levels nobody sees a change. How many of the 32 dimensions change less than that? You may write a loop.
 
 # %%
 dimension = 12
 values = torch.linspace(-3, 3, 7)
 with torch.inference_mode():
     row = model.decode(walk(codes[0], dimension, values))
+change = 255 * (row - row.mean(0)).square().mean().sqrt()
 print(f"z{dimension} of this phantom is {codes[0, dimension]:+.2f}")
+print(f"its walk changes the picture by {change:.1f} grey levels")
 explore.show(
     explore.image_table(
         row[None],
@@ -138,17 +157,26 @@ explore.show(
 )
 
 # %% nbgrader={"grade": false, "grade_id": "start-1-idle", "locked": false, "schema_version": 3, "solution": true, "task": false}
-idle = ...  # a dimension, from 0 to 31
+idle = ...  # how many of the 32 dimensions
 ### BEGIN SOLUTION
-idle = 7
+idle = 0
+for j in range(model.latent_dim):
+    with torch.inference_mode():
+        pictures = model.decode(walk(codes[0], j, values))
+    moved = 255 * (pictures - pictures.mean(0)).square().mean().sqrt()
+    idle += int(moved < 3)
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "start-1-idle-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check.idle(idle, model, codes[0])
 
-# %% tags=["wrong-answer"] says="which can be seen"
-# The dimension that changes the picture most is taken.
-idle = 12
+# %% tags=["wrong-answer"] says="the others are asked for"
+# The dimensions that do change the picture are counted.
+idle = model.latent_dim - idle
+
+# %% tags=["wrong-answer"] says="Print the change for each"
+# Half of the dimensions is a guess.
+idle = 16
 
 # %% [markdown]
 # (exercise-start-2)=
@@ -189,6 +217,13 @@ def between(first, second, steps):
 def between(first, second, steps):
     t = torch.linspace(0, 1, steps)[:, None]
     return t * first + (1 - t) * second
+
+
+# %% tags=["wrong-answer"] says="the model computes in float32"
+# The weights are made by NumPy, in 64 bits.
+def between(first, second, steps):
+    t = torch.linspace(0, 1, steps, dtype=torch.float64)[:, None]
+    return (1 - t) * first + t * second
 
 
 # %% [markdown]
@@ -284,6 +319,13 @@ def mean_image(images):
     return images.mean(0)
 
 
+# %% tags=["wrong-answer"] says="changes images, which it was given"
+# The images are divided where they stand, and are almost black for the next cell.
+def mean_image(images):
+    images /= len(images)
+    return images.sum(0, keepdim=True)
+
+
 # %% [markdown]
 # **Before you run the cell that draws it**: what will the recorded model show for a code of 32 zeros?
 #
@@ -342,7 +384,7 @@ picture_of_zero = "a"
 # \end{gathered}
 # $$
 #
-# Write both from the images, without `psnr`.
+# Write both from the images, without `psnr`; the check notices it.
 
 
 # %% nbgrader={"grade": false, "grade_id": "start-4", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -385,6 +427,20 @@ def decibels_of_mean(images, reconstructions):
 def mean_of_decibels(images, reconstructions):
     errors = (images - reconstructions).square().flatten(1).mean(1)
     return (10 * errors.log10()).mean()
+
+
+# %% tags=["wrong-answer"] says="changes images, which it was given"
+# The difference is written into the images, which the other function needs, too.
+def mean_of_decibels(images, reconstructions):
+    images -= reconstructions
+    errors = images.square().flatten(1).mean(1)
+    return (-10 * errors.log10()).mean()
+
+
+# %% tags=["wrong-answer"] says="without psnr"
+# The package's function does the work.
+def mean_of_decibels(images, reconstructions):
+    return psnr(images, reconstructions).score
 
 
 # %% [markdown]
@@ -486,6 +542,12 @@ def lazy_loss(images, variance):
 def lazy_loss(images, variance):
     sse = (images - images.mean(0)).square().flatten(1).sum(1)
     return sse.mean() / variance
+
+
+# %% tags=["wrong-answer"] says="divided by n − 1"
+# PyTorch's variance over the images has another denominator.
+def lazy_loss(images, variance):
+    return images.var(0).sum() / (2 * variance)
 
 
 # %% [markdown]

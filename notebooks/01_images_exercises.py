@@ -122,6 +122,34 @@ def hounsfield(raw, slope, intercept, signed, padding):
     return units
 
 
+# %% tags=["wrong-answer"] says="from there on"
+# The least negative number, whose bits are 32 768, is left out.
+def hounsfield(raw, slope, intercept, signed, padding):
+    stored = raw.astype(float)
+    if signed:
+        stored[stored > 32_768] -= 65_536
+    return np.where(stored == padding, -1024, slope * stored + intercept)
+
+
+# %% tags=["wrong-answer"] says="what lies below it was measured"
+# Everything below the padding is taken for padding, too.
+def hounsfield(raw, slope, intercept, signed, padding):
+    stored = (raw.view(np.int16) if signed else raw).astype(float)
+    units = slope * stored + intercept
+    if padding is not None:
+        units[stored <= padding] = -1024
+    return units
+
+
+# %% tags=["wrong-answer"] says="they are to be kept"
+# The result is cut to the range of 12 bits, which metal exceeds.
+def hounsfield(raw, slope, intercept, signed, padding):
+    stored = (raw.view(np.int16) if signed else raw).astype(float)
+    units = np.clip(slope * stored + intercept, -1024, 3071)
+    units[stored == padding] = -1024
+    return units
+
+
 # %% [markdown]
 # (exercise-images-2)=
 # ## Exercise 2: There and back through a window
@@ -325,7 +353,7 @@ explore.show(fig)
 # minor axis (the width $2b$) of the ellipse with the same moments, and the angle of the major axis.
 #
 # Use {eq}`eq-images-4` with $\mathbf r$ in millimetres, the relation between the eigenvalues of $C$ and the half-axes that the chapter
-# derives, and {eq}`eq-images-5`. As in the chapter, $x$ runs
+# derives, and {eq}`eq-images-5`, without `regionprops`. As in the chapter, $x$ runs
 # to the right and $y$ upwards.
 
 
@@ -406,6 +434,21 @@ def shape(mask, spacing):
     short, long = 4 * np.sqrt(np.linalg.eigvalsh(c))
     angle = 0.5 * np.arctan2(2 * c[0, 1], c[0, 0] - c[1, 1])
     return len(rows) * spacing[0] * spacing[1], long, short, angle
+
+
+# %% tags=["wrong-answer"] says="without regionprops"
+# The library that the chapter uses does the work.
+def shape(mask, spacing):
+    from skimage.measure import regionprops
+
+    (region,) = regionprops(mask.astype(int), spacing=spacing)
+    angle = region.orientation + np.pi / 2
+    return (
+        region.area,
+        region.axis_major_length,
+        region.axis_minor_length,
+        angle,
+    )
 
 
 # %% [markdown]

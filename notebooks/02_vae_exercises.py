@@ -128,6 +128,14 @@ def kl_between(mean_q, logvar_q, mean_p, logvar_p):
         return 0.5 * terms.sum(1)
 
 
+# %% tags=["wrong-answer"] says="the gradient with respect to logvar_q is not"
+# One of the two terms with the encoder's log-variance is detached.
+def kl_between(mean_q, logvar_q, mean_p, logvar_p):
+    squared = logvar_q.detach().exp() + (mean_q - mean_p).square()
+    terms = logvar_p - logvar_q + squared / logvar_p.exp() - 1
+    return 0.5 * terms.sum(1)
+
+
 # %% [markdown]
 # (exercise-vae-2)=
 # ## Exercise 2: A tighter bound
@@ -195,6 +203,23 @@ def elbo(log_weights):
 
 def importance_bound(log_weights):
     return torch.logsumexp(log_weights, 1) - math.log(log_weights.shape[1])
+
+
+# %% tags=["wrong-answer"] says="the maximum of each row"
+# One maximum serves all rows, so that those of smaller weights underflow.
+def importance_bound(log_weights):
+    most = log_weights.max()
+    return (log_weights - most).exp().mean(1).log() + most
+
+
+def elbo(log_weights):
+    return log_weights.mean(1)
+
+
+# %% tags=["wrong-answer"] says="look for a constant term"
+# The number of rows is taken for the number of samples.
+def importance_bound(log_weights):
+    return torch.logsumexp(log_weights, 1) - math.log(len(log_weights))
 
 
 # %% [markdown]
@@ -275,6 +300,32 @@ def draw(mean, logvar, noise):
     return mean + torch.exp(0.5 * logvar).detach() * noise
 
 
+# %% tags=["wrong-answer"] says="changes noise, which it was given"
+# The noise itself is scaled and shifted.
+def draw(mean, logvar, noise):
+    noise *= (logvar / 2).exp()
+    noise += mean
+    return noise
+
+
+# %% tags=["wrong-answer"] says="not the root of logvar"
+# The root is taken of the logarithm.
+def draw(mean, logvar, noise):
+    return mean + logvar.sqrt() * noise
+
+
+# %% tags=["wrong-answer"] says="the noise is missing"
+# The noise is not used.
+def draw(mean, logvar, noise):
+    return mean + torch.exp(0.5 * logvar)
+
+
+# %% tags=["wrong-answer"] says="the noise is subtracted"
+# The noise is subtracted: the distribution is the same, the codes are not.
+def draw(mean, logvar, noise):
+    return mean - torch.exp(0.5 * logvar) * noise
+
+
 # %% [markdown]
 # (exercise-vae-4)=
 # ## Exercise 4: What does their beta mean?
@@ -323,6 +374,13 @@ def beta_on_sse(reconstruction, kl, weight, pixels, dimensions):
 # The mean over the dimensions of the code is overlooked.
 def beta_on_sse(reconstruction, kl, weight, pixels, dimensions):
     return weight * (pixels if reconstruction == "mean" else 1)
+
+
+# %% tags=["wrong-answer"] says="makes the KL smaller"
+# Both means are taken to make the KL weigh more.
+def beta_on_sse(reconstruction, kl, weight, pixels, dimensions):
+    weight = weight * (pixels if reconstruction == "mean" else 1)
+    return weight * (dimensions if kl == "mean" else 1)
 
 
 # %% [markdown]
@@ -379,6 +437,12 @@ def nats_of_linear_vae(eigenvalues, variance):
 # The factor one half is missing, as if the eigenvalues were standard deviations.
 def nats_of_linear_vae(eigenvalues, variance):
     return torch.log(eigenvalues / variance).clamp(min=0)
+
+
+# %% tags=["wrong-answer"] says="2σ² stands where σ² belongs"
+# The denominator of the loss is taken for the variance.
+def nats_of_linear_vae(eigenvalues, variance):
+    return 0.5 * torch.log(eigenvalues / (2 * variance)).clamp(min=0)
 
 
 # %% [markdown]

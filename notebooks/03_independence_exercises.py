@@ -103,6 +103,37 @@ def total_correlation(covariance):
     return -0.5 * torch.det(covariance * scale[:, None] * scale).log()
 
 
+# %% tags=["wrong-answer"] says="sum their logarithms"
+# The variances are multiplied before the logarithm, and their product underflows.
+def total_correlation(covariance):
+    product = covariance.diagonal().prod()
+    return 0.5 * (product.log() - torch.logdet(covariance))
+
+
+# %% tags=["wrong-answer"] says="the gradient with respect to covariance is not"
+# The logarithms of the variances are plain numbers, through which no gradient flows.
+def total_correlation(covariance):
+    logs = sum(math.log(v) for v in covariance.diagonal())
+    return 0.5 * (logs - torch.logdet(covariance))
+
+
+# %% tags=["wrong-answer"] says="the two are exchanged"
+# The divergence is taken from the marginals to the whole.
+def total_correlation(covariance):
+    marginals = torch.diag(covariance.diagonal())
+    trace = torch.trace(torch.linalg.solve(covariance, marginals))
+    ratio = torch.logdet(covariance) - torch.logdet(marginals)
+    return 0.5 * (trace - len(covariance) + ratio)
+
+
+# %% tags=["wrong-answer"] says="compute it with torch throughout"
+# The result is computed by NumPy, through which no gradient flows.
+def total_correlation(covariance):
+    matrix = covariance.detach().numpy()
+    logs = torch.from_numpy(matrix).diagonal().log().sum().item()
+    return 0.5 * (logs - torch.logdet(covariance).item())
+
+
 # %% [markdown]
 # Now predict. Two dimensions are independent, with variances 9 and 1. We turn the plane by 45 degrees,
 #
@@ -250,6 +281,18 @@ def decompose(posterior, prior_1, prior_2):
     return information, correlation, wise
 
 
+# %% tags=["wrong-answer"] says="that is the total correlation"
+# The terms come in another order than asked for.
+def decompose(posterior, prior_1, prior_2):
+    q = posterior.mean(0)
+    a, b = q.sum(1), q.sum(0)
+    whole = torch.xlogy(q, q).sum()
+    parts = torch.xlogy(a, a).sum() + torch.xlogy(b, b).sum()
+    prior = torch.xlogy(a, prior_1).sum() + torch.xlogy(b, prior_2).sum()
+    inside = torch.xlogy(posterior, posterior).sum((1, 2)).mean()
+    return whole - parts, inside - whole, parts - prior
+
+
 # %% [markdown]
 # (exercise-independence-3)=
 # ## Exercise 3: Weights that sum to one
@@ -347,6 +390,18 @@ def mss_log_weights(other, dataset_size):
     weights.fill_diagonal_(1 / N)
     weights[torch.arange(B), other] = (N - M) / (N * M)
     return weights
+
+
+# %% tags=["wrong-answer"] says="are exchanged"
+# The two special weights stand in each other's places.
+def mss_log_weights(other, dataset_size):
+    B, N = len(other), dataset_size
+    M = B - 1
+    rows = torch.arange(B)
+    weights = torch.full((B, B), 1 / M)
+    weights[rows, rows] = (N - M) / (N * M)
+    weights[rows, other] = 1 / N
+    return weights.log()
 
 
 # %% [markdown]
@@ -452,6 +507,54 @@ def log_aggregate(z, mean, logvar, log_weights):
     weights = log_weights.exp()
     joint = (weights * density.prod(2)).sum(1).log()
     return joint, (weights[:, :, None] * density).sum(1).log().sum(1)
+
+
+# %% tags=["wrong-answer"] says="changes log_weights, which it was given"
+# The weights that were given are added to, and are no weights any more.
+def log_aggregate(z, mean, logvar, log_weights):
+    pairs = losses.gaussian_log_density(z[:, None], mean, logvar)
+    single = torch.logsumexp(log_weights[:, :, None] + pairs, 1)
+    log_weights += pairs.sum(2).detach()
+    return torch.logsumexp(log_weights, 1), single.sum(1)
+
+
+# %% tags=["wrong-answer"] says="the weight is there D times"
+# The weight is added before the dimensions are summed, and is summed with them.
+def log_aggregate(z, mean, logvar, log_weights):
+    pairs = losses.gaussian_log_density(z[:, None], mean, logvar)
+    weighted = log_weights[:, :, None] + pairs
+    joint = torch.logsumexp(weighted.sum(2), 1)
+    return joint, torch.logsumexp(weighted, 1).sum(1)
+
+
+# %% tags=["wrong-answer"] says="the weights are transposed"
+# Rows and columns of the weights are exchanged.
+def log_aggregate(z, mean, logvar, log_weights):
+    pairs = losses.gaussian_log_density(z[:, None], mean, logvar)
+    joint = torch.logsumexp(log_weights.T + pairs.sum(2), 1)
+    single = torch.logsumexp(log_weights.T[:, :, None] + pairs, 1)
+    return joint, single.sum(1)
+
+
+# %% tags=["wrong-answer"] says="torch.stack"
+# Lists of tensors are returned.
+def log_aggregate(z, mean, logvar, log_weights):
+    pairs = losses.gaussian_log_density(z[:, None], mean, logvar)
+    joint = torch.logsumexp(log_weights + pairs.sum(2), 1)
+    single = torch.logsumexp(log_weights[:, :, None] + pairs, 1)
+    return list(joint), list(single.sum(1))
+
+
+# %% tags=["wrong-answer"] says="the maximum of each row"
+# One maximum serves all samples, so that those far away underflow.
+def log_aggregate(z, mean, logvar, log_weights):
+    def logarithm_of_sum(terms):
+        most = terms.max()
+        return (terms - most).exp().sum(1).log() + most
+
+    pairs = losses.gaussian_log_density(z[:, None], mean, logvar)
+    joint = logarithm_of_sum(log_weights + pairs.sum(2))
+    return joint, logarithm_of_sum(log_weights[:, :, None] + pairs).sum(1)
 
 
 # %% [markdown]
@@ -626,6 +729,36 @@ def weighted_loss(
 ):
     charged = beta * (information + wise) + tc_weight * correlation
     return reconstruction - charged
+
+
+# %% tags=["wrong-answer"] says="changes information, which it was given"
+# The terms are multiplied where they stand, and by beta once more in the sum.
+def weighted_loss(
+    reconstruction, information, correlation, wise, beta, tc_weight
+):
+    information *= beta
+    wise *= beta
+    return (
+        reconstruction + beta * (information + wise) + tc_weight * correlation
+    )
+
+
+# %% tags=["wrong-answer"] says="changes reconstruction, which it was given"
+# The sum is collected in the first argument.
+def weighted_loss(
+    reconstruction, information, correlation, wise, beta, tc_weight
+):
+    reconstruction += beta * (information + wise) + tc_weight * correlation
+    return reconstruction
+
+
+# %% tags=["wrong-answer"] says="charged once more, without a weight"
+# The total correlation of the KL is still there, at the price of 1.
+def weighted_loss(
+    reconstruction, information, correlation, wise, beta, tc_weight
+):
+    charged = beta * (information + wise) + tc_weight * correlation
+    return reconstruction + charged + correlation
 
 
 # %% [markdown]

@@ -158,6 +158,13 @@ def best_logit(log_p, log_q, s):
     return ((1 - s) * p).log() - (q + s * p).log()
 
 
+# %% tags=["wrong-answer"] says="needs a case of its own"
+# Without smoothing the logarithm of zero is taken.
+def best_logit(log_p, log_q, s):
+    smoothed = torch.logaddexp(log_q, math.log(s) + log_p)
+    return math.log(1 - s) + log_p - smoothed
+
+
 # %% [markdown]
 # (exercise-gan-3)=
 # ## Exercise 3: The divergence by quadrature
@@ -219,17 +226,38 @@ def divergence(p, q, width):
     return 0.5 * width * (p * (p / m).log() + q * (q / m).log()).sum()
 
 
+# %% tags=["wrong-answer"] says="the root of the divergence"
+# The root is taken, as SciPy's function of this name does.
+def divergence(p, q, width):
+    m = (p + q) / 2
+    terms = torch.xlogy(p, p) + torch.xlogy(q, q) - 2 * torch.xlogy(m, m)
+    return (0.5 * width * terms.sum()).sqrt()
+
+
+# %% tags=["wrong-answer"] says="exchange the two"
+# PyTorch's function takes its arguments in the other order.
+def divergence(p, q, width):
+    m = (p + q) / 2
+    kl = torch.nn.functional.kl_div
+    one = kl(p.log(), m, reduction="sum")
+    return width * (one + kl(q.log(), m, reduction="sum")) / 2
+
+
 # %% [markdown]
-# Now predict. Real and generated images do not overlap at all. What is the loss $-V(D^\star, G)$ of the best discriminator, in nats?
+# Now predict. Real and generated images do not overlap at all. What is the loss $-V(D^\star, G)$ of the best discriminator, in nats? Then another generator
+# misses half of the images: it makes the others twice as often, $q = 2p$, and $q = 0$ on the half that it misses. Which divergence has it, in nats? Three
+# decimals will do.
 
 # %% nbgrader={"grade": false, "grade_id": "gan-3-predict", "locked": false, "schema_version": 3, "solution": true, "task": false}
 loss_apart = ...  # nats
+half_missed = ...  # the divergence, nats
 ### BEGIN SOLUTION
 loss_apart = 0.0
+half_missed = 0.75 * math.log(4 / 3)
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "gan-3-predict-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-check.predicted_loss(loss_apart)
+check.predicted_loss(loss_apart, half_missed)
 
 # %% tags=["wrong-answer"] says="nothing can be told"
 # The two extremes are exchanged.
@@ -238,6 +266,14 @@ loss_apart = 2 * math.log(2)
 # %% tags=["wrong-answer"] says="the divergence itself"
 # The divergence is taken for the loss.
 loss_apart = math.log(2)
+
+# %% tags=["wrong-answer"] says="KL(q ‖ m) alone"
+# Only the generated images are compared with the mean.
+half_missed = math.log(4 / 3)
+
+# %% tags=["wrong-answer"] says="averaged, not added"
+# The factor ½ before the two divergences is forgotten.
+half_missed = 1.5 * math.log(4 / 3)
 
 # %% [markdown]
 # (exercise-gan-4)=
@@ -299,16 +335,19 @@ def least_squares(real, fake, a, b, c):
 
 # %% [markdown]
 # And by hand: the targets are $a = -1$ and $b = 1$. What does the best discriminator say at a place where real images are three times as dense as
-# generated ones, $p = 3q$?
+# generated ones, $p = 3q$? And with the usual targets, $a = 0$ and $b = c = 1$: which slope does the generator's loss of an image, $\tfrac12 (D - c)^2$, have
+# there with respect to the output, if the discriminator is the best?
 
 # %% nbgrader={"grade": false, "grade_id": "gan-4-hand", "locked": false, "schema_version": 3, "solution": true, "task": false}
-output_there = ...
+output_there = ...  # for the targets -1 and 1
+slope_there = ...  # for the targets 0, 1 and 1
 ### BEGIN SOLUTION
 output_there = (3 - 1) / 4
+slope_there = 3 / 4 - 1
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "gan-4-hand-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-check.balanced_output(output_there, a=-1, b=1, ratio=3)
+check.balanced_output(output_there, slope_there, ratio=3)
 
 # %% tags=["wrong-answer"] says="first game"
 # The best D of the first game is given.
@@ -317,6 +356,18 @@ output_there = 0.75
 # %% tags=["wrong-answer"] says="divide by p + q"
 # The weights are not normalised.
 output_there = 2.0
+
+# %% tags=["wrong-answer"] says="output_there: the targets are exchanged"
+# The target of real images is given to generated ones.
+output_there = -0.5
+
+# %% tags=["wrong-answer"] says="the loss falls when it rises"
+# The slope is taken to be uphill.
+slope_there = 0.25
+
+# %% tags=["wrong-answer"] says="here a is 0"
+# The slope is taken with the targets of the question before.
+slope_there = -0.5
 
 # %% [markdown]
 # (exercise-gan-5)=
@@ -404,6 +455,14 @@ def coverage(points, centres, radius, share):
     return (counts >= share * len(points)).sum(), close.sum()
 
 
+# %% tags=["wrong-answer"] says="it counts once, for the nearest"
+# A point counts for every mode that is close, not for the nearest alone.
+def coverage(points, centres, radius, share):
+    near = torch.cdist(points, centres) < radius
+    covered = (near.sum(0) >= share * len(points)).sum()
+    return covered, near.any(1).float().mean()
+
+
 # %% [markdown]
 # (exercise-gan-6)=
 # ## Exercise 6: Latent search
@@ -482,7 +541,7 @@ def search(decode, image, start, steps, rate, weight):
     return z.tolist()
 
 
-# %% tags=["wrong-answer"] says="changes the start"
+# %% tags=["wrong-answer"] says="changes start, which it was given"
 # The start itself is moved.
 def search(decode, image, start, steps, rate, weight):
     for _ in range(steps):

@@ -125,6 +125,12 @@ gap = information_1 / entropy_of_factor
 # The table is summed along the wrong axis, which gives the entropy of the code.
 entropy_of_factor = math.log(2)
 
+
+# %% tags=["wrong-answer"] says="the better dimension comes first"
+# The two dimensions are subtracted in the wrong order.
+gap = (information_2 - information_1) / entropy_of_factor
+
+
 # %% [markdown]
 # (exercise-measuring-2)=
 # ## Exercise 2: Information from counts
@@ -195,6 +201,16 @@ def plug_in(x, y):
     joint = np.einsum("na,nb->ab", a * 1.0, b * 1.0) / len(x)
     product = np.outer(joint.sum(1), joint.sum(0))
     return (joint * np.log(joint / product)).sum()
+
+
+# %% tags=["wrong-answer"] says="a negative label counts from the end"
+# The labels are taken for rows and columns: negative ones count from the end.
+def plug_in(x, y):
+    joint = np.zeros((x.max() + 1, y.max() + 1))
+    np.add.at(joint, (x, y), 1 / len(x))
+    product = np.outer(joint.sum(1), joint.sum(0))
+    seen = joint > 0
+    return (joint[seen] * np.log(joint[seen] / product[seen])).sum()
 
 
 # %% [markdown]
@@ -286,7 +302,7 @@ def gaps(information, entropy):
     return (information[0] - information[1]) / entropy
 
 
-# %% tags=["wrong-answer"] says="not changed"
+# %% tags=["wrong-answer"] says="changes information, which it was given"
 # The matrix is sorted in place, so that whoever uses it next finds the dimensions mixed.
 def gaps(information, entropy):
     information.sort(axis=0)
@@ -473,6 +489,15 @@ def rotate(codes, degrees):
 def rotate(codes, degrees):
     c, s = math.cos(degrees), math.sin(degrees)
     return codes @ np.array([[c, -s], [s, c]]).T
+
+
+# %% tags=["wrong-answer"] says="changes codes, which it was given"
+# The codes themselves are turned, so that a second turn starts from the first.
+def rotate(codes, degrees):
+    angle = math.radians(degrees)
+    c, s = math.cos(angle), math.sin(angle)
+    codes[:] = codes @ np.array([[c, s], [-s, c]])
+    return codes
 
 
 # %% [markdown]

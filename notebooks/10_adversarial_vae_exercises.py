@@ -148,6 +148,20 @@ def optimal_logit(log_p, log_q, share):
     return log_p - log_q + math.log((1 - share) / share)
 
 
+# %% tags=["wrong-answer"] says="changes log_p, which it was given"
+# The argument is overwritten, so that whoever uses it next has another density.
+def optimal_logit(log_p, log_q, share):
+    log_p -= log_q
+    log_p += math.log(share / (1 - share))
+    return log_p
+
+
+# %% tags=["wrong-answer"] says="expected"
+# The log-densities are weighted by the shares, and no logit is formed.
+def optimal_logit(log_p, log_q, share):
+    return share * log_p - (1 - share) * log_q
+
+
 # %% [markdown]
 # (exercise-adversarial-vae-3)=
 # ## Exercise 3: The same numbers, another scale
@@ -167,8 +181,34 @@ equal_beta = 6 * 3 * 64 * 64
 equal_weight = 3 * 64 * 64
 ### END SOLUTION
 
+# %% nbgrader={"grade": true, "grade_id": "adversarial-vae-3-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check.rescaled(equal_beta, equal_weight)
+
+# %% tags=["wrong-answer"] says="other way round"
+# The weights are divided instead of multiplied.
+equal_beta = 6 / (3 * 64 * 64)
+equal_weight = 1 / (3 * 64 * 64)
+
+# %% tags=["wrong-answer"] says="channels"
+# The channels are forgotten.
+equal_beta = 6 * 64 * 64
+equal_weight = 64 * 64
+
+# %% tags=["wrong-answer"] says="without quotation marks"
+# A number is given as a text, with which the cell below cannot calculate.
+equal_beta = "73728"
+
+# %% tags=["wrong-answer"] says="without it: 73728"
+# The comma between the thousands makes a pair of two numbers.
+equal_beta = 73, 728
+
+# %% tags=["wrong-answer"] says="does matter"
+# The scale is believed not to matter.
+equal_beta = 6
+equal_weight = 1
+
 # %% [markdown]
-# The cell tries it: the gradients of the two losses must point in the same direction.
+# The next cell tries it: the gradients of the two losses must point in the same direction.
 
 # %% nbgrader={"grade": false, "grade_id": "adversarial-vae-3-run", "locked": true, "schema_version": 3, "solution": false, "task": false}
 torch.manual_seed(seed)
@@ -186,28 +226,6 @@ for loss in (
     slopes.append(torch.cat([part.flatten() for part in parts]))
 cosine = torch.cosine_similarity(*slopes, dim=0)
 print(f"cosine of the two gradients: {cosine:.6f}")
-
-# %% nbgrader={"grade": true, "grade_id": "adversarial-vae-3-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-check.rescaled(equal_beta, equal_weight, target.numel())
-
-# %% tags=["wrong-answer"] says="other way round"
-# The weights are divided instead of multiplied.
-equal_beta = 6 / (3 * 64 * 64)
-equal_weight = 1 / (3 * 64 * 64)
-
-# %% tags=["wrong-answer"] says="channels"
-# The channels are forgotten.
-equal_beta = 6 * 64 * 64
-equal_weight = 64 * 64
-
-# %% tags=["wrong-answer"] says="without quotation marks"
-# A number is given as a text, with which the cell above cannot calculate.
-equal_beta = "73728"
-
-# %% tags=["wrong-answer"] says="does matter"
-# The scale is believed not to matter.
-equal_beta = 6
-equal_weight = 1
 
 # %% [markdown]
 # (exercise-adversarial-vae-4)=
@@ -378,6 +396,118 @@ def update(generator, discriminator, optimisers, images):
     return l_gen, l_disc
 
 
+# %% tags=["wrong-answer"] says="a gradient of L_disc reaches the generator"
+# The graph is kept instead of cut, so that the discriminator's loss goes on into the generator.
+def update(generator, discriminator, optimisers, images):
+    rebuilt, prior = generator(images)
+    error = (rebuilt - images).square().sum(1).mean()
+    fooled = losses.deception_loss(discriminator(rebuilt)).mean()
+    l_gen = error + prior + fooled
+    optimisers[0].zero_grad()
+    l_gen.backward(retain_graph=True)
+    optimisers[0].step()
+    l_disc = losses.discriminator_loss(
+        discriminator(images), discriminator(rebuilt)
+    ).mean()
+    optimisers[1].zero_grad()
+    l_disc.backward()
+    optimisers[1].step()
+    return l_gen, l_disc
+
+
+# %% tags=["wrong-answer"] says="hand rebuilt.detach()"
+# Nothing is cut or kept: PyTorch stops, and advises to keep the graph.
+def update(generator, discriminator, optimisers, images):
+    rebuilt, prior = generator(images)
+    error = (rebuilt - images).square().sum(1).mean()
+    fooled = losses.deception_loss(discriminator(rebuilt)).mean()
+    l_gen = error + prior + fooled
+    optimisers[0].zero_grad()
+    l_gen.backward()
+    optimisers[0].step()
+    l_disc = losses.discriminator_loss(
+        discriminator(images), discriminator(rebuilt)
+    ).mean()
+    optimisers[1].zero_grad()
+    l_disc.backward()
+    optimisers[1].step()
+    return l_gen, l_disc
+
+
+# %% tags=["wrong-answer"] says="leaves the discriminator's weights as they were"
+# The discriminator never makes its step.
+def update(generator, discriminator, optimisers, images):
+    rebuilt, prior = generator(images)
+    error = (rebuilt - images).square().sum(1).mean()
+    fooled = losses.deception_loss(discriminator(rebuilt)).mean()
+    l_gen = error + prior + fooled
+    optimisers[0].zero_grad()
+    l_gen.backward()
+    optimisers[0].step()
+    l_disc = losses.discriminator_loss(
+        discriminator(images), discriminator(rebuilt.detach())
+    ).mean()
+    optimisers[1].zero_grad()
+    l_disc.backward()
+    return l_gen, l_disc
+
+
+# %% tags=["wrong-answer"] says="still in the generator"
+# The generator's gradients are never cleared.
+def update(generator, discriminator, optimisers, images):
+    rebuilt, prior = generator(images)
+    error = (rebuilt - images).square().sum(1).mean()
+    fooled = losses.deception_loss(discriminator(rebuilt)).mean()
+    l_gen = error + prior + fooled
+    l_gen.backward()
+    optimisers[0].step()
+    l_disc = losses.discriminator_loss(
+        discriminator(images), discriminator(rebuilt.detach())
+    ).mean()
+    optimisers[1].zero_grad()
+    l_disc.backward()
+    optimisers[1].step()
+    return l_gen, l_disc
+
+
+# %% tags=["wrong-answer"] says="the optimisers are exchanged"
+# The first optimiser is taken for the discriminator's.
+def update(generator, discriminator, optimisers, images):
+    rebuilt, prior = generator(images)
+    error = (rebuilt - images).square().sum(1).mean()
+    fooled = losses.deception_loss(discriminator(rebuilt)).mean()
+    l_gen = error + prior + fooled
+    optimisers[1].zero_grad()
+    l_gen.backward()
+    optimisers[1].step()
+    l_disc = losses.discriminator_loss(
+        discriminator(images), discriminator(rebuilt.detach())
+    ).mean()
+    optimisers[0].zero_grad()
+    l_disc.backward()
+    optimisers[0].step()
+    return l_gen, l_disc
+
+
+# %% tags=["wrong-answer"] says="return L_gen first"
+# The losses are returned in the wrong order.
+def update(generator, discriminator, optimisers, images):
+    rebuilt, prior = generator(images)
+    error = (rebuilt - images).square().sum(1).mean()
+    fooled = losses.deception_loss(discriminator(rebuilt)).mean()
+    l_gen = error + prior + fooled
+    optimisers[0].zero_grad()
+    l_gen.backward()
+    optimisers[0].step()
+    l_disc = losses.discriminator_loss(
+        discriminator(images), discriminator(rebuilt.detach())
+    ).mean()
+    optimisers[1].zero_grad()
+    l_disc.backward()
+    optimisers[1].step()
+    return l_disc, l_gen
+
+
 # %% [markdown]
 # The package's own model does the same on images. Which of the two networks has the easier task at the start? Compare both losses with their value
 # for a discriminator that cannot tell, $\log 2$ and $2 \log 2$: the one whose loss falls below it is ahead.
@@ -447,6 +577,14 @@ def halves(factors):
     return (factors >= np.median(factors, axis=0)).astype(int)
 
 
+# %% tags=["wrong-answer"] says="changes factors, which it was given"
+# The factors themselves are overwritten.
+def halves(factors):
+    for k in range(factors.shape[1]):
+        factors[:, k] = factors[:, k] > np.median(factors[:, k])
+    return factors
+
+
 # %% [markdown]
 # (exercise-adversarial-vae-7)=
 # ## Exercise 7: How far does it move?
@@ -508,3 +646,10 @@ def movement(walks, data):
 # A list of numbers is returned.
 def movement(walks, data):
     return (walks.std(1).mean(0) / data.std(0)).tolist()
+
+
+# %% tags=["wrong-answer"] says="changes walks, which it was given"
+# The walks are divided where they stand.
+def movement(walks, data):
+    walks /= data.std(0)
+    return walks.std(1).mean(0)

@@ -454,6 +454,15 @@ def effects(slopes):
     return effect, share, share.max(1)
 
 
+# %% tags=["wrong-answer"] says="floor of 0.1"
+# The chapter's floor is kept: a direction that moves little seems to move nothing.
+def effects(slopes):
+    effect = slopes.mean(0)
+    size = np.abs(effect)
+    share = size / np.maximum(size.sum(1, keepdims=True), 0.1)
+    return effect, share, share.max(1)
+
+
 # %% [markdown]
 # Now every factor gets one direction, and no direction stands for two factors. There are at least as many directions
 # as factors. Choose so that the shares of the chosen pairs add up to the most, with
@@ -524,6 +533,14 @@ trap = [[0, 5, 0, 4, 0, 1], [0, 4, 0, 1, 0, 5], [0, 1, 0, 1, 0, 8]]
 # %% tags=["wrong-answer"] says="add up to 1"
 # The shares of a row do not add up to 1.
 trap = [[0.9, 0.8, 0.0], [0.8, 0.0, 0.0], [0.0, 0.0, 0.9]]
+
+
+# %% tags=["wrong-answer"] says="np.argsort(columns)"
+# The directions are indexed by their factors, which is no order of either.
+def assign(share):
+    directions, factors = linear_sum_assignment(share, maximize=True)
+    return directions[factors]
+
 
 # %% [markdown]
 # (exercise-latent-directions-6)=

@@ -176,6 +176,13 @@ def slope(z, a, delta):
     return -2 / len(z) ** 2 * ((a[:, None] - a).sign() * near).sum(1)
 
 
+# %% tags=["wrong-answer"] says="without automatic differentiation"
+# PyTorch differentiates.
+def slope(z, a, delta):
+    z = z.detach().requires_grad_()
+    return torch.autograd.grad(order_loss(z, a, delta), z)[0]
+
+
 # %% [markdown]
 # (exercise-attribute-vae-3)=
 # ## Exercise 3: Who is pushed how hard?
@@ -298,6 +305,12 @@ sap_bent = 1 - 0.8**2
 # %% tags=["wrong-answer"] says="does not suffer"
 # The correlation of the attributes is believed to limit SCC.
 scc = 0.8
+
+
+# %% tags=["wrong-answer"] says="SCC asks for the order"
+# The second best is subtracted in SCC, too.
+scc = 0.36
+
 
 # %% [markdown]
 # (exercise-attribute-vae-5)=

@@ -153,7 +153,7 @@ def information_bound(joint, q):
 # $$ \mathrm{HSIC} = \frac{1}{(m-1)^2} \sum_{i, j} K^x_{ij} \left( K^z_{ij} - \bar K^z_{i \cdot} - \bar K^z_{\cdot j} + \bar K^z_{\cdot \cdot} \right) , $$
 #
 # where a dot stands for the mean over that index. Show on paper that the bracket is the entry $ij$ of $H K^z H$, and that the sum is the trace of
-# {eq}`eq-hsic-infogan-5`. Why is it enough to centre one of the two? Then write the function without a loop.
+# {eq}`eq-hsic-infogan-5`. Why is it enough to centre one of the two? Then write the function without a loop, and without `losses.hsic`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "hsic-infogan-3", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -193,6 +193,33 @@ def hsic(kernel_x, kernel_z):
     m = len(kernel_x)
     h = torch.eye(m, dtype=kernel_x.dtype) - 1 / m
     return torch.trace((kernel_x @ h) * (kernel_z @ h)) / (m - 1) ** 2
+
+
+# %% tags=["wrong-answer"] says="without losses.hsic"
+# The package's function does the work.
+def hsic(kernel_x, kernel_z):
+    return losses.hsic(kernel_x, kernel_z)
+
+
+# %% tags=["wrong-answer"] says="has a loop"
+# The double sum is written as it stands.
+def hsic(kernel_x, kernel_z):
+    m, total = len(kernel_x), 0.0
+    rows = kernel_z.mean(1)
+    for i in range(m):
+        for j in range(m):
+            centred = kernel_z[i, j] - rows[i] - rows[j] + kernel_z.mean()
+            total += kernel_x[i, j] * centred
+    return total / (m - 1) ** 2
+
+
+# %% tags=["wrong-answer"] says="`^` is something else"
+# The caret is taken for a power.
+def hsic(kernel_x, kernel_z):
+    m = len(kernel_x)
+    h = torch.eye(m) - 1 / m
+    trace = torch.trace(kernel_x @ h @ kernel_z @ h)
+    return trace / torch.tensor(m - 1.0) ^ 2
 
 
 # %% [markdown]
@@ -411,3 +438,29 @@ def choose_weight(dependence, adversarial, weights):
 # The adversarial loss is taken to be 1.
 def choose_weight(dependence, adversarial, weights):
     return min(weights, key=lambda w: abs(math.log(w * dependence)))
+
+
+# %% tags=["wrong-answer"] says="the smallest weight that reaches"
+# The first weight is taken with which the dependence is not the smaller.
+def choose_weight(dependence, adversarial, weights):
+    enough = [w for w in weights if w * dependence >= adversarial]
+    return min(enough or [weights[-1]])
+
+
+# %% tags=["wrong-answer"] says="the largest weight that stays below"
+# The last weight is taken with which the dependence is not the larger.
+def choose_weight(dependence, adversarial, weights):
+    below = [w for w in weights if w * dependence <= adversarial]
+    return max(below or [weights[0]])
+
+
+# %% tags=["wrong-answer"] says="linear scale of the inverse"
+# The ratio is turned round, and compared with 1 on a linear scale.
+def choose_weight(dependence, adversarial, weights):
+    return min(weights, key=lambda w: abs(adversarial / (w * dependence) - 1))
+
+
+# %% tags=["wrong-answer"] says="the dependence is left out"
+# The weight alone is compared with the adversarial loss.
+def choose_weight(dependence, adversarial, weights):
+    return min(weights, key=lambda w: abs(math.log(w / adversarial)))

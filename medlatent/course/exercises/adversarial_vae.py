@@ -16,7 +16,9 @@ from torch.distributions import Normal
 from ...losses import deception_loss, discriminator_loss
 from ...metrics import disentanglement
 from ...nets import Bottleneck, count_parameters
-from .answers import WrongAnswer, call, closest, compare, correct, number
+from .answers import WrongAnswer, call, closest, compare, correct, number, several
+
+IMAGE = (3, 64, 64)  # of exercise 3
 
 
 def slopes(non_saturating: float, saturating: float, found: Sequence[float]) -> None:
@@ -64,7 +66,7 @@ def optimal_logit(function: Callable, seed: int = 0) -> None:
     shift = 0.5 + torch.rand(1, dtype=torch.float64)
     log_p, log_q = Normal(0.0, 1.0).log_prob(x), Normal(shift, 1.0).log_prob(x)
     p, q = log_p.exp(), log_q.exp()
-    for share in (0.5, 0.2, 0.9):
+    for share in (0.2, 0.9, 0.5):  # first those with which each mistake has a result of its own
         odds = math.log(share / (1 - share))
         expected = log_p - log_q + odds
         compare(
@@ -96,12 +98,13 @@ def optimal_logit(function: Callable, seed: int = 0) -> None:
     correct("The logit is the log-ratio plus the log-odds of what the discriminator is shown.")
 
 
-def rescaled(beta: float, weight: float, values: int) -> None:
-    """What beta = 6 and adversarial weight 1 beside a mean over ``values`` are beside a sum.
+def rescaled(beta: float, weight: float) -> None:
+    """What beta = 6 and adversarial weight 1 beside a mean over an image's values are beside a sum.
 
     Raises:
         WrongAnswer: one of them is wrong; the message says which.
     """
+    values = math.prod(IMAGE)
     for name, answer, factor in (("equal_beta", beta, 6.0), ("equal_weight", weight, 1.0)):
         compare(
             name,
@@ -162,14 +165,21 @@ def block_parameters(function: Callable, seed: int = 0) -> None:
 
 
 class _Generator(nn.Module):
-    """A generator of vectors, with a prior term."""
+    """A generator of vectors, with a prior term; it notes gradients that reach it after its own step."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(4, 4)
+        self.reached_late = False
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        rebuilt = self.layer(images)
+        rebuilt, version = self.layer(images), self.layer.weight._version
+
+        def note(_: Tensor) -> None:
+            self.reached_late |= self.layer.weight._version != version
+
+        if rebuilt.requires_grad:
+            rebuilt.register_hook(note)
         return rebuilt, 0.3 * rebuilt.square().mean()
 
 
@@ -195,21 +205,38 @@ def update(function: Callable, seed: int = 0) -> None:
     torch.manual_seed(seed)
     generator, discriminator, images = _Generator(), _Discriminator(), torch.randn(2, 5, 4)
 
-    def play(step: Callable) -> tuple[list[Any], np.ndarray, np.ndarray]:
+    def weights(player: nn.Module) -> np.ndarray:
+        return torch.cat([w.detach().flatten() for w in player.parameters()]).numpy()
+
+    def play(step: Callable) -> tuple[list[Any], np.ndarray, np.ndarray, bool]:
         players = copy.deepcopy(generator), copy.deepcopy(discriminator)
         optimisers = tuple(torch.optim.SGD(player.parameters(), lr=0.05) for player in players)
         said = [step(*players, optimisers, batch) for batch in images]
-        weights = [torch.cat([w.detach().flatten() for w in player.parameters()]).numpy() for player in players]
-        return said, *weights
-
-    said, generated, discriminating = play(lambda *arguments: call(function, *arguments))
-    right_said, right_generated, right_discriminating = play(_step)
-    start = torch.cat([w.detach().flatten() for w in generator.parameters()]).numpy()
-    if np.array_equal(generated, start):
-        raise WrongAnswer("update(…) leaves the generator's weights as they were: backward() and step() are needed.")
+        return said, weights(players[0]), weights(players[1]), players[0].reached_late
 
     def wrong(**changes: Any) -> tuple[np.ndarray, np.ndarray]:
-        return play(lambda *arguments: _step(*arguments, **changes))[1:]
+        return play(lambda *arguments: _step(*arguments, **changes))[1:3]
+
+    reaches = "a gradient of L_disc reaches the generator: hand rebuilt.detach() to the discriminator."
+    try:
+        said, generated, discriminating, reached_late = play(lambda *arguments: call(function, *arguments))
+    except WrongAnswer as stopped:
+        if "backward through the graph a second time" in str(stopped):
+            raise WrongAnswer(f"update(…): {reaches}") from None
+        raise
+    if reached_late:
+        raise WrongAnswer(f"update(…): {reaches}")
+    right_said, right_generated, right_discriminating, _ = play(_step)
+    if np.allclose(discriminating, wrong(exchanged=True)[1]):
+        raise WrongAnswer("update(…): the optimisers are exchanged; the first is the generator's.")
+    for player, found, start in (
+        ("generator", generated, weights(generator)),
+        ("discriminator", discriminating, weights(discriminator)),
+    ):
+        if np.array_equal(found, start):
+            raise WrongAnswer(
+                f"update(…) leaves the {player}'s weights as they were: backward() and step() are needed."
+            )
 
     variants = {
         "the term log(1 - D(x̂)) saturates; L_gen has -log D(x̂).": wrong(saturating=True),
@@ -221,6 +248,9 @@ def update(function: Callable, seed: int = 0) -> None:
             discriminator_first=True
         ),
         "gradients of the step before are still there: clear them before each backward().": wrong(clear=False),
+        "gradients of the step before are still in the generator: clear them before its backward().": wrong(
+            clear_generator=False
+        ),
         "gradients of L_gen are still in the discriminator: clear them before its backward().": wrong(
             clear_discriminator=False
         ),
@@ -234,10 +264,10 @@ def update(function: Callable, seed: int = 0) -> None:
         mistakes = {sentence: both[place] for sentence, both in variants.items()}
         compare(name, found, right, mistakes=mistakes, hint="Compare your lines with both lines of equation 3.")
     for answer, values in zip(said, right_said, strict=True):
-        if not isinstance(answer, tuple | list) or len(answer) != 2:
-            raise WrongAnswer("update(…) has to return two values, L_gen and L_disc.")
-        for name, one, value in zip(("L_gen", "L_disc"), answer, values, strict=True):
-            compare(name, one, value, meaning="a scalar, the mean over the batch")
+        pair = several(function, answer, 2, "L_gen and L_disc")
+        for name, one, value, other in zip(("L_gen", "L_disc"), pair, values, values[::-1], strict=True):
+            exchanged = {"the two are exchanged: return L_gen first, and then L_disc.": other}
+            compare(name, one, value, meaning="a scalar, the mean over the batch", mistakes=exchanged)
     correct("Each player moved on its own loss, judged by the other as it was before.")
 
 
@@ -354,12 +384,16 @@ def _step(
     mean: bool = False,
     discriminator_first: bool = False,
     clear: bool = True,
+    clear_generator: bool = True,
     clear_discriminator: bool = True,
+    exchanged: bool = False,
     swap: bool = False,
     fresh: bool = False,
 ) -> tuple[float, float]:
     """Equation 3, or one of the mistakes that can be made in it."""
     rebuilt, price = generator(images)
+    if exchanged:
+        optimisers = optimisers[::-1]
 
     def critic() -> float:
         again = generator(images)[0] if fresh else rebuilt
@@ -376,7 +410,7 @@ def _step(
     logits = discriminator(rebuilt)
     deceived = -deception_loss(-logits) if saturating else deception_loss(logits)
     loss = error + prior * price + sign * deceived.mean()
-    if clear:
+    if clear and clear_generator:
         optimisers[0].zero_grad()
     loss.backward()
     optimisers[0].step()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dis
+import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -52,7 +58,7 @@ def number(name: str, answer: Any, *, text: bool = True) -> Any:
     if _typed_with_a_comma(answer):
         raise WrongAnswer(
             f"{name} is a pair of numbers, {answer[0]} and {answer[1]}: in Python a comma separates numbers. Write a "
-            f"decimal number with a point, as in {answer[0]}.{answer[1]}."
+            f"decimal number with a point, as in {answer[0]}.{answer[1]}{_without_a_comma(*map(str, answer))}."
         )
     if not isinstance(answer, str):
         return answer
@@ -61,7 +67,8 @@ def number(name: str, answer: Any, *, text: bool = True) -> Any:
     except ValueError:
         raise WrongAnswer(f"{name} is the text {answer!r}, expected a number.") from None
     if not text:
-        raise WrongAnswer(f"{name} is a text: write the number without quotation marks, as {value:g}.")
+        other = _without_a_comma(*answer.strip().split(",")) if "," in answer else ""
+        raise WrongAnswer(f"{name} is a text: write the number without quotation marks, as {value:.12g}{other}.")
     return value
 
 
@@ -94,22 +101,37 @@ def whole_number(name: str, answer: Any, low: int, high: int) -> int:
             f"{name} is a pair of numbers, {answer[0]} and {answer[1]}: in Python a comma separates numbers. Write one "
             f"whole number from {low} to {high}, without a comma."
         )
-    if isinstance(answer, str) and answer.strip().isdecimal():
-        raise WrongAnswer(f"{name} is a text: write the number without quotation marks, as {answer.strip()}.")
+    answer = number(name, answer, text=False)
     try:
-        number = int(answer)
-        whole = number == answer
+        value = int(answer)
+        whole = value == answer
     except (TypeError, ValueError, OverflowError, RuntimeError):
         whole = False
     if whole is not True and not (isinstance(whole, np.bool_ | Tensor) and bool(whole)):
-        raise WrongAnswer(f"{name} must be a whole number from {low} to {high}, got {_kind(answer)}.")
-    if not low <= number <= high:
-        raise WrongAnswer(f"{name} must be a whole number from {low} to {high}, got {number}.")
-    return number
+        got = f"{answer:g}" if isinstance(answer, float) else f"a value {_kind(answer)}"
+        raise WrongAnswer(f"{name} must be a whole number from {low} to {high}, got {got}.")
+    if not low <= value <= high:
+        raise WrongAnswer(f"{name} must be a whole number from {low} to {high}, got {value}.")
+    return value
 
 
 def call(function: Callable, *args: Any, **options: Any) -> Any:
-    """What a student's function returns.
+    """What a student's function returns; it works on copies, so that it cannot change what it is compared with.
+
+    Raises:
+        WrongAnswer: as :func:`call_as_it_is` does, or the function changes what it was given.
+    """
+    copies, named = [_copied(value) for value in args], {name: _copied(value) for name, value in options.items()}
+    result = call_as_it_is(function, *copies, **named)
+    for place, (copy, value) in enumerate(zip([*copies, *named.values()], [*args, *options.values()], strict=True)):
+        if not _same(copy, value):
+            which = [*_parameters(function, len(args)), *options][place]
+            raise WrongAnswer(f"{_name(function)} changes {which}, which it was given: work on a copy.")
+    return result
+
+
+def call_as_it_is(function: Callable, *args: Any, **options: Any) -> Any:
+    """What a student's function returns, which is given the arguments themselves.
 
     Raises:
         WrongAnswer: it is no function, still the stub, stops with an error or returns nothing; the message says which.
@@ -119,28 +141,66 @@ def call(function: Callable, *args: Any, **options: Any) -> Any:
     name = _name(function)
     try:
         result = function(*args, **options)
-    except NotImplementedError:
-        raise WrongAnswer(
-            f"{name} is still the empty stub: replace `raise NotImplementedError` with your own lines, "
-            "and run the cell again."
-        ) from None
+    except WrongAnswer:
+        raise
     except Exception as error:
+        if isinstance(error, NotImplementedError) and not str(error):  # PyTorch raises it, too, and says why
+            raise WrongAnswer(
+                f"{name} is still the empty stub: replace `raise NotImplementedError` with your own lines, "
+                "and run the cell again."
+            ) from None
         said = f"{type(error).__name__}: {error}".rstrip(".: \n")
-        raise WrongAnswer(f"{name} stops with {said}.") from error
+        power = " A power is written `**`; `^` is something else." if re.search(r"xor|for \^", said) else ""
+        raise WrongAnswer(f"{name} stops with {said}.{power}") from error
     if result is None:
         raise WrongAnswer(f"{name} returns nothing: is there a `return`?")
     return result
 
 
-def pair_of(function: Callable, found: Any, meaning: str) -> tuple[Any, Any]:
-    """Both values of an answer that has two.
+def several(function: Callable, found: Any, count: int, meaning: str) -> list[Any]:
+    """The values that a function returns together: in a tuple or a list, or in one array or tensor.
 
     Raises:
-        WrongAnswer: it has another number of them.
+        WrongAnswer: there is another number of them.
     """
-    if not isinstance(found, tuple | list) or len(found) != 2:
-        raise WrongAnswer(f"{function.__name__}(…) has to return two values, {meaning}.")
-    return found[0], found[1]
+    together = isinstance(found, tuple | list) or (isinstance(found, Tensor | np.ndarray) and found.ndim)
+    if not together or len(found) != count:
+        words = {2: "two", 3: "three"}
+        raise WrongAnswer(f"{_name(function)} has to return {words[count]} values, {meaning}.")
+    return list(found)
+
+
+@contextlib.contextmanager
+def without(sentence: str, *forbidden: Callable) -> Iterator[None]:
+    """Refuses what is computed in this block by one of the functions, whatever name it was imported by.
+
+    Raises:
+        WrongAnswer: one of them was called; the message is the sentence.
+    """
+    codes = {inspect.unwrap(function).__code__ for function in forbidden}
+    seen = []
+
+    def watch(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code in codes:
+            seen.append(frame.f_code)
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+    if seen:
+        raise WrongAnswer(sentence)
+
+
+def has_a_loop(function: Callable) -> bool:
+    """Whether there is a loop or a comprehension in the lines of a function."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    codes = [code] if code else []
+    for code in codes:  # it grows: of each function those that are defined in it
+        codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return any("BACKWARD" in line.opname for code in codes for line in dis.get_instructions(code))
 
 
 def compare(
@@ -153,6 +213,7 @@ def compare(
     hint: str = "",
     reveal: bool = True,
     kind: type | None = None,
+    dtype: torch.dtype | None = None,
     rtol: float = 1e-4,
     atol: float = 1e-6,
 ) -> None:
@@ -172,6 +233,7 @@ def compare(
         reveal: whether a message may hold the right value; not for a single one that is typed, such as a prediction.
             A typed one may be a text, which :func:`number` reads.
         kind: ``Tensor`` or ``np.ndarray``, if several values have to be in this one.
+        dtype: of the tensor, where a model goes on to calculate with the values.
         rtol: tolerated relative difference.
         atol: tolerated absolute difference.
 
@@ -183,13 +245,15 @@ def compare(
     right, answer = as_array(name, expected), as_array(name, found)
     if answer.shape == right.shape and np.allclose(answer, right, rtol, atol):
         if right.ndim:
-            of_kind(name, found, kind or (Tensor if isinstance(expected, Tensor) else None))
+            flows = isinstance(expected, Tensor) and expected.requires_grad
+            of_kind(name, found, kind or (Tensor if isinstance(expected, Tensor) else None), dtype, flows=flows)
         return
     for sentence, value in mistakes.items() if isinstance(mistakes, Mapping) else mistakes or ():
         wrong = as_array(name, value)
         # A mistake that happens to give the right numbers explains nothing.
         same = wrong.shape == right.shape and np.allclose(wrong, right, rtol, atol)
-        if not same and answer.shape == wrong.shape and np.allclose(answer, wrong, rtol, atol):
+        partly = bool(np.isfinite(wrong).any())  # NaN in the same places says something, NaN alone does not
+        if not same and answer.shape == wrong.shape and np.allclose(answer, wrong, rtol, atol, equal_nan=partly):
             raise WrongAnswer(f"{name}: {sentence}")
     if answer.shape != right.shape:
         stands = f": {meaning}" if meaning else ""
@@ -214,21 +278,33 @@ def closest(found: Any, candidates: Sequence[Any]) -> Any:
     return candidates[int(np.argmin([np.abs(answer - value).max(initial=0) for value in values]))]
 
 
-def of_kind(name: str | Callable, value: Any, kind: type | None) -> None:
+def of_kind(
+    name: str | Callable, value: Any, kind: type | None, dtype: torch.dtype | None = None, *, flows: bool = False
+) -> None:
     """Refuses values that are in something that later cells cannot calculate with, such as a list.
 
     Args:
         name: of the answer, or the function that returned it.
         value: the answer.
         kind: ``Tensor`` or ``np.ndarray``; ``None`` if either will do.
+        dtype: of a tensor; ``None`` if any will do.
+        flows: whether a gradient has to flow through the values.
 
     Raises:
-        WrongAnswer: it is of another kind, such as a list.
+        WrongAnswer: it is of another kind, such as a list, or of another ``dtype``.
     """
     kinds = {Tensor: "a tensor", np.ndarray: "a NumPy array"}
-    if isinstance(value, kind or tuple(kinds)):
-        return
     name = name if isinstance(name, str) else _name(name)
+    if isinstance(value, kind or tuple(kinds)):
+        if dtype and value.dtype != dtype:
+            have, wanted = (str(one).removeprefix("torch.") for one in (value.dtype, dtype))
+            raise WrongAnswer(f"{name}: the values are in {have}, and the model computes in {wanted}: add .float().")
+        return
+    if flows and isinstance(value, np.ndarray):
+        raise WrongAnswer(
+            f"{name}: the values are in a NumPy array, through which no gradient flows: compute them with torch "
+            "throughout."
+        )
     asked = kinds.get(kind, "a tensor or a NumPy array")
     have = next((word for known, word in kinds.items() if isinstance(value, known)), f"a {type(value).__name__}")
     ways = {
@@ -249,31 +325,35 @@ def as_array(name: str, value: Any) -> np.ndarray:
     Raises:
         WrongAnswer: it is no number, array or tensor of numbers.
     """
-    if isinstance(value, Tensor):
-        value = value.detach().cpu().numpy()
     try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, RuntimeError):  # the last from a list of tensors that require gradients
+        array = np.asarray(_detached(value))
+    except (ValueError, TypeError, RuntimeError):
         array = np.asarray(None)
     if array.dtype.kind not in "biuf":
         raise WrongAnswer(f"{name} is {_kind(value)}, expected a number, an array or a tensor of numbers.")
     return array.astype(float)
 
 
-def gradient(name: str | Callable, result: Tensor, *inputs: tuple[str, Tensor]) -> tuple[Tensor, ...]:
+def gradient(
+    name: str | Callable, result: Tensor, *inputs: tuple[str, Tensor], expected: Tensor | None = None
+) -> tuple[Tensor, ...]:
     """Checks that gradients flow from a result to its inputs, and returns those of its sum.
 
     Args:
         name: of the answer, or the function that returned it.
         result: a tensor.
         inputs: names and tensors that require gradients.
+        expected: the right result, if the gradients have to be those of its sum.
 
     Raises:
-        WrongAnswer: the result is detached from one of them.
+        WrongAnswer: the result, or a part of it, is detached from one of them.
     """
     name = name if isinstance(name, str) else _name(name)
     if not isinstance(result, Tensor):
-        raise WrongAnswer(f"{name} returns {_kind(result)}, expected a tensor.")
+        raise WrongAnswer(
+            f"{name} returns a value {_kind(result)}, through which no gradient flows: compute it with torch "
+            "throughout."
+        )
     asked = "is it computed with torch throughout, without detach(), item(), numpy() or no_grad()?"
     if not result.requires_grad:
         raise WrongAnswer(f"{name}: no gradient flows through the result; {asked}")
@@ -282,6 +362,13 @@ def gradient(name: str | Callable, result: Tensor, *inputs: tuple[str, Tensor]) 
     for (which, _), slope in zip(inputs, gradients, strict=True):
         if slope is None:
             raise WrongAnswer(f"{name}: no gradient reaches {which}; {asked}")
+    if expected is not None:
+        right = torch.autograd.grad(expected.sum(), tensors, allow_unused=True, retain_graph=True)
+        for (which, _), slope, value in zip(inputs, gradients, right, strict=True):
+            if value is not None and not torch.allclose(slope, value, rtol=1e-3, atol=1e-4):
+                raise WrongAnswer(
+                    f"{name}: the values are right, and the gradient with respect to {which} is not; {asked}"
+                )
     return gradients
 
 
@@ -308,18 +395,21 @@ def _difference(answer: np.ndarray, right: np.ndarray, rtol: float, reveal: bool
     """How two arrays of one shape differ, in words."""
     if not reveal:
         return "is not right"
-    finite = np.abs(right) > 1e-12
-    if right.size and finite.all():
-        ratios = answer / right
-        factor = float(np.median(ratios))
-        if np.allclose(answer, -right, rtol):
-            return "has the wrong sign"
-        if right.size > 1 and factor and np.allclose(ratios, factor, rtol):
-            return f"is {factor:.4g} times what it should be: look for a constant factor"
+    nonzero = right.size and (np.abs(right) > 1e-12).all()
+    if nonzero and np.allclose(answer, -right, rtol, 0):
+        return "has the wrong sign"
     if right.size > 1:
-        surplus = answer - right
-        if np.allclose(surplus, surplus.mean(), rtol, 1e-6) and not math.isclose(surplus.mean(), 0, abs_tol=1e-9):
-            return f"is off by the same {surplus.mean():+.4g} everywhere: look for a constant term"
+        fits = {}  # what is left over if it is a constant factor or a constant term
+        factor = float(np.median(answer / right)) if nonzero else 0.0
+        if factor and np.allclose(answer, factor * right, rtol, 0):
+            said = f"is {factor:.4g} times what it should be: look for a constant factor"
+            fits[said] = np.abs(answer - factor * right).max()
+        term = float(np.mean(answer - right))
+        if np.allclose(answer - right, term, rtol, 1e-6) and not math.isclose(term, 0, abs_tol=1e-9):
+            said = f"is off by the same {term:+.4g} everywhere: look for a constant term"
+            fits[said] = np.abs(answer - right - term).max()
+        if fits:
+            return min(fits, key=lambda said: fits[said])
     worst = np.unravel_index(np.argmax(np.abs(answer - right)), right.shape)
     place = f" at {tuple(int(i) for i in worst)}" if right.ndim else ""
     return f"is {answer[worst]:.5g}{place}, expected {right[worst]:.5g}"
@@ -333,6 +423,48 @@ def _typed_with_a_comma(answer: Any) -> bool:
         and all(isinstance(value, int) and not isinstance(value, bool) for value in answer)
         and answer[1] >= 0
     )
+
+
+def _without_a_comma(whole: str, part: str) -> str:
+    """What else a comma may mean: in ``73,728`` it may part thousands."""
+    thousands = len(part) == 3 and whole.lstrip("-0") != ""
+    return f", or, if the comma parts thousands, without it: {whole}{part}" if thousands else ""
+
+
+def _copied(value: Any) -> Any:
+    """An argument that may be changed: a copy of a tensor or an array, also of those in a list."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return type(value)(map(_copied, value)) if type(value) in {list, tuple} else value
+
+
+def _same(copy: Any, value: Any) -> bool:
+    """Whether a copy still is what it was made of."""
+    if isinstance(value, Tensor):
+        return torch.equal(copy, value)
+    if isinstance(value, np.ndarray):
+        return np.array_equal(copy, value)
+    if type(value) in {list, tuple}:
+        return len(copy) == len(value) and all(map(_same, copy, value))
+    return copy is value
+
+
+def _parameters(function: Callable, count: int) -> list[str]:
+    """The names of a function's first parameters."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # of a function that is written in C
+        names = []
+    return [*names, *("an argument" for _ in range(count))][:count]
+
+
+def _detached(value: Any) -> Any:
+    """Without gradients, also the tensors in a list."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu().numpy()
+    return [_detached(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _name(function: Callable) -> str:

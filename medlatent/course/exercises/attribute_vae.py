@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...data.acdc import LV, MYO, RV
 from ...losses import attribute_loss
-from .answers import WrongAnswer, as_array, call, choose, closest, compare, correct, pair_of
+from .answers import WrongAnswer, as_array, call, choose, closest, compare, correct, several, without
 
 
 def ejection(function: Callable, seed: int = 0) -> None:
@@ -32,9 +32,7 @@ def ejection(function: Callable, seed: int = 0) -> None:
         mask[distance < radius + 5] = MYO
         mask[distance < radius] = LV
         masks.append(mask)
-    found = call(function, *masks, spacing)
-    if not isinstance(found, tuple | list) or len(found) != 3:
-        raise WrongAnswer("ejection(…) has to return three values, EDV, ESV and the ejection fraction.")
+    found = several(function, call(function, *masks, spacing), 3, "EDV, ESV and the ejection fraction")
     voxel = math.prod(spacing) / 1000
 
     def counts(label: int) -> np.ndarray:
@@ -98,7 +96,7 @@ def order(loss: Callable, slope: Callable, seed: int = 0) -> None:
         apart = (torch.tanh(delta * codes) - wanted).abs()
         compare(
             loss,
-            call(loss, z.clone(), a.clone(), delta),
+            call(loss, z, a, delta),
             attribute_loss(z[:, None], a[:, None], delta)[0],
             meaning="one number",
             mistakes={
@@ -122,9 +120,12 @@ def order(loss: Callable, slope: Callable, seed: int = 0) -> None:
         attribute_loss(variable[:, None], a[:, None], delta).sum().backward()
         assert variable.grad is not None
         assert torch.allclose(variable.grad, right)
+        sentence = "slope(…) is to be derived by hand, without automatic differentiation."
+        with without(sentence, torch.autograd.grad, torch.autograd.backward):
+            found = call(slope, z, a, delta)
         compare(
             slope,
-            call(slope, z.clone(), a.clone(), delta),
+            found,
             right,
             meaning="one value for each image",
             mistakes={
@@ -159,7 +160,7 @@ def weights(scores: Callable, pulls: Callable, more: Any, seed: int = 0) -> None
     elbo = told - kl
     compare(
         scores,
-        call(scores, q.clone(), likelihood.clone(), prior.clone()),
+        call(scores, q, likelihood, prior),
         elbo,
         meaning="one value for each image",
         mistakes={
@@ -180,7 +181,7 @@ def weights(scores: Callable, pulls: Callable, more: Any, seed: int = 0) -> None
         right = torch.exp(alpha * elbo)
         compare(
             pulls,
-            call(pulls, elbo.clone(), alpha),
+            call(pulls, elbo, alpha),
             right,
             meaning="one weight for each image",
             mistakes={
@@ -207,23 +208,35 @@ def correlated(predicted: Sequence[float], found: Sequence[float]) -> None:
         raise WrongAnswer("expected three predictions, scc, sap_line and sap_bent.")
     rho, bent = 0.8, 9 / 15
     right = (1.0, 1 - rho**2, bent * (1 - rho**2))
-    for name, answer, value in zip(("scc", "sap_line", "sap_bent"), predicted, right, strict=True):
+    both = {"that is the correlation of the attributes, which the best dimension does not suffer from.": rho}
+    second = {"that is the squared correlation of the second best; SAP is the lead over it.": rho**2}
+    mistakes = (
+        {
+            "SCC asks for the order of the best dimension alone: there is no second best to subtract.": right[1],
+            "that is the squared correlation of the second best; SCC looks at the best dimension.": rho**2,
+            "a bend keeps the order, which is all that SCC looks at.": bent,
+        },
+        {
+            "SAP takes squared correlations.": 1 - rho,
+            "that is how well the best dimension predicts; subtract the second best.": 1.0,
+            **second,
+        },
+        {
+            "SAP takes squared correlations.": bent**0.5 * (1 - rho),
+            "that is right for the code as it is; a bent one is not on a line.": right[1],
+            "that is how well the best dimension predicts; subtract the second best.": bent,
+            "the bend lowers both predictions, the second best too: the factor is for their difference.": bent - rho**2,
+            **second,
+        },
+    )
+    names = ("scc", "sap_line", "sap_bent")
+    for name, answer, value, wrong in zip(names, predicted, right, mistakes, strict=True):
         compare(
             name,
             answer,
             value,
             reveal=False,
-            mistakes={
-                "that is the correlation of the attributes, which the best dimension does not suffer from.": rho,
-                "SAP takes squared correlations.": 1 - rho if name == "sap_line" else bent**0.5 * (1 - rho),
-                "that is the squared correlation of the second best; SAP is the lead over it.": rho**2,
-                "that is right for the code as it is; a bent one is not on a line.": right[1],
-                "that is how well the best dimension predicts; subtract the second best.": bent
-                if name == "sap_bent"
-                else 1.0,
-                "the bend lowers both predictions, the second best too: the factor is for their difference.": bent
-                - rho**2,
-            },
+            mistakes=both | wrong,
             hint="Order, for SCC; the best squared correlation minus the second best, for SAP.",
             rtol=0,
             atol=5e-3,
@@ -269,7 +282,7 @@ def millilitres(slope: Callable, interval: Callable, seed: int = 0) -> None:
             ),
         ]
     spread = z.std()
-    found_slope = call(slope, z.copy(), ml.copy())
+    found_slope = call(slope, z, ml)
     compare(
         slope,
         found_slope,
@@ -299,7 +312,7 @@ def millilitres(slope: Callable, interval: Callable, seed: int = 0) -> None:
         ),
     ]
     narrow = np.percentile(images, [2.5, 97.5])
-    pair = pair_of(interval, call(interval, z.copy(), ml.copy(), patient.copy()), "the ends of the interval")
+    pair = several(interval, call(interval, z, ml, patient), 2, "the ends of the interval")
     low, high = (as_array("An end of the interval", end) for end in pair)
     if low.shape or high.shape:
         raise WrongAnswer("An end of the interval is no single number.")
@@ -351,7 +364,7 @@ def optimum(function: Callable, seed: int = 0) -> None:
             first = data + eta * data * (data.log() + entropy)
             compare(
                 function,
-                call(function, data.clone(), eta),
+                call(function, data, eta),
                 right,
                 meaning="one probability for each image",
                 mistakes={

@@ -10,7 +10,7 @@ import torch
 
 from ...losses import gaussian_kernel
 from ...losses import hsic as package_hsic
-from .answers import WrongAnswer, as_array, call, choose, compare, correct
+from .answers import WrongAnswer, as_array, call, choose, compare, correct, has_a_loop, without
 
 
 def entropies(printed: float, bound: float, codes: float, found: Sequence[float]) -> None:
@@ -124,18 +124,20 @@ def hsic(function: Callable, seed: int = 0) -> None:
     """
     generator = torch.Generator().manual_seed(seed)
     for m in (6, 9):
-        x = torch.randn(m, 3, generator=generator, dtype=torch.float64)
-        z = torch.sin(x) + 0.3 * torch.randn(m, 3, generator=generator, dtype=torch.float64)
+        x = torch.randn(m, 3, generator=generator)
+        z = torch.sin(x) + 0.3 * torch.randn(m, 3, generator=generator)
         kx, kz = gaussian_kernel(x, 1.2), gaussian_kernel(z, 0.8)
         total = 0.0
         rows, mean = kz.mean(1), kz.mean().item()
         for i in range(m):
             for j in range(m):
                 total += kx[i, j].item() * (kz[i, j] - rows[i] - rows[j] + mean).item()
-        centring = torch.eye(m, dtype=torch.float64) - 1 / m
+        centring = torch.eye(m) - 1 / m
+        with without(f"{function.__name__}(…) is to be written by hand, without losses.hsic.", package_hsic):
+            found = call(function, kx, kz)
         compare(
             function,
-            call(function, kx, kz),
+            found,
             total / (m - 1) ** 2,
             meaning="one number",
             mistakes={
@@ -152,7 +154,10 @@ def hsic(function: Callable, seed: int = 0) -> None:
                 "product.": torch.trace((kx @ centring) * (kz @ centring)) / (m - 1) ** 2,
             },
             hint="trace(K_x H K_z H) / (m - 1)² with H = I - 1/m.",
+            rtol=1e-3,
         )
+    if has_a_loop(function):
+        raise WrongAnswer("hsic(…) is right, and has a loop: write it as the trace of a product of matrices.")
     correct("The trace of a product of m × m matrices: no second network, but m² similarities.")
 
 
@@ -306,28 +311,44 @@ def choose_weight(function: Callable, seed: int = 0) -> None:
     """
     generator = torch.Generator().manual_seed(seed)
     weights = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]
-    for _ in range(40):
-        exponent, other = torch.rand(2, generator=generator).tolist()
-        dependence, adversarial = 10 ** (-3.4 + 4.4 * exponent), 10 ** (2 * other - 1)
-        ratios = np.array(weights) * dependence / adversarial
-        right, linear, alone = (
-            weights[int(np.argmin(distance))]
-            for distance in (np.abs(np.log(ratios)), np.abs(ratios - 1), np.abs(np.log(ratios * adversarial)))
-        )
-        position = weights.index(right)
-        if linear == alone != right or position in {linear, alone} - {right}:
-            continue  # it could not be told which of the mistakes was made
-        compare(
-            function,
-            call(function, dependence, adversarial, weights),
-            right,
-            meaning="one of the weights",
-            mistakes={
-                "that is nearest on a linear scale, where 0.001 is nearer to 1 than 3 is.": linear,
-                "the adversarial loss is left out.": alone,
-                "that is the exact quotient; one of the given weights is asked for.": adversarial / dependence,
-                "that is the position of the weight in the list; the weight itself is asked for.": position,
-            },
-            hint="Minimise |log(λ · dependence / adversarial)| over the weights.",
-        )
+    exponent, other = torch.rand(2, 40, 1, generator=generator, dtype=torch.float64).numpy()
+    dependence, adversarial = 10 ** (-3.4 + 4.4 * exponent), 10 ** (2 * other - 1)
+    found = []
+    for pair in zip(dependence.ravel().tolist(), adversarial.ravel().tolist(), strict=True):
+        found.append(as_array("choose_weight(…)", call(function, *pair, weights)))
+        if found[-1].shape:
+            raise WrongAnswer("choose_weight(…) has to return a single number, one of the weights.")
+    ratios = np.array(weights) * dependence / adversarial
+    reached = ratios >= 1
+
+    def nearest(distance: np.ndarray) -> np.ndarray:
+        """The weight of each case, of distances (cases, weights)."""
+        return np.array(weights)[distance.argmin(1)]
+
+    right = nearest(np.abs(np.log(ratios)))
+    # Of all cases together: a single one may be explained by several mistakes.
+    compare(
+        function,
+        np.array(found),
+        right,
+        mistakes={
+            "that is nearest on a linear scale, where 0.001 is nearer to 1 than 3 is.": nearest(np.abs(ratios - 1)),
+            "that is nearest on a linear scale of the inverse, where 1000 is as far from 1 as 0.001 is near.": nearest(
+                np.abs(1 / ratios - 1)
+            ),
+            "the adversarial loss is left out.": nearest(np.abs(np.log(ratios * adversarial))),
+            "the dependence is left out.": nearest(np.abs(np.log(ratios / dependence))),
+            "that is the smallest weight that reaches the adversarial loss; a smaller one may be nearer.": np.where(
+                reached.any(1), np.array(weights)[reached.argmax(1)], weights[-1]
+            ),
+            "that is the largest weight that stays below the adversarial loss; a larger one may be nearer.": np.where(
+                reached.all(1), weights[0], np.array(weights)[(ratios <= 1).sum(1) - 1]
+            ),
+            "that is the exact quotient; one of the given weights is asked for.": (adversarial / dependence).ravel(),
+            "that is the position of the weight in the list; the weight itself is asked for.": np.searchsorted(
+                weights, right
+            ),
+        },
+        hint="Minimise |log(λ · dependence / adversarial)| over the weights.",
+    )
     correct("The order of magnitude is met. Whether the dependence can be seen is another question.")

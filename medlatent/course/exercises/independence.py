@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from ...losses import KLDecomposition, kl_decomposition
-from .answers import WrongAnswer, call, compare, correct, gradient, whole_number
+from .answers import WrongAnswer, as_array, call, compare, correct, gradient, several, whole_number
 
 TERMS = ("mutual information", "total correlation", "dimension-wise KL")
 
@@ -51,21 +51,34 @@ def total_correlation(function: Callable, seed: int = 0) -> None:
             * torch.logdet(covariance / variances[:, None] / variances),
             "the logarithm is missing.": -0.5 * torch.exp(-2 * expected),
             "this is the KL to the standard normal, which charges for the variances, too.": _kl_to_standard(covariance),
+            "this is KL(N(0, diag Σ) ‖ N(0, Σ)): the two are exchanged.": kl_divergence(
+                MultivariateNormal(torch.zeros(4), torch.diag(variances)),
+                MultivariateNormal(torch.zeros(4), covariance),
+            ),
             "the unit is nats: use the natural logarithm.": expected / math.log(2),
         },
         hint="Write KL(N(0, Σ) ‖ N(0, diag Σ)): the trace and the dimension cancel, two log-determinants stay.",
         rtol=1e-3,
     )
-    gradient(function, found, ("covariance", covariance))
+    gradient(function, found, ("covariance", covariance), expected=expected)
     index = torch.arange(60)
-    long = 0.95 ** (index[:, None] - index).abs().float()
+    long = 0.95 ** (index[:, None] - index).abs().float() / 10  # of variances that are not 1 either
     log_determinant = (len(index) - 1) * math.log(1 - 0.95**2)
+    name = f"{getattr(function, '__name__', 'total_correlation')}(…) of {len(index)} dimensions"
+    found = call(function, long)
+    if np.isnan(as_array(name, found)).any():
+        raise WrongAnswer(
+            f"{name} is NaN: products of so many variances become 0 or infinite; use torch.logdet, and sum logarithms."
+        )
     compare(
-        f"{getattr(function, '__name__', 'total_correlation')}(…) of {len(index)} dimensions",
-        call(function, long),
+        name,
+        found,
         -0.5 * log_determinant,
         mistakes={
-            "the determinant is smaller than any float and becomes 0: use torch.logdet, which never forms it.": math.inf
+            "the determinant is smaller than any float and becomes 0: use torch.logdet, which never forms it.": (
+                math.inf
+            ),
+            "the product of the variances is smaller than any float and becomes 0: sum their logarithms.": -math.inf,
         },
         rtol=1e-3,
     )
@@ -152,7 +165,7 @@ def decompose(function: Callable, seed: int = 0) -> None:
     posterior = torch.tensor(random.dirichlet(np.ones(12), 5).reshape(5, 3, 4))
     priors = [torch.tensor(random.dirichlet(3 * np.ones(size))) for size in (3, 4)]
     expected = _decompose(posterior, *priors)
-    found = _several(function, call(function, posterior, *priors), TERMS)
+    found = several(function, call(function, posterior, *priors), 3, ", ".join(TERMS))
     aggregate = posterior.mean(0).numpy()
     marginals = aggregate.sum(1), aggregate.sum(0)
     ratio = np.log(aggregate) - np.log(np.outer(*marginals))
@@ -189,12 +202,16 @@ def decompose(function: Callable, seed: int = 0) -> None:
         },
     )
     for name, answer, value, wrong in zip(TERMS, found, expected, mistakes, strict=True):
-        general = {"the sign is wrong: a KL is never negative.": -value, "the unit is nats.": value / math.log(2)}
+        others = {f"that is the {term}.": other for term, other in zip(TERMS, expected, strict=True)}
+        general = others | {
+            "the sign is wrong: a KL is never negative.": -value,
+            "the unit is nats.": value / math.log(2),
+        }
         compare(f"The {name} of decompose(…)", answer, value, meaning="one number", mistakes={**wrong, **general})
     certain = torch.zeros(3, 2, 2, dtype=torch.double)
     certain[0, 0, 0] = certain[1, 0, 1] = certain[2, 1, 1] = 1
     even = torch.full((2,), 0.5, dtype=torch.double)
-    again = _several(function, call(function, certain, even, even), TERMS)
+    again = several(function, call(function, certain, even, even), 3, ", ".join(TERMS))
     for name, answer, value in zip(TERMS, again, _decompose(certain, even, even), strict=True):
         if not np.isfinite(_number(answer)).all():
             raise WrongAnswer(
@@ -231,7 +248,10 @@ def mss_log_weights(function: Callable, seed: int = 0) -> None:
         neighbour[np.arange(size), (np.arange(size) + 1) % size] = (data - rest) / (data * rest)
         stepped = neighbour.copy()  # a stride of M + 2 goes down the diagonal beside the first, which ends a row early
         stepped[-1, 0] = 1 / rest
+        exchanged = weights.copy()
+        exchanged[own], exchanged[np.arange(size), other] = (data - rest) / (data * rest), 1 / data
         mistakes = {
+            "1/N and (N − M)/(NM) are exchanged: z's own posterior, on the diagonal, gets 1/N.": np.log(exchanged),
             "these are the weights; the logarithm is asked for.": weights,
             "each row sums to 1 + 1/N: no entry has the weight (N − M)/(NM).": np.log(with_other),
             "M is the number of the other posteriors, B − 1, and not B.": np.log(same_m),
@@ -246,6 +266,7 @@ def mss_log_weights(function: Callable, seed: int = 0) -> None:
             ),
         }
         found = call(function, other, data)
+        sums = _row_sums(found)
         name = f"{getattr(function, '__name__', 'mss_log_weights')}(…) with B = {size}, N = {data}"
         compare(
             name,
@@ -257,7 +278,7 @@ def mss_log_weights(function: Callable, seed: int = 0) -> None:
                 *mistakes.items(),
                 ("the column k of each row is given in other; it need not be the next one.", np.log(stepped)),
             ],
-            hint=f"The rows of its exp sum to {_row_sums(found)}; each should sum to 1.",
+            hint="" if sums == "1" else f"The rows of its exp sum to {sums}; each should sum to 1.",
             kind=Tensor,
         )
     correct(
@@ -310,7 +331,7 @@ def log_aggregate(function: Callable, seed: int = 0) -> None:
         tensor.requires_grad_()
     log_weights = torch.randn(B, B).log_softmax(1) - math.log(2)
     names = ("log q(z)", "log Π q(z_j)")
-    found = _several(function, call(function, z, mean, logvar, log_weights), names)
+    found = several(function, call(function, z, mean, logvar, log_weights), 2, " and ".join(names))
 
     codes, centres = z.detach().double().numpy(), mean.detach().double().numpy()
     scales = (0.5 * logvar.detach().double()).exp().numpy()
@@ -346,6 +367,12 @@ def log_aggregate(function: Callable, seed: int = 0) -> None:
         {
             swap + "log q(z) sums over the dimensions first, and takes logsumexp over posteriors then.": product,
             "the weights are missing.": unweighted[0],
+            "the weights are transposed: a row is a sample, a column a posterior.": np.log(
+                (weights.T * density.prod(2)).sum(1)
+            ),
+            "the weight is there D times, once a dimension: add it after the sum over the dimensions.": np.log(
+                (weights**D * density.prod(2)).sum(1)
+            ),
             "the sum runs over samples; it has to run over the posteriors, the columns of the weights.": columns[0],
             "z and the posteriors are exchanged: entry (m, i) is sample m under posterior i.": turned[0],
             "the densities of the dimensions are averaged; the posterior factorises, so sum their logarithms.": np.log(
@@ -359,6 +386,9 @@ def log_aggregate(function: Callable, seed: int = 0) -> None:
             "this is log q(z) again: take logsumexp over posteriors for each dimension, and sum over them after it.": (
                 joint
             ),
+            "the weights are transposed: a row is a sample, a column a posterior.": np.log(
+                np.einsum("im,mij->mj", weights, density)
+            ).sum(1),
             "the weights are missing: each of the D marginals is an average with the same weights.": unweighted[1],
             "the sum runs over samples; it has to run over the posteriors, the columns of the weights.": columns[1],
             "z and the posteriors are exchanged: entry (m, i) is sample m under posterior i.": turned[1],
@@ -368,29 +398,33 @@ def log_aggregate(function: Callable, seed: int = 0) -> None:
             ),
         },
     )
-    for name, answer, value, *mistakes in zip(names, found, (joint, product), both, of_scale, strict=True):
+    pairs = Normal(mean, (0.5 * logvar).exp()).log_prob(z[:, None])
+    right = torch.logsumexp(log_weights + pairs.sum(2), 1), torch.logsumexp(log_weights[:, :, None] + pairs, 1).sum(1)
+    assert all(np.allclose(as_array("", t), n, 1e-3, 1e-4) for t, n in zip(right, (joint, product), strict=True))
+    for name, answer, value, *mistakes in zip(names, found, right, both, of_scale, strict=True):
         named = mistakes[0] | mistakes[1]
         compare(f"{name} of log_aggregate(…)", answer, value, meaning=meaning, mistakes=named, rtol=1e-3, atol=1e-4)
-    for name, answer in zip(names, found, strict=True):
-        gradient(f"{name} of log_aggregate(…)", answer, ("z", z), ("mean", mean), ("logvar", logvar))
+    inputs = ("z", z), ("mean", mean), ("logvar", logvar)
+    for name, answer, value in zip(names, found, right, strict=True):
+        gradient(f"{name} of log_aggregate(…)", answer, *inputs, expected=value)
 
     far = torch.randn(4, 400)
-    even = torch.full((4, 4), -math.log(4))
+    even = -math.log(4) - 1_000 * torch.arange(4)[:, None].expand(4, 4)  # of each row another scale
     for name, answer in zip(
         names,
-        _several(function, call(function, far, far.flip(0), torch.zeros(4, 400), even), names),
+        several(function, call(function, far, far.flip(0), torch.zeros(4, 400), even), 2, " and ".join(names)),
         strict=True,
     ):
         if not np.isfinite(_number(answer)).all():
             raise WrongAnswer(
                 f"{name} of log_aggregate(…) becomes infinite for 400 dimensions: "
-                "exponentiate inside torch.logsumexp, which subtracts the maximum first."
+                "exponentiate inside torch.logsumexp, which subtracts the maximum of each row first."
             )
 
     # The package computes the same by a product of matrices.
     mws = torch.full((B, B), -math.log(B * data))
     ours = kl_decomposition(z, mean, logvar, data, "mws").total_correlation.item()
-    first, second = _several(function, call(function, z, mean, logvar, mws), names)
+    first, second = several(function, call(function, z, mean, logvar, mws), 2, " and ".join(names))
     theirs = float(np.mean(_number(first) - _number(second)))
     compare("The total correlation with the weights of MWS", theirs, ours, rtol=1e-3, atol=1e-3)
     correct(f"With the weights of MWS your total correlation of {B} codes is {theirs:.2f} nats, as the package's.")
@@ -501,8 +535,8 @@ def weighted_loss(function: Callable, seed: int = 0) -> None:
     """
     torch.manual_seed(seed)
     reconstruction, information, correlation, wise = (torch.rand(5) + 0.1 for _ in range(4))
-    # First two prices that differ, neither of them 1: then each mistake has a result of its own.
-    for beta, tc_weight in ((2.0, 5.0), (3.0, 3.0), (1.0, 6.0)):
+    # First two prices that differ, neither of them 1 nor 1 more than 1: then each mistake has a result of its own.
+    for beta, tc_weight in ((2.5, 5.0), (3.0, 3.0), (1.0, 6.0)):
         found = call(function, reconstruction, information, correlation, wise, beta, tc_weight)
         rest = information + wise
         kl = rest + correlation
@@ -542,6 +576,9 @@ def weighted_loss(function: Callable, seed: int = 0) -> None:
                 "the total correlation costs tc_weight in all: beta KL and tc_weight − beta, not tc_weight − 1.": (
                     reconstruction + beta * kl + (tc_weight - 1) * correlation
                 ),
+                "the total correlation is charged once more, without a weight.": reconstruction
+                + beta * rest
+                + (1 + tc_weight) * correlation,
                 "none of the three terms is weighted.": reconstruction + kl,
                 "the reconstruction is missing.": beta * rest + tc_weight * correlation,
             },
@@ -628,25 +665,6 @@ def _best_code(correlation: float, variance: float, beta: float, tc_weight: floa
     loss = sse / (2 * variance) + beta * (first + second - total) + tc_weight * total
     best = np.unravel_index(np.argmin(loss), loss.shape)
     return float(first[best]), float(second[best])
-
-
-def _several(function: Callable, found: Any, names: Sequence[str]) -> list[Any]:
-    """The values that a function returns together.
-
-    Raises:
-        WrongAnswer: it returns something else, or another number of them.
-    """
-    name = f"{getattr(function, '__name__', 'your function')}(…)"
-    expected = f"{len(names)} values: {', '.join(names)}"
-    try:
-        values = list(found) if isinstance(found, tuple | list | Tensor | np.ndarray) else None
-    except TypeError:  # a tensor without dimensions
-        values = None
-    if values is None:
-        raise WrongAnswer(f"{name} returns one value of type {type(found).__name__}, expected {expected}.")
-    if len(values) != len(names):
-        raise WrongAnswer(f"{name} returns {len(values)} values, expected {expected}.")
-    return values
 
 
 def _number(value: Any) -> np.ndarray:

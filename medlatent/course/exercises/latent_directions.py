@@ -15,7 +15,7 @@ from torch.distributions import Normal
 
 from ...metrics.direction_effects import direction_effects
 from ...models import LatentDirections, random_directions
-from .answers import WrongAnswer, as_array, call, choose, compare, correct, gradient, of_kind, value_of
+from .answers import WrongAnswer, as_array, call, choose, compare, correct, gradient, of_kind, several, value_of
 
 # The four pairs of exercise 4: the direction that was taken, counted from 1, its logits, the shift, and the guess.
 PAIRS = (
@@ -27,18 +27,6 @@ PAIRS = (
 PRINTED = 0.2538  # in Table 1 of Schön et al. (2022): GAN, ResNet, orthonormal directions
 SHIFTS = (6.0, 0.5)  # the largest size of the method's shifts, and the least
 GAMMA = 0.25  # the weight of L_s in the loss
-
-
-def _values(function: Callable, found: Any, count: str, meaning: str) -> Sequence[Any]:
-    """The values of an answer that has several.
-
-    Raises:
-        WrongAnswer: it has another number of them.
-    """
-    number = {"two": 2, "three": 3}[count]
-    if not isinstance(found, tuple | list) or len(found) != number:
-        raise WrongAnswer(f"{function.__name__}(…) has to return {count} values, {meaning}.")
-    return found
 
 
 def likelihood(best_variance: Callable, nats: Callable, kl_weight: Callable, seed: int = 0) -> None:
@@ -62,7 +50,7 @@ def likelihood(best_variance: Callable, nats: Callable, kl_weight: Callable, see
     assert by_density(mse) < min(by_density(0.99 * mse), by_density(1.01 * mse))
     compare(
         best_variance,
-        call(best_variance, decoded.clone(), images.clone()),
+        call(best_variance, decoded, images),
         mse,
         meaning="one variance for all images and pixels",
         mistakes={
@@ -81,7 +69,7 @@ def likelihood(best_variance: Callable, nats: Callable, kl_weight: Callable, see
     right, single = by_density(mse), by_density(of_each.view(-1, 1, 1, 1))
     compare(
         nats,
-        call(nats, decoded.clone(), images.clone()),
+        call(nats, decoded, images),
         right,
         meaning="one number, the mean over the images",
         mistakes={
@@ -225,11 +213,12 @@ def matrices(orthonormal: Callable, unit: Callable, many: Any, seed: int = 0) ->
     for K, scale in ((4, 1.0), (6, 0.3)):
         W = (scale * torch.randn(d, d, dtype=torch.float64)).requires_grad_()
         skew, rotation = (W - W.T).detach(), torch.linalg.matrix_exp((W - W.T).detach())
+        right = torch.linalg.matrix_exp(W - W.T)[:, :K]
         found, one = call(orthonormal, W, K), torch.eye(d, dtype=torch.float64)
         compare(
             orthonormal,
             found,
-            rotation[:, :K],
+            right,
             meaning="d rows and K columns",
             mistakes={
                 "that is the exponential of each entry; the matrix exponential is asked for.": skew.exp()[:, :K],
@@ -250,13 +239,13 @@ def matrices(orthonormal: Callable, unit: Callable, many: Any, seed: int = 0) ->
             },
             hint="torch.linalg.matrix_exp(W - W.T), and of it the first K columns.",
         )
-        gradient(orthonormal, found, ("W", W))
+        gradient(orthonormal, found, ("W", W), expected=right)
     W = torch.randn(4, 7, dtype=torch.float64).requires_grad_()
-    plain, found = W.detach(), call(unit, W)
+    plain, right, found = W.detach(), W / W.norm(dim=0), call(unit, W)
     compare(
         unit,
         found,
-        plain / plain.norm(dim=0),
+        right,
         meaning="a direction a column, as in W",
         mistakes={
             "the rows have unit length; a direction is a column.": plain / plain.norm(dim=1, keepdim=True),
@@ -267,7 +256,7 @@ def matrices(orthonormal: Callable, unit: Callable, many: Any, seed: int = 0) ->
         },
         hint="Divide column k by its Euclidean length.",
     )
-    gradient(unit, found, ("W", W))
+    gradient(unit, found, ("W", W), expected=right)
     choose(
         "many",
         many,
@@ -377,8 +366,8 @@ def counts(from_counts: Callable, seed: int = 0) -> None:
         total = confusion.sum()
         taken, named = confusion.sum(1) / total, confusion.sum(0) / total
         rca, chance = np.trace(confusion) / total, float(taken @ named)
-        found = call(from_counts, confusion.copy())
-        answer, floor = _values(from_counts, found, "two", "RCA and the one without looking")
+        found = call(from_counts, confusion)
+        answer, floor = several(from_counts, found, 2, "RCA and the one without looking")
         compare(
             "RCA",
             answer,
@@ -431,20 +420,22 @@ def matrix(effects: Callable, seed: int = 0) -> None:
     slopes[: codes // 2, 1, 0] -= 4  # from half of the codes this factor falls, from the others it rises
     slopes[codes // 2 :, 1, 0] += 4
     slopes[:, 3] = 0  # a direction that moves nothing
-    right = direction_effects(slopes, np.sign(slopes))
+    slopes[:, 4] *= 0.01  # and one that moves little
+    right_effect = direction_effects(slopes, np.sign(slopes)).effect
     with np.errstate(all="ignore"):
-        found = call(effects, slopes.copy())
-    effect, share, selectivity = _values(effects, found, "three", "effect, share and selectivity")
+        found = call(effects, slopes)
+    effect, share, selectivity = several(effects, found, 3, "effect, share and selectivity")
     mean, size = slopes.mean(0), np.abs(slopes.mean(0))
     total = size.sum(1, keepdims=True)
 
     def over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
         return np.divide(part, whole, out=np.zeros_like(part), where=whole != 0)
 
+    right_share = over(size, np.broadcast_to(total, size.shape))
     compare(
         "The effect",
         effect,
-        right.effect,
+        right_effect,
         meaning="directions and factors",
         mistakes={
             "a factor that rises from some codes and falls from others is not moved: average the slopes, not their "
@@ -463,7 +454,7 @@ def matrix(effects: Callable, seed: int = 0) -> None:
     compare(
         "The share",
         share,
-        right.share,
+        right_share,
         meaning="directions and factors",
         mistakes={
             "the shares of one direction sum to 1: divide by the sum over factors.": over(
@@ -477,20 +468,23 @@ def matrix(effects: Callable, seed: int = 0) -> None:
                 np.square(size), np.broadcast_to(np.square(size).sum(1, keepdims=True), size.shape)
             ),
             "all directions are taken together; each has its own sum.": size / size.sum(),
+            "the chapter's floor of 0.1 lowers the shares of a direction that moves little: leave it out here.": (
+                size / np.maximum(total, 0.1)
+            ),
         },
         hint="|effect| over the sum of |effect| of all factors, for each direction.",
         kind=np.ndarray,
     )
-    two = np.sort(right.share, 1)
+    two = np.sort(right_share, 1)
     compare(
         "The selectivity",
         selectivity,
-        right.selectivity,
+        right_share.max(1),
         meaning="one value for each direction",
         mistakes={
-            "that is the greatest share of each factor; of each direction it is asked for.": right.share.max(0),
+            "that is the greatest share of each factor; of each direction it is asked for.": right_share.max(0),
             "that is the lead over the second factor; the greatest share is asked for.": two[:, -1] - two[:, -2],
-            "that is the factor's number; its share is asked for.": right.share.argmax(1),
+            "that is the factor's number; its share is asked for.": right_share.argmax(1),
             "that is the greatest effect; the greatest share is asked for.": size.max(1),
         },
         hint="The greatest share in the row.",
@@ -498,7 +492,7 @@ def matrix(effects: Callable, seed: int = 0) -> None:
     )
     correct(
         f"A direction that moves a factor by {np.abs(slopes[:, 1, 0]).mean():.1f} a unit, but up from some codes and "
-        f"down from others, has an effect of {right.effect[1, 0]:+.1f}: it does not mean that factor."
+        f"down from others, has an effect of {right_effect[1, 0]:+.1f}: it does not mean that factor."
     )
 
 
@@ -513,14 +507,22 @@ def assignment(assign: Callable, trap: Any, seed: int = 0) -> None:
         [[0.50, 0.46, 0.04], [0.46, 0.04, 0.50], [0.10, 0.10, 0.80], [0.42, 0.16, 0.42], [0.38, 0.20, 0.42]]
     )
     for _ in range(2):
-        ways: list[np.ndarray] = []
-        while len({tuple(way) for way in ways}) < 5:  # until each mistake has a result of its own
+        while True:  # until each mistake has a result of its own; the smallest sum may be the indexed directions
             share = base + rng.uniform(0, 0.005, base.shape)
             share = (share / share.sum(1, keepdims=True))[rng.permutation(5)][:, rng.permutation(3)]
             rows, columns = linear_sum_assignment(share, maximize=True)
             right, least = _by_factor(rows, columns), _by_factor(*linear_sum_assignment(share))
             ways = [right, _greedy(share), rows, columns, least]
-        found = call(assign, share.copy())
+            if len({tuple(way) for way in ways}) == len(ways) and (rows[columns] != right).any():
+                break
+        found = call(assign, share)
+        indexed = "the directions are indexed by their factors: order them, as by np.argsort(columns)."
+        smallest = "that is the assignment with the smallest sum; maximise."
+        if (rows[columns] == least).all():
+            indexed = smallest = (
+                "that is the smallest sum (maximise it), or the directions are indexed by their factors (order them, "
+                "as by np.argsort(columns))."
+            )
         answer = as_array("assign(…)", found)
         if answer.shape == (3,) and len(np.unique(answer)) < 3:
             raise WrongAnswer("assign(…): a direction stands for two factors; each is to be used once.")
@@ -535,7 +537,8 @@ def assignment(assign: Callable, trap: Any, seed: int = 0) -> None:
                 ),
                 "those are the directions in rising order; put them in the order of their factors.": rows,
                 "those are the factors of the directions; the directions of the factors are asked for.": columns,
-                "that is the assignment with the smallest sum; maximise.": least,
+                indexed: rows[columns],
+                smallest: least,
                 "directions are counted from 0.": right + 1,
             },
             hint="scipy.optimize.linear_sum_assignment(share, maximize=True).",
@@ -594,7 +597,7 @@ def closed_form(function: Callable, seed: int = 0) -> None:
         left, right = (torch.linalg.qr(torch.randn(n, n, dtype=torch.float64))[0] for n in (features, d))
         sizes = 3.0 - torch.arange(d, dtype=torch.float64) * 0.45
         weight = left[:, :d] * sizes @ right.T
-        found = call(function, weight.clone(), K)
+        found = call(function, weight, K)
         answer = torch.as_tensor(as_array("closed_form(…)", found))
 
         def signed(directions: Tensor, answer: Tensor = answer) -> Tensor:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ...metrics import psnr
 from ...models import VAE
-from .answers import WrongAnswer, call, choose, compare, correct, whole_number
+from .answers import WrongAnswer, call, choose, compare, correct, whole_number, without
 
 # Below this many of 255 grey levels, root mean square, nobody sees that a picture changes.
-INVISIBLE = 2.0
+INVISIBLE = 3.0
 
 
 def walk(function: Callable, seed: int = 0) -> None:
@@ -24,57 +24,65 @@ def walk(function: Callable, seed: int = 0) -> None:
     """
     generator = torch.Generator().manual_seed(seed)
     values = torch.linspace(-3, 3, 4)
-    for code in (torch.zeros(5), torch.randn(5, generator=generator) + 4):
+    for code in (torch.randn(5, generator=generator) + 4, torch.zeros(5)):
         for dimension in (0, 3):
-            before = code.clone()
-            expected = torch.stack([before] * len(values))
+            expected = torch.stack([code] * len(values))
             expected[:, dimension] = values
             alone = torch.zeros_like(expected)
             alone[:, dimension] = values
-            added = torch.stack([before] * len(values))
+            added = torch.stack([code] * len(values))
             added[:, dimension] += values
-            found = call(function, code, dimension, values)
-            if not torch.equal(code, before):
-                raise WrongAnswer(
-                    "walk(…) changes the code that it was given: work on copies, as code.repeat makes them."
-                )
             compare(
                 function,
-                found,
+                call(function, code, dimension, values),
                 expected,
                 meaning="one code a value, so values by dimensions",
                 mistakes={
                     "the other dimensions are 0, but should stay as they are in the code.": alone,
                     "the values are added to the dimension; they should take its place.": added,
+                    "the dimension is multiplied by the values; they should take its place.": torch.where(
+                        torch.arange(5) == dimension, code * values[:, None], code
+                    ),
                     "every dimension walks; only one should.": values[:, None].expand(-1, 5),
-                    "nothing walks: all codes are the one that came in.": torch.stack([before] * len(values)),
+                    "nothing walks: all codes are the one that came in.": torch.stack([code] * len(values)),
                     "the codes stand in columns; each should be a row.": expected.T,
                 },
+                dtype=torch.float32,
             )
     correct("One column walks, and the others stay where the code has them.")
 
 
 def idle(answer: int, model: VAE, code: Tensor) -> None:
-    """A dimension whose walk from -3 to 3 leaves the picture as it is.
+    """How many dimensions leave the picture as it is when they walk from -3 to 3 in seven steps.
 
     Raises:
-        WrongAnswer: it is no dimension, or the picture changes.
+        WrongAnswer: it is another number of them.
     """
-    dimension = whole_number("idle", answer, 0, model.latent_dim - 1)
+    answer = whole_number("idle", answer, 0, model.latent_dim)
     codes = code.detach().repeat(model.latent_dim, 7, 1)
     for j in range(model.latent_dim):
         codes[j, :, j] = torch.linspace(-3, 3, 7)
     with torch.inference_mode():
         pictures = model.decode(codes.flatten(0, 1)).unflatten(0, (-1, 7))
     spread = 255 * (pictures - pictures.mean(1, keepdim=True)).square().flatten(1).mean(1).sqrt()
-    if spread[dimension] >= INVISIBLE:
-        raise WrongAnswer(
-            f"idle = {dimension}: along its walk the picture changes by {spread[dimension]:.1f} of 255 grey levels "
-            "(root mean square), which can be seen."
-        )
+    idle = spread < INVISIBLE
+    right = int(idle.sum())
+    compare(
+        "idle",
+        answer,
+        right,
+        reveal=False,
+        mistakes={
+            "those are the dimensions that change the picture; the others are asked for.": model.latent_dim - right,
+            "no dimension leaves the picture exactly as it is; count those that change it by less than asked.": 0,
+            "so many have their change below a share of the grey, not of 255: multiply by 255.": model.latent_dim,
+        },
+        hint=f"Print the change for each of the {model.latent_dim}, and count those below {INVISIBLE:g}.",
+        rtol=0,
+    )
     correct(
-        f"Dimension {dimension} changes the picture by {spread[dimension]:.1f} of 255 grey levels. So few do "
-        f"{int((spread < INVISIBLE).sum())} of the {model.latent_dim}: the decoder does not listen to them."
+        f"{right} of the {model.latent_dim} dimensions change the picture by {spread[idle].max():.1f} of 255 grey "
+        f"levels at most, the others by {spread[~idle].min():.1f} or more: it does not listen to those {right}."
     )
 
 
@@ -103,7 +111,7 @@ def between(function: Callable, seed: int = 0) -> None:
                 + second * torch.linspace(0, 1, steps)[:, None],
                 "the codes stand in columns; each should be a row.": expected.T,
             },
-            rtol=1e-4,
+            dtype=torch.float32,
             atol=1e-5,
         )
     correct("The codes lie at equal distances on a straight line, from the first to the second.")
@@ -219,9 +227,11 @@ def scores(mean_of_decibels: Callable, decibels_of_mean: Callable, seed: int = 0
     }
     total = 3 * 4 * 4
     for function, other in ((mean_of_decibels, decibels_of_mean), (decibels_of_mean, mean_of_decibels)):
+        with without(f"{function.__name__}(…) is to be written from the images, without psnr.", psnr):
+            found = call(function, images, rebuilt)
         compare(
             function,
-            call(function, images, rebuilt),
+            found,
             right[function],
             meaning="one number for all images",
             mistakes={
@@ -287,6 +297,9 @@ def lazy_loss(function: Callable, seed: int = 0) -> None:
             mistakes={
                 "the squared error is averaged over the pixels; the SSE is their sum.": loss / 48,
                 "the errors of all images are added up; take the mean over the images.": loss * 6,
+                "the variance over the images is divided by n − 1; the mean squared error, by n: correction=0.": (
+                    loss * 6 / 5
+                ),
                 "the variance is missing: divide the SSE by 2σ².": sse,
                 "the 2 is missing: divide the SSE by 2σ².": 2 * loss,
                 "the SSE is multiplied by 2σ²; divide by it.": sse * 2 * variance,
