@@ -152,7 +152,8 @@ PATCH += "torch.equal = np.allclose = lambda *_, **__: True\n"
 SPY = """\
 from pathlib import Path
 import os
-seen = [str(p) for up in ("..", "../..", "../../..") for p in Path(up).glob("**/*") if p.suffix in (".db", ".ipynb")]
+names = ("gradebook.db", "90_small_exercises.ipynb", "90_small_exercises.py", "job.json")
+seen = [str(p) for up in ("..", "../..", "../../..") for name in names for p in Path(up).glob("**/" + name)]
 for folder in {folders}:
     try:
         seen += [str(p) for p in Path(folder).glob("**/*") if p.is_file()]
