@@ -55,7 +55,6 @@ class AdversarialVAE(ResidualTCVAE):
     """
 
     slope = SLOPE
-    only_for_training = ("discriminator",)
 
     def __init__(self, adversarial_weight: float = 1.0, **options: Any) -> None:
         if not adversarial_weight >= 0:
