@@ -417,7 +417,7 @@ def _train(options: argparse.Namespace) -> int:
         made = perform(job, **where, progress=True, command=command)
         print(write(job, made, options.out, options.checkpoints, options.overwrite))
     if said := collapsed(made[0]):
-        print(f"note: {said}")
+        print(f"note: {said}", file=sys.stderr)
     return 0
 
 

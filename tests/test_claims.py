@@ -636,7 +636,8 @@ def deciding(text: str) -> object:
     """What in the text of a protocol decides about verdicts: not its words, which may be corrected."""
     table = tomllib.loads(text)
     keys = ("runs", "set", "measure", "direction", "paper", "margin")
-    claims = [(c["id"], [[part.get(key) for key in keys] for part in c.get("parts", [])]) for c in table["claims"]]
+    judged = [c for c in table["claims"] if c.get("parts")]  # of the others no run decides
+    claims = [(c["id"], [[part.get(key) for key in keys] for part in c["parts"]]) for c in judged]
     return claims, table["seeds"]["judged"], table["method"]
 
 
@@ -649,9 +650,8 @@ def made_before(root: Path, slug: str) -> list[str]:
     decided = ""
     for commit in git(root, "log", "--format=%H", "--", path).stdout.split():
         then = git(root, "show", f"{commit}:{path}")
-        if then.returncode or deciding(then.stdout) != deciding(now):
-            break
-        decided = commit
+        if not then.returncode and deciding(then.stdout) == deciding(now):
+            decided = commit  # the oldest; what stood there in between, and was taken back, does not count
     claims = json.loads((root / f"results/{slug}/{VERDICTS}").read_text("utf-8"))["claims"]
     names = {
         run.replace("{seed}", str(seed)) for c in claims for p in c["parts"] for run in p["runs"] for seed in p["seeds"]

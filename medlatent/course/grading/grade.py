@@ -185,7 +185,7 @@ class _Tampered(Exception):
 
 @dataclass
 class _Run:
-    """One notebook's way through nbgrader, with :func:`execute` in the place of nbgrader's own execution."""
+    """One notebook's way through nbgrader, with ``execute`` in the place of nbgrader's own execution."""
 
     course: Course
     limits: Limits

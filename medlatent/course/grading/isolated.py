@@ -51,7 +51,7 @@ def execute(
     Args:
         notebook: with nbgrader's metadata; it is left as it is.
         folder: with the files beside it; notebooks in it are not copied.
-        isolation: what :func:`medlatent.course.grading.sandbox.offered` found.
+        isolation: what ``offered`` found.
         hidden: folders that it must not see.
         limits: what it may use.
 

@@ -92,6 +92,6 @@ def _canvas(rows: Sequence[tuple[str, float, float]], column: str) -> list[list[
 
 
 def _parts(student: str) -> tuple[str, str]:
-    """The name and the number that :class:`Archive` made an id of; without number, the whole id is the name."""
+    """The name and the number that ``Archive`` made an id of; without number, the whole id is the name."""
     found = re.fullmatch(r"(.+)_(\d+)", student)
     return (found[1], found[2]) if found else (student, "")

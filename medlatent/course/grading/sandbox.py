@@ -69,7 +69,7 @@ def prefix(isolation: str, box: Path, hidden: list[Path], limits: Limits) -> lis
     """What stands before the command of a submission's kernel.
 
     Args:
-        isolation: what :func:`offered` found.
+        isolation: what ``offered`` found.
         box: the submission's own folder, the only one that it can write to.
         hidden: folders that it must not see.
         limits: of memory and of files.
