@@ -98,6 +98,7 @@ images
 # code for a clinic. `factors={"grade": "categorical"}` says otherwise.
 
 # %%
+print(images.card.preprocessing)
 show_table(
     pd.DataFrame(
         {
@@ -106,7 +107,6 @@ show_table(
         }
     ).T
 )
-images.card.preprocessing
 
 # %% [markdown]
 # What cannot be known is asked for, in a sentence. Pictures of different shapes need a `size` and a `fit`: `"crop"`, `"stretch"`, or `"keep"` with what fills
@@ -125,7 +125,8 @@ except DataError as error:
 # `images.save("my_set")` keeps it, `ImageSet.load("my_set")` reads it. Arrays become a set by {py:meth}`~medlatent.data.ImageSet.from_arrays`. On the command line the same is
 #
 # ```console
-# $ python -m medlatent pack pictures --out my_set --table labels.csv --group patient
+# $ python -m medlatent pack pictures --out my_set \
+#     --table labels.csv --group patient
 # $ python -m medlatent train VAE --data my_set --steps 3000
 # ```
 #
@@ -185,9 +186,9 @@ def judged(model):
 
 
 first = judged(model)
-show_table(pd.DataFrame({"this model": first}).T, 1)
 assert first["PSNR (dB)"] > first["of the mean image"] + 1
 assert first["active dimensions"] >= 2
+show_table(pd.DataFrame({"this model": first}).T, 1)
 
 # %% mystnb={"figure": {"caption": "Pictures of the test split, and what the model makes of them.", "name": "fig-your-own-images"}} tags=["hide-input"]
 explore.show(explore.reconstructions(model, test.batch(range(8))))
@@ -216,8 +217,8 @@ idle = VAE(latent_dim=8, size=(48, 64), variance=10.0, learning_rate=2e-3)
 history = train(idle, training, steps, **often, progress=False)
 print(f"loss {history['loss'][0]:.0f} to {history.mean(20)['loss']:.0f} nats")
 second = judged(idle)
-show_table(pd.DataFrame({"this model": first, "variance 10": second}).T, 1)
 assert second["KL (nats)"] < first["KL (nats)"]
+show_table(pd.DataFrame({"this model": first, "variance 10": second}).T, 1)
 
 # %% [markdown]
 # The loss does not show it: it falls here as well. Look at the columns instead.
