@@ -554,8 +554,7 @@ fig.alt = (
 explore.show(fig)
 
 # %% [markdown]
-# The factors come back up to errors that the pixel grid explains: 1 % of the size, 0.04 of the eccentricity. (On a grid four times as fine
-# they are several times smaller.) The orientation
+# The factors come back up to errors that the pixel grid explains: 1 % of the size, 0.04 of the eccentricity.  The orientation
 # is the least certain one, with 0.10 radians or 6°: of a nearly round lesion it is barely defined, and of a circle not at
 # all. Read an orientation only with the eccentricity beside it.
 #

@@ -95,7 +95,7 @@ from torch import nn
 
 from medlatent import explore, losses
 from medlatent.data import open_images
-from medlatent.metrics.generation import frechet_distance
+from medlatent.metrics.generation import frechet_distance, inception_score
 from medlatent.models import GAN, SpectralGAN, draw_images, invert
 from medlatent.nets import DCGANDiscriminator, DCGANGenerator
 
@@ -1273,6 +1273,10 @@ for game, prefix in GAMES.items():
         rows[game][title] = (
             f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})"
         )
+of_real = inception_score(classifier.probabilities(test_digits)).score
+print(
+    f"inception score of the {len(test_digits)} real test digits {of_real:.1f}"
+)
 show_table(pd.DataFrame(rows).T)
 
 # %% mystnb={"figure": {"caption": "The Fréchet distance to validation digits in the course of the recorded trainings, three seeds of each game; logarithmic.", "name": "fig-gan-recovery"}} tags=["hide-input"]
