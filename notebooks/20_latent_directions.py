@@ -1586,12 +1586,12 @@ unpaired = holm(
 )
 print("without pairing (Welch's test), largest p after Holm's correction:")
 for claim in ("D1", "D2a", "D3a"):
-    found = [
+    of_claim = [
         p
         for name, p in zip(parts, unpaired, strict=True)
         if name.startswith(f"{claim},")
     ]
-    print(f"  {claim}: {max(found):.3f} in {len(found)} parts")
+    print(f"  {claim}: {max(of_claim):.3f} in {len(of_claim)} parts")
 for name, p in zip(parts, unpaired, strict=True):
     if name.startswith("D4"):
         print(f"  {name}: {p:.3f}")
