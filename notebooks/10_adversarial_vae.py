@@ -700,7 +700,7 @@ assert max(one_cut) > 1.2 * min(one_cut)
 # ### Real lesions
 #
 # The recorded runs are on HAM10000 {cite:p}`tschandl2018` at 64×64, split by lesion, with 32 dimensions and beta 6. The tests of this
-# book compute the numbers again from what is recorded: with every change those of each run's first seed, once a week all. There are two sets.
+# book compute the numbers again from what is recorded: with every change those of one run of each system, once a week all. There are two sets.
 #
 # - The **judged** runs have the paper's batch, width, rate and resolution, five seeds, and a twentieth of its images. The paper does
 #   not say what its squared error is divided by, and that decides what beta 6 means. So the scale was chosen before, of five, by
