@@ -1157,7 +1157,8 @@ show_table(frame[["leak", "PSNR", "CIFC", "relative", *KEPT]], 2)
 # - *D-cInfoGAN* has the best ratio to chance, and a leak of several times DRAI's. It is near to *all in one*: a kept style decides much of
 #   what is in the middle, and a kept content nothing.
 #
-# A comparison by CIFC needs codes of one scale, and a look at the images.
+# A comparison by CIFC needs codes of one scale, and a look at the images. {ref}`style-content-results` asks the same of eight systems on real
+# images.
 #
 # ## What to know before you rebuild it
 #
@@ -1350,7 +1351,8 @@ display_quiz(
 # %% [markdown]
 # ## Limits, summary, further reading
 #
-# **Limits.** Discs of one seed show mechanisms and prove nothing about images of patients. What a code "knows" was asked of a line; a leak
+# **Limits.** Discs of one seed show mechanisms and prove nothing about images of patients: {ref}`style-content-results` has the ten systems
+# on nodules and on lesions, over five seeds, and the verdicts on the paper's claims. What a code "knows" was asked of a line; a leak
 # that no line finds stays unseen.
 #
 # **Summary.**
