@@ -277,6 +277,10 @@ c.Execute.timeout = 300  # seconds a cell
 # remove the first line and give a pattern of your own, such as the second.
 c.ZipCollectApp.collector_plugin = "medlatent.course.grading.platforms.Archive"
 # c.FileNameCollectorPlugin.named_regexp = r".*/(?P<student_id>\\w+)_(?P<file_id>.+)"
+
+# On a JupyterHub assignments go out and come back through a folder that all accounts share. Students need the same
+# line, in /etc/jupyter/nbgrader_config.py: where it stands there, it is not needed here.
+# c.Exchange.root = "/srv/nbgrader/exchange"
 """
 
 
