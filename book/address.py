@@ -38,12 +38,13 @@ def owner_and_name(url: str) -> tuple[str, str]:
 
 
 def forms(url: str) -> list[str]:
-    """The address, Colab's view of it, its package form and the published book's."""
+    """The address, Colab's view of it, the published book's, and Binder's view."""
     owner, name = owner_and_name(url)
     return [
         f"https://github.com/{owner}/{name}",
         f"https://colab.research.google.com/github/{owner}/{name}",
         f"https://{owner}.github.io/{name}",
+        f"https://mybinder.org/v2/gh/{owner}/{name}",
     ]
 
 
@@ -66,6 +67,7 @@ def update(root: Path, check: bool) -> list[str]:
             found
             for pattern in (
                 r"https://colab\.research\.google\.com/github/[\w./-]+",
+                r"https://mybinder\.org/v2/gh/[\w./-]+",
                 r"https://[\w.-]+\.github\.io/[\w.-]+",
             )
             for found in re.findall(pattern, result)

@@ -18,7 +18,7 @@ from chapters import pages
 from claims import claims_page
 from common import BuildError, digest, tree, write
 from execute import environment, execute, publish
-from generate import equations_page, exercises_page, named, times_page, toc_notebooks
+from generate import equations_page, exercises_page, named, rubrics_page, times_page, toc_notebooks
 
 SOURCES = ("_config.yml", "_toc.yml", "requirements.txt", "book", "notebooks", "medlatent", "results")
 
@@ -117,6 +117,7 @@ def build(args: argparse.Namespace) -> None:
     shutil.rmtree(html, ignore_errors=True)
     # Before the long part: what these refuse does not depend on a result.
     generated = {"equations": equations_page(root, docs), "exercises_included": exercises_page(root)} | pages(root)
+    generated["rubrics_included"] = rubrics_page(root)
     generated["claims"] = claims_page(root)
     execute_all(root, docs, parameters, args.jobs, args.force)
     sphinx(root, stage_sources(root, docs, generated))

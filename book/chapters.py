@@ -22,6 +22,7 @@ from pathlib import Path
 import exercises
 import generate
 import jupytext
+import objectives
 import yaml
 from common import BuildError, write
 
@@ -114,6 +115,7 @@ def pages(root: Path) -> dict[str, str]:
         "papers_included": papers(root, there),
         "needs_included": needs(there),
         "term_included": term(there),
+        "objectives_included": objectives.table(root, [(c.doc, c.label) for c in there]),
     }
 
 

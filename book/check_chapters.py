@@ -3,8 +3,9 @@
     python book/check_chapters.py [--to-build]
 
 A chapter is a numbered notebook of ``_toc.yml``, and carries one slug. Each needs its exercise notebook, the checks of
-these exercises, both derived notebooks, stored metrics, a header from which the tables of chapters are made, and what
-:func:`conventions` asks of its cells. Where its claims are judged, its words say what their file says.
+these exercises, both derived notebooks, stored metrics, a header from which the tables of chapters are made, a list of
+what a reader will be able to do, to which its exercises refer, and what :func:`conventions` asks of its cells. Where
+its claims are judged, its words say what their file says.
 
 A chapter of the part *Papers* also needs its module under ``medlatent/models``, that module's tests, and the plan of
 its runs. A foundation chapter needs no model of its own: where it has one, its tests are asked for, and where it has
@@ -24,6 +25,7 @@ from pathlib import Path
 import chapters
 import exercises
 import jupytext
+import objectives
 import pair
 from common import BuildError
 from generate import Chapter, check_equations, implementations, slug, toc_documents
@@ -50,6 +52,7 @@ def check(root: Path, to_build: bool = False) -> dict[str, list[str]]:
             readable.append(doc)
             found[doc] += conventions(root / f"{doc}.py")
             found[doc] += verdicts(root, doc)
+            found[doc] += objectives.problems(root, doc)
             found[doc] += header(about, {slug(other) for other, _ in listed})
         except BuildError as error:
             found[doc].append(str(error))

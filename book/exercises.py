@@ -5,7 +5,9 @@
 The source holds solutions between ``### BEGIN SOLUTION`` and ``### END SOLUTION``, tests between ``### BEGIN HIDDEN
 TESTS`` and ``### END HIDDEN TESTS``, nbgrader's metadata, and cells tagged ``wrong-answer``. These are plausible wrong
 answers; each begins with a comment that says in a sentence what is wrong. The tests try them on the check before them,
-and the page for instructors lists them.
+and the page for instructors lists them. The cell with an exercise's heading names in its metadata the ``objectives`` of
+the chapter that the exercise asks for, by their numbers. After a text that a person grades stands a cell tagged
+``rubric``, a list of ``- POINTS: what they are for``, which the page for instructors shows.
 
 - the book's edition shows the stub, and the solution behind a click;
 - the student's edition has stubs, the checks and no outputs: ``notebooks/NN_slug_exercises.ipynb``, which Colab opens,
@@ -15,6 +17,7 @@ and the page for instructors lists them.
 
 import argparse
 import copy
+import math
 import re
 import shutil
 import sys
@@ -30,6 +33,7 @@ SUFFIX = "_exercises"
 STUB = "# YOUR CODE HERE\nraise NotImplementedError"
 TEXT_STUB = "YOUR ANSWER HERE"
 WRONG = "wrong-answer"
+RUBRIC = "rubric"
 CHECKS = re.compile(r"^from medlatent\.course\.exercises import (\w+) as check$", re.M)
 FRESH = """\
 ### BEGIN HIDDEN TESTS
@@ -51,6 +55,14 @@ class Wrong:
 
 
 @dataclass
+class Text:
+    """An answer in words: its points, and what they are given for, ``(points, reason)``; 0 for what earns nothing."""
+
+    points: float
+    rubric: list[tuple[float, str]] = field(default_factory=list)
+
+
+@dataclass
 class Exercise:
     """One exercise of a notebook.
 
@@ -61,7 +73,8 @@ class Exercise:
         checks: the source of its check cells, markers included.
         minutes: from the line below its heading.
         points: what it is worth in all.
-        points_by_hand: of these, for texts that a person grades.
+        objectives: the numbers of what it asks for, among the objectives of its chapter; None where it does not say.
+        texts: the answers that a person grades.
         wrong: plausible wrong answers.
     """
 
@@ -71,8 +84,14 @@ class Exercise:
     checks: list[str] = field(default_factory=list)
     minutes: int = 0
     points: int = 0
-    points_by_hand: int = 0
+    objectives: list[int] | None = None
+    texts: list[Text] = field(default_factory=list)
     wrong: list[Wrong] = field(default_factory=list)
+
+    @property
+    def points_by_hand(self) -> float:
+        """Of the points, those for texts that a person grades."""
+        return sum(text.points for text in self.texts)
 
 
 def is_exercises(doc: str | Path) -> bool:
@@ -84,8 +103,8 @@ def read(source: Path) -> tuple[str, list[Exercise]]:
     """The title of an exercise notebook and its exercises.
 
     Raises:
-        BuildError: a cell belongs to no exercise, an exercise is incomplete, or a wrong answer says nothing; the
-            message names the file and the cell.
+        BuildError: a cell belongs to no exercise, an exercise is incomplete, a wrong answer says nothing, or the points
+            of a rubric are not those of its text; the message names the file and the cell.
     """
     title, exercises = "", []
     for index, cell in enumerate(jupytext.read(source).cells):
@@ -96,10 +115,11 @@ def read(source: Path) -> tuple[str, list[Exercise]]:
                 exercise = Exercise(found["label"].removeprefix("exercise-"), found["title"])
                 stated = re.search(r"\*[^*]+, (\d+) minutes?, \d+ points?\.\*", cell.source)
                 exercise.minutes = int(stated[1]) if stated else 0
+                exercise.objectives = cell.metadata.get("objectives")
                 exercises.append(exercise)
         meta = cell.metadata.get("nbgrader", {})
         graded, tags = bool(meta.get("grade") or meta.get("solution")), cell.metadata.get("tags", [])
-        if not graded and WRONG not in tags:
+        if not graded and not {WRONG, RUBRIC} & set(tags):
             continue
         if not exercises:
             raise BuildError(f"{place} stands before the first heading of an exercise")
@@ -112,17 +132,37 @@ def read(source: Path) -> tuple[str, list[Exercise]]:
             code = cell.source[comment.end() :]
             exercise.wrong.append(Wrong(comment[1].replace("\n# ", " "), code, says))
             continue
+        if RUBRIC in tags:
+            if not exercise.texts or exercise.texts[-1].rubric:
+                raise BuildError(f"{place}: a rubric stands after the text that it is for, one after each")
+            exercise.texts[-1].rubric = _rubric(cell.source, exercise.texts[-1].points, place)
+            continue
         if not re.fullmatch(rf"{re.escape(exercise.name)}(-[a-z0-9-]+)?", meta["grade_id"]):
             raise BuildError(f"{place}: the id {meta['grade_id']!r} does not begin with {exercise.name!r}")
         exercise.points += meta.get("points", 0)
-        exercise.points_by_hand += meta.get("points", 0) if meta["solution"] else 0
+        if meta["solution"] and meta.get("points"):
+            exercise.texts.append(Text(meta["points"]))
         if cell.cell_type == "code":
             (exercise.solution if meta["solution"] else exercise.checks).append(cell.source)
     for exercise in exercises:
         for what in ("minutes", "solution", "checks", "wrong"):
             if not getattr(exercise, what):
                 raise BuildError(f"{source.name}: exercise {exercise.name} has no {what}")
+        if any(not text.rubric for text in exercise.texts):
+            raise BuildError(f"{source.name}: exercise {exercise.name} has no rubric after its text")
     return title, exercises
+
+
+def _rubric(source: str, points: float, place: str) -> list[tuple[float, str]]:
+    """The lines of a rubric, whose points have to add up to those of the text."""
+    items = re.split(r"^- ", source.strip(), flags=re.M)
+    found = [re.fullmatch(r"(\d+(?:\.\d+)?): (.+)", " ".join(item.split())) for item in items[1:]]
+    if items[0] or not found or not all(found):
+        raise BuildError(f"{place}: a rubric is a list of lines `- POINTS: what they are for`, as `- 0.5: names both`")
+    rubric = [(float(match[1]), match[2]) for match in found]
+    if not math.isclose(there := sum(worth for worth, _ in rubric), points):
+        raise BuildError(f"{place}: the rubric gives {there:g} points, its text has {points:g}")
+    return rubric
 
 
 def stub(text: str, markdown: bool = False) -> str:
@@ -157,7 +197,7 @@ def _blocks(what: str) -> re.Pattern:
 
 def student(notebook: NotebookNode) -> NotebookNode:
     """Stubs for solutions, no hidden tests, no wrong answers, no outputs."""
-    notebook = _without_wrong_answers(notebook)
+    notebook = _for_students(notebook)
     for cell in notebook.cells:
         cell.source = shown(stub(cell.source, cell.cell_type == "markdown"))
     return notebook
@@ -169,7 +209,7 @@ def instructor(notebook: NotebookNode) -> NotebookNode:
     Each check begins with a hidden test that loads the checks anew from their files: what a submission has put in their
     place does not grade it.
     """
-    notebook = _without_wrong_answers(notebook)
+    notebook = _for_students(notebook)
     found = [CHECKS.search(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
     module = next((match[1] for match in found if match), None)
     for cell in notebook.cells:
@@ -181,7 +221,7 @@ def instructor(notebook: NotebookNode) -> NotebookNode:
 
 def book(notebook: NotebookNode) -> NotebookNode:
     """The page of the book: a stub as text; the solution, and what the check says of it, each behind a click."""
-    notebook = _without_wrong_answers(notebook)
+    notebook = _for_students(notebook)
     cells = []
     for cell in notebook.cells:
         meta = cell.metadata.pop("nbgrader", {})
@@ -216,9 +256,12 @@ def _markdown(text: str, like: NotebookNode) -> NotebookNode:
     return cell
 
 
-def _without_wrong_answers(notebook: NotebookNode) -> NotebookNode:
+def _for_students(notebook: NotebookNode) -> NotebookNode:
+    """Without wrong answers, rubrics and objectives, which the page for instructors shows."""
     notebook = copy.deepcopy(notebook)
-    notebook.cells = [c for c in notebook.cells if WRONG not in c.metadata.get("tags", [])]
+    notebook.cells = [c for c in notebook.cells if not {WRONG, RUBRIC} & set(c.metadata.get("tags", []))]
+    for cell in notebook.cells:
+        cell.metadata.pop("objectives", None)
     return notebook
 
 
@@ -234,6 +277,10 @@ c.Execute.timeout = 300  # seconds a cell
 # remove the first line and give a pattern of your own, such as the second.
 c.ZipCollectApp.collector_plugin = "medlatent.course.grading.platforms.Archive"
 # c.FileNameCollectorPlugin.named_regexp = r".*/(?P<student_id>\\w+)_(?P<file_id>.+)"
+
+# On a JupyterHub assignments go out and come back through a folder that all accounts share. Students need the same
+# line, in /etc/jupyter/nbgrader_config.py: where it stands there, it is not needed here.
+# c.Exchange.root = "/srv/nbgrader/exchange"
 """
 
 

@@ -217,3 +217,19 @@ def exercises_page(root: Path) -> str:
             answers.append(f"\n{{ref}}`{number}. {exercise.title} <exercise-{exercise.name}>`\n")
             answers += [f"- {wrong.mistake}" for wrong in exercise.wrong]
     return "\n".join(lines + answers) + "\n"
+
+
+def rubrics_page(root: Path) -> str:
+    """For instructors: of each answer that a person grades, what its points are given for.
+
+    Raises:
+        BuildError: an exercise is incomplete.
+    """
+    lines = ["| Text | Points | For |", "|:--|--:|:--|"]
+    for source in exercises.sources(root):
+        for exercise in exercises.read(source)[1]:
+            link = f"{{ref}}`{exercise.title} <exercise-{exercise.name}>`"
+            for text in exercise.texts:
+                for row, (points, reason) in enumerate(text.rubric):
+                    lines.append(f"| {'' if row else link} | {points:g} | {reason.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"

@@ -66,7 +66,7 @@ with torch.inference_mode():
     rebuilt = model.decode(codes)
 print(f"images {tuple(images.shape)}   codes {tuple(codes.shape)}")
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-start-1)=
 # ## Exercise 1: A walk by hand
 #
@@ -178,7 +178,7 @@ idle = model.latent_dim - idle
 # Half of the dimensions is a guess.
 idle = 16
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-start-2)=
 # ## Exercise 2: Halfway between two lesions
 #
@@ -267,7 +267,7 @@ check.halfway(halfway)
 # The encoder is held responsible, though both ways start from the same codes.
 halfway = "a"
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-start-3)=
 # ## Exercise 3: The middle of the space
 #
@@ -369,7 +369,7 @@ picture_of_zero = "d"
 # The zeros of a code are taken for pixels.
 picture_of_zero = "a"
 
-# %% [markdown]
+# %% [markdown] objectives=[3]
 # (exercise-start-4)=
 # ## Exercise 4: A mean of decibels
 #
@@ -478,7 +478,7 @@ one_failure = "a"
 # The order of mean and logarithm is thought not to matter.
 one_failure = "c"
 
-# %% [markdown]
+# %% [markdown] objectives=[3]
 # (exercise-start-5)=
 # ## Exercise 5: Is a falling loss good news?
 #
@@ -646,3 +646,8 @@ first_better = 300
 # the image, and the loss was still above that of the lazy model. The steep early fall of the loss was the way towards the mean
 # image.
 # ### END SOLUTION
+
+# %% [markdown] tags=["rubric"]
+# - 0.5: says that in these rows the model answered nearly the same picture, close to the mean image, to every image
+# - 0.5: gives both columns as the reason: a KL near zero, and a loss no lower than that of the lazy model
+# - 0: "the loss fell, so it was learning", or a reading of one column without the other

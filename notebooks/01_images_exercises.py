@@ -48,7 +48,7 @@ settings = choose(
 path = get_testdata_file("CT_small.dcm", download=False)
 hu = dicom.read_slice(path).hu  # the slice of the chapter
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-images-1)=
 # ## Exercise 1: From bits to Hounsfield units
 #
@@ -150,7 +150,7 @@ def hounsfield(raw, slope, intercept, signed, padding):
     return units
 
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-images-2)=
 # ## Exercise 2: There and back through a window
 #
@@ -239,7 +239,7 @@ for name, (centre, width) in dicom.WINDOWS.items():
 # slice. Ask for 16 bits.
 # :::
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-images-3)=
 # ## Exercise 3: Half lung, half bone
 #
@@ -343,7 +343,7 @@ explore.show(fig)
 # fat. Each of its voxels is a mixture, of lung and soft tissue or of lung and bone.
 # :::
 
-# %% [markdown]
+# %% [markdown] objectives=[3]
 # (exercise-images-4)=
 # ## Exercise 4: A lesion in millimetres
 #
@@ -451,7 +451,7 @@ def shape(mask, spacing):
     )
 
 
-# %% [markdown]
+# %% [markdown] objectives=[4]
 # (exercise-images-5)=
 # ## Exercise 5: A split that can be trusted
 #
@@ -535,7 +535,7 @@ def split(lesions, classes, fraction, seed):
     return test
 
 
-# %% [markdown]
+# %% [markdown] objectives=[4]
 # (exercise-images-6)=
 # ## Exercise 6: A score from nothing
 #
@@ -677,7 +677,7 @@ for name, parts in tests.items():
         f" scored {scores[name]:.3f} ± {np.std(rows[name], ddof=1):.3f}"
     )
 
-# %% [markdown]
+# %% [markdown] objectives=[5]
 # (exercise-images-7)=
 # ## Exercise 7: Where do correlations come from?
 #
@@ -775,3 +775,9 @@ most_positive = min(found_pairs, key=found_pairs.get)
 # dilutes it. Where two factors go together, a dimension of the code that follows the one also follows the other, so that nobody can tell
 # which of them it holds.
 # ### END SOLUTION
+
+# %% [markdown] tags=["rubric"]
+# - 0.5: says that the correlation comes from the means of the classes, and that the sign depends on which classes are chosen
+# - 0.5: says that where two factors go together, a dimension that follows one also follows the other, so that no measure can tell which it
+#   holds
+# - 0: "correlation is not causation", without the classes

@@ -46,7 +46,7 @@ settings = choose(
 )
 _ = torch.manual_seed(seed)
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-vae-1)=
 # ## Exercise 1: The KL between two Gaussians
 #
@@ -136,7 +136,7 @@ def kl_between(mean_q, logvar_q, mean_p, logvar_p):
     return 0.5 * terms.sum(1)
 
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-vae-2)=
 # ## Exercise 2: A tighter bound
 #
@@ -265,7 +265,7 @@ check.more_samples(more_samples)
 # The ELBO is taken for a bound that more samples tighten; its estimate is unbiased for any S.
 more_samples = "a"
 
-# %% [markdown]
+# %% [markdown] objectives=[3]
 # (exercise-vae-3)=
 # ## Exercise 3: A draw with a gradient
 #
@@ -326,7 +326,7 @@ def draw(mean, logvar, noise):
     return mean - torch.exp(0.5 * logvar) * noise
 
 
-# %% [markdown]
+# %% [markdown] objectives=[5]
 # (exercise-vae-4)=
 # ## Exercise 4: What does their beta mean?
 #
@@ -383,7 +383,7 @@ def beta_on_sse(reconstruction, kl, weight, pixels, dimensions):
     return weight * (dimensions if kl == "mean" else 1)
 
 
-# %% [markdown]
+# %% [markdown] objectives=[5]
 # (exercise-vae-5)=
 # ## Exercise 5: Who survives?
 #
@@ -487,7 +487,7 @@ surviving = "4"
 # The chapter's own answer, three, belongs to a likelihood with variance 1.
 surviving = 3
 
-# %% [markdown]
+# %% [markdown] objectives=[4]
 # (exercise-vae-6)=
 # ## Exercise 6: Silence a dimension
 #
@@ -574,3 +574,8 @@ explore.show(explore.traversal(model, dimensions=[int(most_missed)]))
 # It changes what many pixels have in common, above all the brightness of the whole picture. Squared error is a sum over pixels, so what
 # moves all of them a little costs more than what moves a few of them a lot.
 # ### END SOLUTION
+
+# %% [markdown] tags=["rubric"]
+# - 0.5: says what is seen in the traversal: something that many pixels share, such as the brightness of the whole picture
+# - 0.5: says that squared error is a sum over pixels, so that a small change of all costs more than a large change of a few
+# - 0: "it is the most important dimension", without saying for which measure

@@ -43,7 +43,7 @@ settings = choose(
 )
 _ = torch.manual_seed(seed)
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-independence-1)=
 # ## Exercise 1: The total correlation of a Gaussian
 #
@@ -158,7 +158,7 @@ rotated = 0, 511
 # A turn is believed to keep every Gaussian independent; it does so only if the variances are equal.
 rotated = 0.0
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-independence-2)=
 # ## Exercise 2: Three terms by hand
 #
@@ -293,7 +293,7 @@ def decompose(posterior, prior_1, prior_2):
     return whole - parts, inside - whole, parts - prior
 
 
-# %% [markdown]
+# %% [markdown] objectives=[3, 4]
 # (exercise-independence-3)=
 # ## Exercise 3: Weights that sum to one
 #
@@ -404,7 +404,7 @@ def mss_log_weights(other, dataset_size):
     return weights.log()
 
 
-# %% [markdown]
+# %% [markdown] objectives=[3]
 # (exercise-independence-4)=
 # ## Exercise 4: Two densities of one batch
 #
@@ -557,7 +557,7 @@ def log_aggregate(z, mean, logvar, log_weights):
     return joint, logarithm_of_sum(log_weights[:, :, None] + pairs).sum(1)
 
 
-# %% [markdown]
+# %% [markdown] objectives=[3]
 # (exercise-independence-5)=
 # ## Exercise 5: Twice as many images
 #
@@ -599,7 +599,7 @@ shift_information = 0.0
 shift_correlation = 0.0
 shift_wise = 0.0
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-independence-6)=
 # ## Exercise 6: An empty code
 #
@@ -670,7 +670,7 @@ check.extra_loss(extra_loss, final[30.0], final[60.0])
 # The whole loss is believed to be doubled with beta.
 extra_loss = 22.5
 
-# %% [markdown]
+# %% [markdown] objectives=[5]
 # (exercise-independence-7)=
 # ## Exercise 7: Two prices
 #
@@ -837,3 +837,10 @@ smallest_weight = 16
 # other, since a code of one dimension is independent and its information costs no more than before. It is not disentangled: width has no dimension of its own, and
 # the decoder guesses it from length (or the other way round).
 # ### END SOLUTION
+
+# %% [markdown] tags=["rubric"]
+# - 0.3: says that both codes have a total correlation of zero
+# - 0.4: says how each gets there: the beta-VAE gives up all information, the beta-TCVAE keeps one dimension and empties the other
+# - 0.3: says that the code of the beta-TCVAE is not disentangled, since one dimension holds both factors, or since width has none of its
+#   own
+# - 0: takes a total correlation of zero for disentanglement

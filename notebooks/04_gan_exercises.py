@@ -44,7 +44,7 @@ settings = choose(
 )
 _ = torch.manual_seed(seed)
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-gan-1)=
 # ## Exercise 1: Who learns?
 #
@@ -91,7 +91,12 @@ answers = ("a", "b", "b")
 # generator is not told how to change.
 # ### END SOLUTION
 
-# %% [markdown]
+# %% [markdown] tags=["rubric"]
+# - 0.5: says that a quick discriminator is sure of every generated image, so that D is close to 0
+# - 0.5: says that the slope of log(1 − D) is then close to 0, so that the generator is not told how to change
+# - 0: "the discriminator is too strong", without the slope
+
+# %% [markdown] objectives=[1, 2]
 # (exercise-gan-2)=
 # ## Exercise 2: The best discriminator, smoothed
 #
@@ -165,7 +170,7 @@ def best_logit(log_p, log_q, s):
     return math.log(1 - s) + log_p - smoothed
 
 
-# %% [markdown]
+# %% [markdown] objectives=[1, 3]
 # (exercise-gan-3)=
 # ## Exercise 3: The divergence by quadrature
 #
@@ -275,7 +280,7 @@ half_missed = math.log(4 / 3)
 # The factor ½ before the two divergences is forgotten.
 half_missed = 1.5 * math.log(4 / 3)
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-gan-4)=
 # ## Exercise 4: Least squares
 #
@@ -369,7 +374,7 @@ slope_there = 0.25
 # The slope is taken with the targets of the question before.
 slope_there = -0.5
 
-# %% [markdown]
+# %% [markdown] objectives=[4]
 # (exercise-gan-5)=
 # ## Exercise 5: Which modes are covered?
 #
@@ -463,7 +468,7 @@ def coverage(points, centres, radius, share):
     return covered, near.any(1).float().mean()
 
 
-# %% [markdown]
+# %% [markdown] objectives=[6]
 # (exercise-gan-6)=
 # ## Exercise 6: Latent search
 #

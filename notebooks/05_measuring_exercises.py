@@ -42,7 +42,7 @@ settings = choose(
     profile,
 )
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-measuring-1)=
 # ## Exercise 1: A gap by hand
 #
@@ -131,7 +131,7 @@ entropy_of_factor = math.log(2)
 gap = (information_2 - information_1) / entropy_of_factor
 
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-measuring-2)=
 # ## Exercise 2: Information from counts
 #
@@ -253,7 +253,7 @@ images_needed = 5, 700
 # The 2 below the fraction is forgotten.
 images_needed = 19 * 6 / 0.01
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-measuring-3)=
 # ## Exercise 3: From a matrix to MIG
 #
@@ -309,7 +309,7 @@ def gaps(information, entropy):
     return (information[-1] - information[-2]) / entropy
 
 
-# %% [markdown]
+# %% [markdown] objectives=[2, 4]
 # (exercise-measuring-4)=
 # ## Exercise 4: A copy and a dead dimension
 #
@@ -434,7 +434,7 @@ scores_dead = (1.0, 1.0, 1.0)
 # The MIG is taken for a mean over dimensions, so that a dead one would lower it.
 scores_dead = (0.75, 0.75, 1.0)
 
-# %% [markdown]
+# %% [markdown] objectives=[5]
 # (exercise-measuring-5)=
 # ## Exercise 5: Turn it back
 #
@@ -561,7 +561,13 @@ for angle in (0, least_angle, best_angle):
 # chance. Only the factors told us which angle is best, so without labels, or an assumption about the data that takes their place, no training could know it.
 # ### END SOLUTION
 
-# %% [markdown]
+# %% [markdown] tags=["rubric"]
+# - 0.5: says that between the axes both dimensions know a factor almost alike, so that the gap closes although nothing is lost
+# - 0.5: says that what a training without factors sees (reconstruction, KL, total correlation) is the same at every angle, so that it could
+#   not have found the best one
+# - 0: "a rotation changes the code", without saying what stays
+
+# %% [markdown] objectives=[7]
 # (exercise-measuring-6)=
 # ## Exercise 6: One class against all others
 #

@@ -47,7 +47,7 @@ settings = choose(
 )
 _ = torch.manual_seed(seed)
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-adversarial-vae-1)=
 # ## Exercise 1: A critic who is sure
 #
@@ -92,7 +92,7 @@ non_saturating = -0, 99
 non_saturating = 0.99
 saturating = 0.01
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-adversarial-vae-2)=
 # ## Exercise 2: The best discriminator, with unequal shares
 #
@@ -162,7 +162,7 @@ def optimal_logit(log_p, log_q, share):
     return share * log_p - (1 - share) * log_q
 
 
-# %% [markdown]
+# %% [markdown] objectives=[3]
 # (exercise-adversarial-vae-3)=
 # ## Exercise 3: The same numbers, another scale
 #
@@ -227,7 +227,7 @@ for loss in (
 cosine = torch.cosine_similarity(*slopes, dim=0)
 print(f"cosine of the two gradients: {cosine:.6f}")
 
-# %% [markdown]
+# %% [markdown] objectives=[]
 # (exercise-adversarial-vae-4)=
 # ## Exercise 4: What a bottleneck costs
 #
@@ -277,7 +277,7 @@ def block_parameters(inputs, width, outputs):
     return main + 2 * (width + width + outputs) + 2 * outputs
 
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-adversarial-vae-5)=
 # ## Exercise 5: One step of each player
 #
@@ -527,7 +527,7 @@ for step in range(6):
         f" L_disc {terms['discriminator']:.2f}"
     )
 
-# %% [markdown]
+# %% [markdown] objectives=[4]
 # (exercise-adversarial-vae-6)=
 # ## Exercise 6: Two values for a factor
 #
@@ -585,7 +585,7 @@ def halves(factors):
     return factors
 
 
-# %% [markdown]
+# %% [markdown] objectives=[5]
 # (exercise-adversarial-vae-7)=
 # ## Exercise 7: How far does it move?
 #

@@ -49,7 +49,7 @@ settings = choose(
 )
 _ = torch.manual_seed(seed)
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-latent-directions-1)=
 # ## Exercise 1: How much is β?
 #
@@ -135,7 +135,7 @@ def kl_weight(shape, beta):
     return beta / (math.prod(shape) / 2)
 
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-latent-directions-2)=
 # ## Exercise 2: The law of the shift
 #
@@ -218,7 +218,7 @@ print(f"mean |α| {drawn.abs().mean():.3f}, derived {mean_size(6.0, 0.5):.3f}")
 for said in (0.0, 1.0, 3.0):
     print(f"always {said:.0f}: L_s {(drawn - said).abs().mean():.3f}")
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-latent-directions-3)=
 # ## Exercise 3: Which directions are allowed?
 #
@@ -300,7 +300,7 @@ many = "a"
 # Directions are confused with linearly independent ones.
 many = "c"
 
-# %% [markdown]
+# %% [markdown] objectives=[3]
 # (exercise-latent-directions-4)=
 # ## Exercise 4: What the reconstructor knows
 #
@@ -396,7 +396,7 @@ def from_counts(confusion):
     return np.trace(joint), joint.sum(1).max()
 
 
-# %% [markdown]
+# %% [markdown] objectives=[4]
 # (exercise-latent-directions-5)=
 # ## Exercise 5: From slopes to a meaning
 #
@@ -542,7 +542,7 @@ def assign(share):
     return directions[factors]
 
 
-# %% [markdown]
+# %% [markdown] objectives=[1, 4]
 # (exercise-latent-directions-6)=
 # ## Exercise 6: Directions for your own decoder
 #

@@ -49,7 +49,7 @@ settings = choose(
 )
 _ = torch.manual_seed(seed)
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-style-content-1)=
 # ## Exercise 1: A generator that leaves the discriminator helpless
 #
@@ -152,7 +152,7 @@ print(helpless(shown).numpy().round(2))
 print("D of the data")
 print(output(shown, shown).numpy().round(3))
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-style-content-2)=
 # ## Exercise 2: One joint, on a table
 #
@@ -241,7 +241,7 @@ def over(q, p):
     return torch.equal(q, p + 1e-17 * torch.randint(2, p.shape) + 1e-16)
 
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-style-content-3)=
 # ## Exercise 3: The condition of another image
 #
@@ -390,7 +390,7 @@ alone = "a"
 # Something that is never a condition is taken for a mismatched one.
 alone = "c"
 
-# %% [markdown]
+# %% [markdown] objectives=[3]
 # (exercise-style-content-4)=
 # ## Exercise 4: A gradient in reverse
 #
@@ -520,7 +520,7 @@ for name, optimiser, lam in (
     print(f"{name}: from 1 to {math.hypot(a.item(), u.item()):.3f}")
 print(f"SGD by hand: {growth(0.1) ** 100:.3f}")
 
-# %% [markdown]
+# %% [markdown] objectives=[4]
 # (exercise-style-content-5)=
 # ## Exercise 5: Attract and repel
 #
@@ -611,7 +611,7 @@ def apart(lam, dim, summed):
     return 2 * dim / lam if summed else 2 / lam
 
 
-# %% [markdown]
+# %% [markdown] objectives=[5]
 # (exercise-style-content-6)=
 # ## Exercise 6: CIFC by hand, and how to win it
 #
@@ -810,7 +810,7 @@ all_in_one = "b"
 # A constant content is believed to count as chance for its half.
 all_in_one = "c"
 
-# %% [markdown]
+# %% [markdown] objectives=[]
 # (exercise-style-content-7)=
 # ## Exercise 7: The nearest by content
 #
@@ -921,7 +921,7 @@ by_attribute = 100 * ((3 + 2 + 2) + (3 + 4 + 1)) / 24
 # With three neighbours each attribute is believed to be found.
 by_attribute = 100
 
-# %% [markdown]
+# %% [markdown] objectives=[4]
 # (exercise-style-content-8)=
 # ## Exercise 8: A system of your own
 #

@@ -46,7 +46,7 @@ settings = choose(
 )
 _ = torch.manual_seed(seed)
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-attribute-vae-1)=
 # ## Exercise 1: From a mask to an ejection fraction
 #
@@ -108,7 +108,7 @@ def ejection(ed, es, spacing):
     return edv, esv, esv / edv
 
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-attribute-vae-2)=
 # ## Exercise 2: An order, and how it is pulled
 #
@@ -183,7 +183,7 @@ def slope(z, a, delta):
     return torch.autograd.grad(order_loss(z, a, delta), z)[0]
 
 
-# %% [markdown]
+# %% [markdown] objectives=[3]
 # (exercise-attribute-vae-3)=
 # ## Exercise 3: Who is pushed how hard?
 #
@@ -250,7 +250,7 @@ def pulls(elbo, alpha):
 # The image with the worse score is believed to be pushed harder.
 more = "b"
 
-# %% [markdown]
+# %% [markdown] objectives=[4]
 # (exercise-attribute-vae-4)=
 # ## Exercise 4: A perfect code with a poor score
 #
@@ -312,7 +312,7 @@ scc = 0.8
 scc = 0.36
 
 
-# %% [markdown]
+# %% [markdown] objectives=[]
 # (exercise-attribute-vae-5)=
 # ## Exercise 5: What is a standard deviation of the code, in millilitres?
 #
@@ -434,7 +434,8 @@ for name, code in (("volume", lv), ("its logarithm", np.log(lv))):
 # %% [markdown]
 # Not quite. The line explains all of the first code and less of the second, since the logarithm is bent: the order is the same, and
 # the ml are the correlation times the volumes' own deviation.
-#
+
+# %% [markdown] objectives=[3]
 # (exercise-attribute-vae-6)=
 # ## Exercise 6: The best generator of the game
 #

@@ -44,7 +44,7 @@ settings = choose(
 )
 _ = torch.manual_seed(seed)
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-hsic-infogan-1)=
 # ## Exercise 1: What a perfect reader knows
 #
@@ -94,7 +94,7 @@ printed, bound, codes = 0.0, math.log2(10), 2 * math.log(2)
 # The entropy of one code is given for two.
 printed, bound, codes = 0.0, math.log(10), math.log(2)
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-hsic-infogan-2)=
 # ## Exercise 2: The bound from tables
 #
@@ -144,7 +144,7 @@ def information_bound(joint, q):
     return (joint * q.log()).sum() - (prior * prior.log()).sum()
 
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-hsic-infogan-3)=
 # ## Exercise 3: From the double loop to the trace
 #
@@ -222,7 +222,7 @@ def hsic(kernel_x, kernel_z):
     return trace / torch.tensor(m - 1.0) ^ 2
 
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-hsic-infogan-4)=
 # ## Exercise 4: How often by chance?
 #
@@ -299,7 +299,7 @@ values = [losses.hsic(pair[0], pair[1][o][:, o]).item() for o in shuffles]
 print(f"HSIC {losses.hsic(*pair):.4f}")
 print(f"shuffled {min(values):.4f} to {max(values):.4f}, never 0")
 
-# %% [markdown]
+# %% [markdown] objectives=[5]
 # (exercise-hsic-infogan-5)=
 # ## Exercise 5: Purity, and what it hides
 #
@@ -380,7 +380,7 @@ check.misread(conclusion)
 # Purity is read alone.
 conclusion = "a"
 
-# %% [markdown]
+# %% [markdown] objectives=[3, 4]
 # (exercise-hsic-infogan-6)=
 # ## Exercise 6: Of one order of magnitude
 #

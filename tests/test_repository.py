@@ -16,6 +16,7 @@ import pytest
 import yaml
 from common import BuildError
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,6 +55,22 @@ def test_the_extra_all_names_the_others():
 def test_extras_that_a_reader_is_told_to_install_exist(name):
     for extras in re.findall(r'"\.\[([\w,]+)\]"', (ROOT / name).read_text()):
         assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
+
+
+def test_binder_installs_what_the_page_for_instructors_says():
+    folder = ROOT / ".binder"
+    python = re.fullmatch(r"python-(3\.\d+)\n", (folder / "runtime.txt").read_text())[1]
+    assert SpecifierSet(PROJECT["requires-python"]).contains(python)
+    for script in ("postBuild", "start"):
+        assert os.access(folder / script, os.X_OK)
+        assert subprocess.run(["bash", "-n", folder / script], check=False).returncode == 0
+    installs = re.findall(r"^pip install --no-cache-dir (.+)$", (folder / "postBuild").read_text(), re.M)
+    page = (ROOT / "book/instructors.md").read_text()
+    hub = re.findall(r"^\$ sudo -E pip install (.+)$", page, re.M)
+    assert installs[0] == hub[0]  # PyTorch for the CPU, as pinned
+    assert installs[1] == hub[1].replace(",instructors", "")
+    (extras,) = re.findall(r'"\.\[([\w,]+)\]"', installs[1])
+    assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
 
 
 def test_licences_are_whole():
@@ -290,6 +307,7 @@ def fork(tmp_path):
     (tmp_path / "README.md").write_text(
         f"[ci]({OLD}/actions) [Colab](https://colab.research.google.com/github/medlatent/medlatent/blob/main/x.ipynb) "
         "[another](https://github.com/medlatent/medlatent-data)\n"
+        "[Binder](https://mybinder.org/v2/gh/medlatent/medlatent/main?urlpath=lab)\n"
     )
     (tmp_path / "notebooks/00_start.py").write_text(f"# %pip install git+{OLD}.git\n")
     return tmp_path
@@ -304,6 +322,7 @@ def test_a_fork_changes_one_line(fork):
     assert f"{NEW}/actions" in readme
     assert "https://colab.research.google.com/github/someone/latents/blob/main/x.ipynb" in readme
     assert "https://github.com/medlatent/medlatent-data" in readme
+    assert "https://mybinder.org/v2/gh/someone/latents/main?urlpath=lab" in readme
     assert "https://someone.github.io/latents" in (fork / "CITATION.cff").read_text()
     assert f"git+{NEW}.git" in (fork / "notebooks/00_start.py").read_text()
 
@@ -312,6 +331,7 @@ def test_a_fork_changes_one_line(fork):
     ("file", "text"),
     [
         ("README.md", f"{NEW} https://colab.research.google.com/github/nobody/else/blob/main/x.ipynb"),
+        ("README.md", f"{NEW} https://mybinder.org/v2/gh/nobody/else/main"),
         ("CITATION.cff", "title: without an address"),
         ("_config.yml", "repository:\n  url: https://example.org/x\n"),
     ],

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import torch
 from common import BuildError
-from generate import toc_documents
+from generate import rubrics_page, toc_documents
 from pair import derive
 
 from medlatent.course.exercises import WrongAnswer
@@ -653,6 +653,52 @@ def test_an_exercise_is_read_whole(notebook):
     assert title == "Exercises: small"
     assert (exercise.name, exercise.title, exercise.points) == ("small-1", "Double", 1)
     assert exercise.wrong == [exercises.Wrong("It is halved.", "def double(x):\n    return x / 2", "twice")]
+
+
+TEXT = """
+# %% [markdown] nbgrader={"grade": true, "grade_id": "small-1-explain", "points": 1, "solution": true}
+# ### BEGIN SOLUTION
+# Since two are two.
+# ### END SOLUTION
+
+# %% [markdown] tags=["rubric"]
+# - 0.5: says that two
+#   are two
+# - 0.5: says why
+# - 0: "it is so"
+"""
+
+
+def test_a_text_has_points_and_says_what_they_are_for(notebook):
+    source = notebook()
+    source.write_text(source.read_text() + TEXT)
+    (exercise,) = exercises.read(source)[1]
+    rubric = [(0.5, "says that two are two"), (0.5, "says why"), (0, '"it is so"')]
+    assert exercise.texts == [exercises.Text(1, rubric)]
+    assert (exercise.points, exercise.points_by_hand) == (2, 1)
+    first, *more = rubrics_page(source.parents[1]).splitlines()[2:]
+    assert first == "| {ref}`Double <exercise-small-1>` | 0.5 | says that two are two |"
+    assert more == ["|  | 0.5 | says why |", '|  | 0 | "it is so" |']
+    for edition in (exercises.student, exercises.book, exercises.instructor):
+        assert "it is so" not in derive(source, edition)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error"),
+    [
+        (re.search(r"\n# %% \[markdown\] tags.*", TEXT, re.S)[0], "", "exercise small-1 has no rubric after its text"),
+        ("# - 0.5: says why\n", "", "the rubric gives 0.5 points, its text has 1"),
+        ("# - 0.5: says why\n", "# - half: says why\n", "- POINTS: what they are for"),
+        ("# - 0.5: says that", "# So:\n# - 0.5: says that", "- POINTS: what they are for"),
+        ('"solution": true}', '"solution": false}', "a rubric stands after the text that it is for"),
+    ],
+)
+def test_a_rubric_that_does_not_fit_is_refused(notebook, before, after, error):
+    assert before in TEXT
+    source = notebook()
+    source.write_text(source.read_text() + TEXT.replace(before, after))
+    with pytest.raises(BuildError, match=re.escape(error)):
+        exercises.read(source)
 
 
 @pytest.mark.parametrize(

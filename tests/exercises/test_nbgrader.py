@@ -9,6 +9,7 @@ import copy
 import csv
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -47,13 +48,26 @@ class Course:
         self.folder = folder
         exercises.write_assignments(ROOT, folder)
 
-    def run(self, *command: str, program: tuple[str | Path, ...] = (NBGRADER,)) -> None:
+    def run(
+        self,
+        *command: str,
+        program: tuple[str | Path, ...] = (NBGRADER,),
+        folder: Path | None = None,
+        settings: dict[str, str] | None = None,
+    ) -> str:
+        """Runs a command in the course, or in another folder with other settings; what it says."""
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{NBGRADER.parent}:{os.environ['PATH']}"}
         done = subprocess.run(
-            [*program, *command], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+            [*program, *command],
+            cwd=folder or self.folder,
+            env=environment | (settings or {}),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert " ERROR" not in done.stderr, done.stderr
+        return done.stdout + done.stderr
 
     def released(self, source: Path) -> dict:
         return json.loads((self.folder / "release" / name(source) / f"{source.stem}.ipynb").read_text())
@@ -169,3 +183,40 @@ def test_the_feedback_says_in_a_sentence_what_is_wrong(course):
     assert "hounsfield(…) is still the empty stub" in page
     assert "answers.py" not in page, "a traceback through the check"
     assert "Correct. " in (feedback / "perfect" / name(CHOSEN) / f"{CHOSEN.stem}.html").read_text()
+
+
+# ------------------------------------------------------------------------------------------- the exchange of a hub
+
+
+def test_the_exchange_of_a_hub_takes_an_assignment_there_and_its_feedback_back(course, tmp_path):
+    """With the lines of the page for instructors in the place of /etc/jupyter/nbgrader_config.py."""
+    page = (ROOT / "book/instructors.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(c = get_config\(\)\n.+?)```", page, re.S)
+    assert '"/srv/nbgrader/exchange"' in lines
+    assert '# c.Exchange.root = "/srv/nbgrader/exchange"' in exercises.CONFIG
+    exchange, home = tmp_path / "exchange", tmp_path / "ada"
+    exchange.mkdir()
+    home.mkdir()
+    (tmp_path / "nbgrader_config.py").write_text(lines.replace("/srv/nbgrader/exchange", str(exchange)))
+    settings = {"JUPYTER_CONFIG_PATH": str(tmp_path)}
+    own = settings | {"HOME": str(home)}
+    assignment, file = name(CHOSEN), f"{CHOSEN.stem}.ipynb"
+
+    course.run("release_assignment", assignment, settings=settings)
+    assert oct((exchange / "medlatent/inbound").stat().st_mode)[-3:] == "733", "others could list what was handed in"
+    assert f"medlatent {assignment}" in course.run("list", folder=home, settings=own)
+    course.run("fetch_assignment", assignment, folder=home, settings=own)
+    fetched = home / assignment / file
+    notebook = json.loads(fetched.read_text())
+    assert notebook == course.released(CHOSEN)
+    fetched.write_text(json.dumps(answered(notebook, CHOSEN, HALF)))
+    course.run("submit", assignment, "--student=ada", folder=home, settings=own)
+    course.run("collect", assignment, "--update", settings=settings)
+    assert (course.folder / "submitted/ada" / assignment / file).read_text() == fetched.read_text()
+
+    course.run("autograde", assignment, "--student=ada", settings=settings)
+    course.run("generate_feedback", assignment, "--student=ada", settings=settings)
+    course.run("release_feedback", assignment, "--student=ada", settings=settings)
+    course.run("fetch_feedback", assignment, folder=home, settings=own)
+    (feedback,) = (home / assignment / "feedback").rglob(f"{CHOSEN.stem}.html")
+    assert "Correct. " in feedback.read_text()

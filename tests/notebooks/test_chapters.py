@@ -7,6 +7,8 @@ from pathlib import Path
 
 import chapters
 import check_chapters
+import exercises
+import objectives
 import pair
 import pytest
 from common import BuildError
@@ -32,7 +34,14 @@ NOTEBOOK = """
 # (good-one)=
 # # A good chapter
 #
-# After ten minutes you will be able to say why.
+# :::{admonition} What you will be able to do
+# :class: tip
+# - say what $a | b$ is, and
+#   why;
+# - tell good from *bad*.
+#
+# **Time**: ten minutes.
+# :::
 #
 # $$ a = b $$ (eq-good-one-1)
 #
@@ -56,7 +65,7 @@ ask()
 # ## Further reading
 """
 EXERCISE = """
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-good-one-N)=
 # ## Exercise N: Double
 #
@@ -106,9 +115,9 @@ def course(tmp_path) -> Path:
     write("README.md", "# A course\n\n{}\n{}\n\nMore.\n".format(*chapters.MARKERS))
     papers = (f'[[papers]]\nslug = "{s}"\ncite = "good2026"\nquestion = "Why?"\n' for s in ("good_one", "other"))
     write("book/papers.toml", "".join(papers))
-    exercises = "# %% [markdown]\n# # Exercises: good\n" + "".join(EXERCISE.replace("N", str(n)) for n in range(1, 5))
+    four = "# %% [markdown]\n# # Exercises: good\n" + "".join(EXERCISE.replace("N", str(n)) for n in range(1, 5))
     for number, slug in (("00", "first"), ("10", "good_one")):
-        for name, text in ((slug, HEADER.lstrip() + NOTEBOOK), (f"{slug}_exercises", exercises)):
+        for name, text in ((slug, HEADER.lstrip() + NOTEBOOK), (f"{slug}_exercises", four)):
             text = text.replace("good-one", slug.replace("_", "-"))
             if slug == "first":
                 text = text.replace("#     needs:\n#     - first\n", "#     needs: []\n")
@@ -174,6 +183,35 @@ def test_a_readme_without_markers_is_left_alone_in_words(course):
     assert (course / "README.md").read_text() == "# Ours\n"
 
 
+def test_the_objectives_come_from_the_box_and_say_which_exercises_ask_for_them(course):
+    first, second = objectives.read(course / "notebooks/10_good_one.py")
+    assert (first, second) == ("say what $a | b$ is, and why", "tell good from *bad*")
+    source = course / "notebooks/10_good_one_exercises.py"
+    before, last = source.read_text().rsplit("objectives=[1]", 1)
+    source.write_text(f"{before}objectives=[]{last}")
+    links = ", ".join(f"{{ref}}`{n} <exercise-good-one-{n}>`" for n in (1, 2, 3))
+    table = chapters.pages(course)["objectives_included"]
+    assert (
+        f"| {{ref}}`good-one` | say what $a \\| b$ is, and why | {links} |\n|  | tell good from *bad* | – |\n" in table
+    )
+    assert {line.count(" | ") for line in table.splitlines()[2:]} == {2}
+
+
+def test_every_chapter_says_what_its_exercises_ask_for():
+    for chapter in chapters.chapters(ROOT):
+        assert objectives.problems(ROOT, chapter.doc) == []
+        there, asked = objectives.read(ROOT / f"{chapter.doc}.py"), set()
+        for exercise in exercises.read(ROOT / f"{chapter.doc}{exercises.SUFFIX}.py")[1]:
+            asked |= set(exercise.objectives)
+        assert len(asked) >= len(there) / 2, f"{chapter.doc}: its exercises ask for less than half of its objectives"
+
+
+@pytest.mark.parametrize("edition", [exercises.student, exercises.book, exercises.instructor])
+def test_no_edition_shows_which_objectives_are_asked_for(course, edition):
+    cells = json.loads(pair.derive(course / "notebooks/10_good_one_exercises.py", edition))["cells"]
+    assert not any("objectives" in cell["metadata"] for cell in cells)
+
+
 def test_no_table_of_chapters_is_kept_by_hand():
     """A row of a table that begins with a chapter's label or slug, in a page that people write."""
     begins = tuple(f"| {start}" for c in chapters.chapters(ROOT) for start in (f"{{ref}}`{c.label}`", f"`{c.slug}/"))
@@ -219,6 +257,15 @@ def test_each_file_that_is_missing_is_named(course, path, message):
         ("notebooks/10_good_one.py", 'tags=["check-good-one-1"]', "", "no cell is tagged check-good-one-1"),
         ("notebooks/10_good_one.py", "seed = 0", "seed = ", "SyntaxError"),
         ("notebooks/10_good_one_exercises.py", 'tags=["wrong-answer"]', "", "has no wrong"),
+        ("notebooks/10_good_one_exercises.py", " objectives=[1]", "", "good-one-1 does not say which objectives"),
+        ("notebooks/10_good_one_exercises.py", "objectives=[1]", "objectives=1", "does not say which objectives"),
+        (
+            "notebooks/10_good_one_exercises.py",
+            "objectives=[1]",
+            "objectives=[3]",
+            "for objective 3, the chapter has 2",
+        ),
+        ("notebooks/10_good_one.py", "# - ", "# ", "is missing, or has no list in it"),
         ("medlatent/models/__init__.py", "from .good_one", "from .other", "imports nothing from .good_one"),
         ("_toc.yml", "10_good_one_exercises", "00_first_exercises", "does not name notebooks/10_good_one_exer"),
     ],

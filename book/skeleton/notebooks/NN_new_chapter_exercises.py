@@ -61,7 +61,7 @@ train(
 model.eval()
 print(f"{len(phantoms)} phantoms with the columns {', '.join(model.columns)}")
 
-# %% [markdown]
+# %% [markdown] objectives=[2]
 # (exercise-new-chapter-1)=
 # ## Exercise 1: The condition
 #
@@ -91,7 +91,7 @@ def condition(skin_colour, dx, classes):
     return torch.stack([skin_colour, dx.float()], 1)
 
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-new-chapter-2)=
 # ## Exercise 2: The objective
 #
@@ -120,7 +120,7 @@ def objective(errors, kl, variance):
     return (errors / (2 * variance) + kl.mean(1)).mean()
 
 
-# %% [markdown]
+# %% [markdown] objectives=[3]
 # (exercise-new-chapter-3)=
 # ## Exercise 3: What a column does
 #
@@ -163,7 +163,7 @@ with torch.inference_mode():
 print(f"skin colour from 0 to 1: {effect(before, colour).mean():.3f}")
 print(f"another diagnosis:       {effect(before, diagnosis).mean():.3f}")
 
-# %% [markdown]
+# %% [markdown] objectives=[1]
 # (exercise-new-chapter-4)=
 # ## Exercise 4: A decoder that is deaf to z
 #
