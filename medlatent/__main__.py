@@ -10,12 +10,13 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TextIO
 
-from .cards import collapsed
+from .cards import by_reason, collapsed
 from .claims import NOT_TESTABLE, in_words, judged_chapters, out_of_step, read_claims, write_claims
 from .data import SPLITS, DataError, ImageSet, all_sources, describe_columns, open_images, own_sets
 from .data.picture_files import ALPHAS, PLANES
@@ -416,6 +417,8 @@ def _train(options: argparse.Namespace) -> int:
         where = {"checkpoints": options.checkpoints, "folder": options.out, "device": options.device}
         made = perform(job, **where, progress=True, command=command)
         print(write(job, made, options.out, options.checkpoints, options.overwrite))
+    for key, entry in made[0].metrics.items():
+        _print_left_out(key, entry.get("left_out", {}), sys.stderr)
     if said := collapsed(made[0]):
         print(f"note: {said}", file=sys.stderr)
     return 0
@@ -467,7 +470,8 @@ def _compare(path: Path) -> int:
         for job in Plan.read(plan).runs:
             if job.name == record.name and (wrong := differences(record, job)):
                 raise ValueError(f"{record.called}: recorded with {'; '.join(wrong)}")
-    pairs = record.reevaluate(path.parent.parent)
+    computed = record.evaluate(path.parent.parent)
+    pairs = record.compare(computed)
     print(record.called)
     for key in record.metrics:
         if key not in pairs:
@@ -476,7 +480,14 @@ def _compare(path: Path) -> int:
             same = agrees(was, now, name)
             failed += not same
             print(f"  {key:<24} {name:<19} recorded {was:<12.6g} now {now:<12.6g} {'ok' if same else 'DIFFERS'}")
+        if key in computed:
+            _print_left_out(key, computed[key].left_out)
     return failed
+
+
+def _print_left_out(key: str, left_out: Mapping[str, str], where: TextIO | None = None) -> None:
+    for names, reason in by_reason(left_out):
+        print(f"  {key:<24} left out: {', '.join(names)}: {reason}", file=where)
 
 
 def _replace(path: Path, record: Record, new: Record, contents: dict[str, bytes] | None = None) -> None:

@@ -77,7 +77,14 @@ DATA = ["small/card.json", "small/images.npy", "small/table.csv"]
 class TestTrain:
     def test_writes_a_record_that_evaluates_to_itself(self, where, capsys):
         assert main(command()) == 0
-        assert capsys.readouterr().out.strip() == RECORD
+        said = capsys.readouterr()
+        assert said.out.strip() == RECORD
+        assert said.err.count("left out: ") == 2
+        assert "small/test               left out: mig, mig_from_posterior, sap, modularity, " in said.err
+        assert "mig_p, clustering_nmi, few_label_accuracy: the images have no factors" in said.err
+        assert (
+            "mig_hf, mig_hf_circle: the images have no factor eccentricity, orientation, size, as outlines" in said.err
+        )
         assert sorted(p.name for p in (where / "results" / "vae").iterdir()) == [
             "small_vae_seed0.json",
             "small_vae_seed0.md",
@@ -99,6 +106,9 @@ class TestTrain:
         out = capsys.readouterr().out
         assert out.count(" ok") == 6
         assert "DIFFERS" not in out
+        left_out = [[line for line in text.splitlines() if "left out" in line] for text in (out, said.err)]
+        assert left_out[0] == left_out[1]
+        assert "`few_label_accuracy`: the images have no factors" in (where / RECORD).with_suffix(".md").read_text()
         (where / "results/vae/claims.json").write_text("{}")
         assert main(["evaluate"]) == 0  # all of them
         assert capsys.readouterr().out == out
