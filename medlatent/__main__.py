@@ -222,6 +222,13 @@ def _add_pack(commands) -> None:
     pack.add_argument(
         "--value-range", type=float, nargs=2, metavar=("BLACK", "WHITE"), help="in the images' unit; bytes need none"
     )
+    pack.add_argument(
+        "--percentiles",
+        type=float,
+        nargs=2,
+        metavar=("BLACK", "WHITE"),
+        help="in the place of a range, of each series, such as 1 99: for MR, whose values have no unit",
+    )
     pack.add_argument("--clip", action="store_true", help="count values outside of the range as its ends")
     pack.add_argument("--colour", choices=("grey", "rgb"), help="make all images so (default: as they are)")
     pack.add_argument("--alpha", choices=ALPHAS, help="what becomes of transparent pixels")
@@ -281,6 +288,7 @@ def _pack(options: argparse.Namespace) -> int:
             file_column=options.file_column,
             tags=options.tag,
             value_range=options.value_range,
+            percentiles=options.percentiles,
             clip=options.clip,
             size=_size(options.size),
             fit=options.fit,
@@ -321,8 +329,12 @@ def _in_options() -> Iterator[None]:
             (r"\bclip=True", "--clip"),
             (r"\b(fit|colour|alpha|plane)='(\w+)'", r"--\1 \2"),
             (r"\bfile_column\b", "--file-column"),
-            (r"^(fit|fill|size|group|fractions|factors|tags): ", lambda found: f"--{found[1].rstrip('s')}: "),
-            (r"--fraction: ", "--fractions: "),
+            (
+                r"^(fit|fill|size|group|fractions|percentiles|factors|tags): ",
+                lambda found: f"--{found[1].rstrip('s')}: ",
+            ),
+            (r"--(fraction|percentile): ", r"--\1s: "),
+            (r"percentiles=\(1, 99\)", "--percentiles 1 99"),
         ):
             message = re.sub(pattern, option, message)
         raise DataError(message) from None

@@ -753,6 +753,7 @@ class TestPack:
             (["--fill", "3"], "--fill: it is given with size, and size is not"),
             (["--fractions", "0.8", "0.1", "0.2"], "fractions must be non-negative and sum to 1"),
             (["--value-range", "10", "0"], "value_range: the first value must be below the second"),
+            (["--percentiles", "9", "1"], "--percentiles: expected 0 <= low < high <= 100, got "),
             (["--value-range", "0", "50"], "outside of the value_range 0 to 50 .*pass --clip to count"),
             (["--file-column", "scan"], "--file-column: labels.csv has no column 'scan'"),
             (["--tag", "Patient"], "--tag: 'Patient' is no keyword of DICOM"),
