@@ -1,5 +1,5 @@
-"""``python -m medlatent pack | run | train | evaluate | compact | claims | grade | export | list``: images, runs,
-records, and grades of exercises."""
+"""``python -m medlatent data | pack | run | train | evaluate | compact | claims | grade | export | list``:
+images, runs, records, and grades of exercises."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from .data.pixels import FITS
 from .evaluation import agrees
 from .files import check_name, check_writable, replacing
 from .models import LatentModel
+from .obtain import SETS
+from .obtain import run as run_set
 from .plans import FILE, Job, Plan
 from .records import Record, record_paths, results_folder
 from .runs import alone, differences, perform, run_plan, write
@@ -40,16 +42,17 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"medlatent: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:
-        print(f"medlatent: {stopped or 'interrupted'}", file=sys.stderr)
+        print(f"medlatent: {str(stopped) or 'interrupted'}", file=sys.stderr)
         return 128 + getattr(stopped, "signal", signal.SIGINT)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m medlatent", description=__doc__)
     commands = parser.add_subparsers(
-        required=True, metavar="pack | run | train | evaluate | compact | claims | grade | export | list"
+        required=True, metavar="data | pack | run | train | evaluate | compact | claims | grade | export | list"
     )
 
+    _add_data(commands)
     _add_pack(commands)
 
     several = commands.add_parser(
@@ -185,6 +188,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_data(commands) -> None:
+    real = commands.add_parser(
+        "data",
+        help="download, verify and pack a real data set",
+        description="Download, verify and pack a real data set; without a name, say which there are.",
+    )
+    real.add_argument("name", nargs="?", metavar="NAME", help=f"one of {', '.join(SETS)}")
+    # The options of a set stand in its module, which needs packages that only those have who pack.
+    real.add_argument("options", nargs=argparse.REMAINDER, metavar="…", help="of that set: data NAME --help")
+    real.set_defaults(command=_data)
+
+
 def _add_pack(commands) -> None:
     pack = commands.add_parser(
         "pack",
@@ -266,6 +281,17 @@ def _run(options: argparse.Namespace) -> int:
     for outcome in failed:
         print(f"medlatent: {outcome.job.name} failed: {outcome.error}\n{outcome.traceback}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    if options.name is not None:
+        run_set(options.name, options.options, program=f"python -m medlatent data {options.name}")
+        return 0
+    width = max(map(len, SETS))
+    for name, described in SETS.items():
+        print(f"{name:<{width}}  {described}")
+    print("\nHow to pack one: python -m medlatent data NAME --help. What is packed here: python -m medlatent list")
+    return 0
 
 
 def _pack(options: argparse.Namespace) -> int:
@@ -591,7 +617,7 @@ def _list(options: argparse.Namespace) -> int:
     for source in all_sources():
         where = ""
         if source.kind == "packed":
-            where = f": {source.folder}" if source.folder else f": not packed, see {source.command}"
+            where = f": {source.folder}" if source.folder else f": not packed, see {source.command} --help"
         print(f"  {source.name:<16} {source.summary} ({source.kind}{where})")
     unreadable = 0
     for folder in own_sets():

@@ -384,7 +384,7 @@ class TestTrain:
                 command("--data", "ham10001"),
                 "unknown source 'ham10001': use phantoms.heart, phantoms.heart.independent, phantoms.lesion, ",
             ),
-            (command("--data", "ham10000"), "ham10000 is not packed: run `python data_scripts/ham10000.py"),
+            (command("--data", "ham10000"), "ham10000 is not packed: run `python -m medlatent data ham10000 --out"),
             (command("--images", "0"), "n: at least one image is needed, got 0"),
             (command("--images", "16"), "small set: no image lies in the split 'test'"),
             (command("--split", "test"), "--split test: use train or train\\+validation"),
@@ -610,7 +610,7 @@ class TestList:
         assert "  VAE " in out
         assert "  BetaVAE " in out
         assert "  phantoms.lesion  skin lesions with every factor known (rendered)" in out
-        assert "(packed: not packed, see data_scripts/ham10000.py)" in out
+        assert "(packed: not packed, see python -m medlatent data ham10000 --help)" in out
         assert "vae/small_vae_seed0: VAE, 5 steps on small set" in out
 
     def test_as_a_module(self, tmp_path):
@@ -772,3 +772,12 @@ class TestPack:
         assert main(["pack", "scans", "--out", "small"]) == 1
         assert "medlatent: small exists: choose another folder, or delete it first" in capsys.readouterr().err
         assert files(where / "small") == before
+
+
+def test_an_interrupt_without_words_says_what_it_is(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(medlatent.__main__, "all_sources", interrupted)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "medlatent: interrupted\n"
