@@ -44,9 +44,13 @@ def domain_classifier(source: str, factor: str | None = None) -> DomainClassifie
     source                                    factor          training  unseen   accuracy   balanced
     ========================================  ==============  ========  =======  =========  ==========
     ``mnist.digits``                          ``digit``          4 016      984      97 %       97 %
+    ``lidc``                                  ``malignancy``       688      141      83 %       83 %
+    ``lidc``                                  ``size_bin``         688      141      65 %       64 %
     ``lidc.32``                               ``malignancy``       688      141      84 %       84 %
     ``lidc.32``                               ``size_bin``         688      141      70 %       69 %
     ``ham10000.patches.balanced.32``          ``dx``            10 440    1 919      68 %       67 %
+    ``phantoms.nodule``                       ``malignancy``     1 566      434      68 %       69 %
+    ``phantoms.nodule``                       ``size_bin``       1 566      434      78 %       77 %
     ``phantoms.nodule.32``                    ``malignancy``     1 566      434      72 %       71 %
     ``phantoms.nodule.32``                    ``size_bin``       1 566      434      79 %       78 %
     ``phantoms.nodule.independent.32``        ``size_bin``       1 599      401      51 %       49 %

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..losses import beta_vae_objective, kl_to_standard_normal, reparametrise, squared_error
 from ..nets import ConvDecoder, ConvEncoder
+from ..nets.sides import Size
 from .base import LatentModel
 from .priors import Categorical, CodePart, Normal, Uniform, code_parts
 
@@ -28,7 +29,7 @@ class NewChapter(LatentModel):
         z_dim: the dimension of ``z``.
         classes: of the column ``dx``.
         channels: image channels.
-        size: the side of the image in pixels, a multiple of 16.
+        size: the side of a square image in pixels, or height and width; at least 16.
         variance: of the Gaussian likelihood, for each pixel and channel.
         learning_rate: of Adam.
 
@@ -44,7 +45,7 @@ class NewChapter(LatentModel):
         z_dim: int = 8,
         classes: int = 7,
         channels: int = 3,
-        size: int = 64,
+        size: Size = 64,
         variance: float = 0.1,
         learning_rate: float = 1e-3,
     ) -> None:

@@ -89,7 +89,7 @@ def test_other_data_are_refused_before_the_first_step(phantoms):
         ({"z_dim": 0}, "z_dim must be at least 1, got 0"),
         ({"classes": 1}, "classes must be at least 2, got 1"),
         ({"variance": 0}, "variance must be positive, got 0"),
-        ({"size": 40}, "multiple of 16"),
+        ({"size": 12}, "at least 16 pixels"),
     ],
 )
 def test_arguments_out_of_range(options, message):
