@@ -30,6 +30,7 @@ from medlatent.records import FORMAT, VERSION, Record
 from medlatent.training import train as real_train
 
 N = 24
+MARKUP = re.compile(r"``|:\w+:`|\{py:\w+\}|(?<!\w)\*[A-Za-z]|%\(")  # of Sphinx, of Markdown, and of argparse
 
 
 @pytest.fixture
@@ -613,10 +614,41 @@ class TestList:
         assert "(packed: not packed, see python -m medlatent data ham10000 --help)" in out
         assert "vae/small_vae_seed0: VAE, 5 steps on small set" in out
 
+    def test_without_the_markup_of_docstrings(self, where, capsys):
+        """A role such as :eq:`eq-vae-9` is a link in the book, and noise in a terminal."""
+        assert main(["list"]) == 0
+        out = capsys.readouterr().out
+        assert "  BetaVAE          A VAE whose KL is weighted by beta.\n" in out
+        assert "  ResidualTCVAE    Ours-resnet of Sarhan et al. (2019)" in out
+        assert not re.findall(MARKUP, out)
+
     def test_as_a_module(self, tmp_path):
         done = subprocess.run([sys.executable, "-m", "medlatent", "list"], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "phantoms.lesion" in done.stdout
+
+
+COMMANDS = ("data", "pack", "run", "train", "evaluate", "compact", "claims", "grade", "export", "list")
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert tuple(re.findall(r"^    (\w+) ", out, re.M)) == COMMANDS
+    assert not re.findall(MARKUP, out)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_no_default_that_is_none_and_no_markup(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: python -m medlatent {command} ")
+    assert "None" not in out
+    assert not re.findall(MARKUP, out)
 
 
 @pytest.mark.parametrize(

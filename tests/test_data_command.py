@@ -2,10 +2,14 @@
 
 import gzip
 import hashlib
+import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,9 +95,14 @@ def test_a_fault_is_one_line(name, script, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def listed(text):
+    """The sets of a listing, and what it says of each."""
+    return dict(re.findall(r"^(\w+)  +(\S.*; from .*)$", text, re.M))
+
+
 def test_without_a_name_it_lists_the_sets(capsys):
     assert main(["data"]) == 0
-    lines = dict(re.findall(r"^(\w+)  +(\S.*)$", capsys.readouterr().out.partition("\n\n")[0], re.M))
+    lines = listed(capsys.readouterr().out)
     assert list(lines) == list(obtain.SETS)
     for name, line in lines.items():
         known = obtain.SETS[name]
@@ -126,12 +135,47 @@ def test_help_names_the_command_and_its_options(name, script, capsys):
     usage, told = capsys.readouterr().out.split("\n\n", 1)
     assert told == said.split("\n\n", 1)[1]
     assert usage.startswith("usage: ")
+    assert "None)" not in said
+
+
+@pytest.mark.executes
+def test_a_package_without_a_checkout_has_the_command(root, tmp_path):
+    """What a wheel carries, elsewhere: no data_scripts, and no results, book or tests."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
+        shutil.copy2(root / name, source)
+    shutil.copytree(root / "medlatent", source / "medlatent", ignore=shutil.ignore_patterns("__pycache__"))
+    build = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
+    built = subprocess.run([sys.executable, "-c", build, tmp_path], cwd=source, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    with zipfile.ZipFile(*tmp_path.glob("medlatent-*.whl")) as wheel:
+        wheel.extractall(tmp_path / "installed")
+    assert not (tmp_path / "installed/data_scripts").exists()
+    elsewhere = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(tmp_path / "installed")}}
+    where = [sys.executable, "-c", "import medlatent.obtain as found; print(found.__file__)"]
+    found = subprocess.run(where, capture_output=True, text=True, check=True, **elsewhere).stdout
+    assert Path(found.strip()) == tmp_path / "installed/medlatent/obtain/__init__.py"
+    for name in obtain.SETS:
+        command = [sys.executable, "-m", "medlatent", "data", name, "--help"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **elsewhere)
+        assert done.returncode == 0, done.stderr
+        assert f"usage: python -m medlatent data {name} " in done.stdout
+
+
+def test_help_lists_the_sets(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "--help"])
+    assert ended.value.code == 0
+    assert list(listed(capsys.readouterr().out)) == list(obtain.SETS)
 
 
 def test_an_unknown_name_is_told_the_known_ones(capsys):
     assert main(["data", "cifar", "--out", "x"]) == 1
-    known = "acdc, chest_ct, ham10000, lidc, lidc_nodules, mnist"
-    assert capsys.readouterr().err == f"medlatent: unknown data set 'cifar': there are {known}\n"
+    captured = capsys.readouterr()
+    assert captured.err.startswith("medlatent: unknown data set 'cifar', there are:\n")
+    assert list(listed(captured.err)) == list(obtain.SETS)
+    assert not captured.out
 
 
 def test_options_before_the_name_are_not_passed_over(capsys):

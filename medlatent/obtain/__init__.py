@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+from ..console import spell_out
 from ..data import DataError
 from ..data.optional import extra
 
-__all__ = ["SETS", "RealSet", "run", "script"]
+__all__ = ["SETS", "RealSet", "listing", "run", "script"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,12 @@ SETS = {
 }
 
 
+def listing() -> str:
+    """The sets, one a line: the name, what it is, its licence, its size, and where it comes from."""
+    width = max(map(len, SETS))
+    return "\n".join(f"{name:<{width}}  {known}" for name, known in SETS.items())
+
+
 def run(name: str, arguments: Sequence[str] | None = None, program: str | None = None) -> None:
     """Packs a set, downloading it first where no files are named, and prints what was packed.
 
@@ -78,13 +85,13 @@ def run(name: str, arguments: Sequence[str] | None = None, program: str | None =
         program: what ``--help`` calls the command; by default the name of the script.
 
     Raises:
-        DataError: the name is unknown, or files cannot be used; one line.
+        DataError: the name is unknown, and the message lists those that there are; or files cannot be used.
         OSError: something cannot be fetched, read or written.
         ModuleNotFoundError: a package is missing; the message names the extra to install.
         KeyboardInterrupt: as its text says, what is there is kept.
     """
     if name not in SETS:
-        raise DataError(f"unknown data set {name!r}: there are {', '.join(SETS)}")
+        raise DataError(f"unknown data set {name!r}, there are:\n{listing()}")
     with extra("data", f"packing {name}"):
         module = import_module(f".{name}", __name__)
     parser = argparse.ArgumentParser(
@@ -101,6 +108,7 @@ def run(name: str, arguments: Sequence[str] | None = None, program: str | None =
 
 def script(name: str, arguments: Sequence[str] | None = None) -> int:
     """:func:`run` for a script: returns the exit status; errors are one line on stderr."""
+    spell_out()
     try:
         run(name, arguments)
     except (DataError, OSError, ModuleNotFoundError) as error:
