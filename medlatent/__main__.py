@@ -10,12 +10,13 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TextIO
 
-from .cards import collapsed, described
+from .cards import by_reason, collapsed, described
 from .claims import NOT_TESTABLE, in_words, judged_chapters, out_of_step, read_claims, write_claims
 from .console import spell_out
 from .data import SPLITS, DataError, ImageSet, all_sources, describe_columns, open_images, own_sets
@@ -245,6 +246,13 @@ def _add_pack(commands) -> None:
     pack.add_argument(
         "--value-range", type=float, nargs=2, metavar=("BLACK", "WHITE"), help="in the images' unit; bytes need none"
     )
+    pack.add_argument(
+        "--percentiles",
+        type=float,
+        nargs=2,
+        metavar=("BLACK", "WHITE"),
+        help="in the place of a range, of each series, such as 1 99: for MR, whose values have no unit",
+    )
     pack.add_argument("--clip", action="store_true", help="count values outside of the range as its ends")
     pack.add_argument("--colour", choices=("grey", "rgb"), help="make all images so (default: as they are)")
     pack.add_argument("--alpha", choices=ALPHAS, help="what becomes of transparent pixels")
@@ -313,6 +321,7 @@ def _pack(options: argparse.Namespace) -> int:
             file_column=options.file_column,
             tags=options.tag,
             value_range=options.value_range,
+            percentiles=options.percentiles,
             clip=options.clip,
             size=_size(options.size),
             fit=options.fit,
@@ -353,8 +362,12 @@ def _in_options() -> Iterator[None]:
             (r"\bclip=True", "--clip"),
             (r"\b(fit|colour|alpha|plane)='(\w+)'", r"--\1 \2"),
             (r"\bfile_column\b", "--file-column"),
-            (r"^(fit|fill|size|group|fractions|factors|tags): ", lambda found: f"--{found[1].rstrip('s')}: "),
-            (r"--fraction: ", "--fractions: "),
+            (
+                r"^(fit|fill|size|group|fractions|percentiles|factors|tags): ",
+                lambda found: f"--{found[1].rstrip('s')}: ",
+            ),
+            (r"--(fraction|percentile): ", r"--\1s: "),
+            (r"percentiles=\(1, 99\)", "--percentiles 1 99"),
         ):
             message = re.sub(pattern, option, message)
         raise DataError(message) from None
@@ -449,6 +462,8 @@ def _train(options: argparse.Namespace) -> int:
         where = {"checkpoints": options.checkpoints, "folder": options.out, "device": options.device}
         made = perform(job, **where, progress=True, command=command)
         print(write(job, made, options.out, options.checkpoints, options.overwrite))
+    for key, entry in made[0].metrics.items():
+        _print_left_out(key, entry.get("left_out", {}), sys.stderr)
     if said := collapsed(made[0]):
         print(f"note: {said}", file=sys.stderr)
     return 0
@@ -500,7 +515,8 @@ def _compare(path: Path) -> int:
         for job in Plan.read(plan).runs:
             if job.name == record.name and (wrong := differences(record, job)):
                 raise ValueError(f"{record.called}: recorded with {'; '.join(wrong)}")
-    pairs = record.reevaluate(path.parent.parent)
+    computed = record.evaluate(path.parent.parent)
+    pairs = record.compare(computed)
     print(record.called)
     for key in record.metrics:
         if key not in pairs:
@@ -509,7 +525,14 @@ def _compare(path: Path) -> int:
             same = agrees(was, now, name)
             failed += not same
             print(f"  {key:<24} {name:<19} recorded {was:<12.6g} now {now:<12.6g} {'ok' if same else 'DIFFERS'}")
+        if key in computed:
+            _print_left_out(key, computed[key].left_out)
     return failed
+
+
+def _print_left_out(key: str, left_out: Mapping[str, str], where: TextIO | None = None) -> None:
+    for names, reason in by_reason(left_out):
+        print(f"  {key:<24} left out: {', '.join(names)}: {reason}", file=where)
 
 
 def _replace(path: Path, record: Record, new: Record, contents: dict[str, bytes] | None = None) -> None:

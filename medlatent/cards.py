@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .data import find_source
@@ -86,6 +87,7 @@ def _card(record: Record) -> str:
         "`medlatent.evaluation` define each, and `python -m medlatent evaluate` computes it again from "
         f"{'the weights' if record.weights else 'what was observed'}.",
         _table(["", *heads], numbers),
+        *_left_out(record),
         *([f"**Collapsed**: {collapsed(record)}"] if collapsed(record) else []),
         "## Limits",
         f"{(source and source.limits) or LIMITS_ELSEWHERE} The run is short beside published ones, and one seed says "
@@ -113,6 +115,23 @@ def collapsed(record: Record) -> str:
         f"no dimension of the code is active on {' and '.join(idle)}: the decoder draws the same whatever the image "
         "is. A smaller learning rate, or a smaller variance of the reconstruction, may help."
     )
+
+
+def by_reason(left_out: Mapping[str, str]) -> list[tuple[list[str], str]]:
+    """The names of what is left out, for each reason."""
+    reasons = dict.fromkeys(left_out.values())
+    return [([name for name, why in left_out.items() if why == reason], reason) for reason in reasons]
+
+
+def _left_out(record: Record) -> list[str]:
+    """A paragraph for each evaluation set from which numbers are left out."""
+    paragraphs = []
+    for key, entry in record.metrics.items():
+        reasons = by_reason(entry.get("left_out", {}))
+        said = "; ".join(f"{', '.join(f'`{name}`' for name in names)}: {reason}" for names, reason in reasons)
+        if said:
+            paragraphs.append(_in_line(f"**Left out** of {key}. {said}."))
+    return paragraphs
 
 
 def _weights(record: Record) -> str:

@@ -25,7 +25,7 @@ import torch
 
 from .cards import model_card
 from .data import DataError, ImageSet, at_hand, find_source, open_images, packed_folder
-from .evaluation import agrees, numbers_of, observe
+from .evaluation import Numbers, agrees, numbers_of, observe
 from .files import (
     check_name,
     claim,
@@ -65,6 +65,7 @@ OPTIONAL: dict[str, Kinds] = {
     "data": {"columns": TEXT},
     "run": {"code": TEXT},
     "weights": {"dtype": TEXT, "without": (list,)},
+    "metrics": {"left_out": (dict,)},
 }
 
 
@@ -89,7 +90,8 @@ class Record:
         observed: ``file``, ``sha256``, ``bytes`` of what the numbers are computed from, where no weights are kept.
         history: ``step`` and each term of the loss, averaged over windows of steps.
         measures: what was measured along the way: a row for each step, ``step`` and numbers by name.
-        metrics: for each evaluation set, how it is opened and the numbers.
+        metrics: for each evaluation set, how it is opened, the numbers, and in records that say it why others are
+            left out.
     """
 
     slug: str
@@ -163,11 +165,13 @@ class Record:
         if not self.metrics:
             raise ValueError(f"{where}: there are no metrics")
         for key, entry in self.metrics.items():
-            _check_fields(f"{where}: metrics.{key}", entry, ENTRY)
+            _check_fields(f"{where}: metrics.{key}", entry, ENTRY, OPTIONAL["metrics"])
             if key != (there := f"{entry['source']}/{entry['split']}"):
                 raise ValueError(f"{where}: metrics.{key} is of {there}")
             if not entry["values"] or not all(map(_is_number, entry["values"].values())):
                 raise ValueError(f"{where}: metrics.{key}.values must be finite numbers by name")
+            if not all(isinstance(reason, str) for reason in entry.get("left_out", {}).values()):
+                raise ValueError(f"{where}: metrics.{key}.left_out must be reasons by name")
         if (own := self.own_set) not in self.metrics:
             raise ValueError(f"{where}: there are no metrics of {own}, the test images of the data it was trained on")
         for field in ("n", "seed"):
@@ -340,7 +344,7 @@ class Record:
                 :meth:`reevaluate` refuses.
         """
         metrics, added, changed = {}, [], []
-        now = self._evaluate(folder)
+        now = self.evaluate(folder)
         for key, entry in self.metrics.items():
             values, computed = entry["values"], now.get(key, entry["values"])
             same = {name: was for name, was in values.items() if name in computed and agrees(was, computed[name], name)}
@@ -352,6 +356,8 @@ class Record:
             changed += [f"{key}: {name}" for name in other if anew]
             kept = {} if anew else values
             metrics[key] = entry | {"values": kept | {name: same.get(name, new) for name, new in computed.items()}}
+            if "left_out" in entry and key in now:
+                metrics[key] = metrics[key] | {"left_out": now[key].left_out}
         return replace(self, metrics=metrics), added, changed
 
     def reevaluate(self, folder: str | os.PathLike | None = None) -> dict[str, dict[str, tuple[float, float]]]:
@@ -364,8 +370,12 @@ class Record:
             ValueError: data at hand are damaged or not those that were recorded, in their number, their pixels or the
                 columns that the model used; or the recorded numbers are not those that the model's suites compute.
         """
+        return self.compare(self.evaluate(folder))
+
+    def compare(self, computed: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, tuple[float, float]]]:
+        """Puts what :meth:`evaluate` computed beside the recorded numbers, see :meth:`reevaluate`."""
         pairs = {}
-        for key, now in self._evaluate(folder).items():
+        for key, now in computed.items():
             values = self.metrics[key]["values"]
             if unknown := sorted(set(values) - set(now)):
                 raise ValueError(f"{self.called}: {key} holds {', '.join(unknown)}, which no suite computes")
@@ -377,8 +387,15 @@ class Record:
             pairs[key] = {name: (was, now[name]) for name, was in values.items()}
         return pairs
 
-    def _evaluate(self, folder: str | os.PathLike | None) -> dict[str, dict[str, float]]:
-        """All numbers of each evaluation set whose data are at hand."""
+    def evaluate(self, folder: str | os.PathLike | None = None) -> dict[str, Numbers]:
+        """The numbers of each evaluation set whose data are at hand, computed now, with what is left out and why.
+
+        Args:
+            folder: the results folder; by default the project's.
+
+        Raises:
+            ValueError: data at hand are damaged or not those that were recorded.
+        """
         suites = self.model_class.suites
         self._check_sets()
         self._check_training_data()
@@ -424,6 +441,11 @@ class Record:
             raise ValueError(f"{self.called}: {self.model} cannot be built with its config: {error}") from None
         if data.get("columns", "") != (images.fingerprint_of(columns) if columns else ""):
             raise ValueError(f"{self.called}: the columns {', '.join(columns)} here are not those that were recorded")
+
+
+def with_left_out(numbers: Numbers) -> dict[str, dict]:
+    """The fields of an entry of ``metrics`` that hold numbers, and what is left out where something is."""
+    return {"values": dict(numbers)} | ({"left_out": numbers.left_out} if numbers.left_out else {})
 
 
 def open_entry(called: str, key: str, entry: Mapping) -> ImageSet:
@@ -501,7 +523,7 @@ def save_observed(observed: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
         "|".join(filter(None, (key, module, array, part))): np.array(values, order="C")
         for key, modules in observed.items()
         for module, seen in modules.items()
-        for array, whole in seen.items()
+        for array, whole in (seen or {NOTHING: np.zeros(1, np.int16)}).items()
         for part, values in _in_16_bits(whole).items()
     }
     first: dict[tuple, str] = {}
@@ -540,10 +562,13 @@ def read_observed(path: str | os.PathLike) -> dict[str, dict[str, dict[str, np.n
                     raise ValueError(f"{path}: {name!r} lacks the least value or the step of its columns")
                 levels = np.where(values == GAP, np.nan, values.astype(np.float64) - LEAST)
                 values = low.numpy() + step.numpy() * levels
-            found.setdefault(key, {}).setdefault(module, {})[array] = values
+            arrays = found.setdefault(key, {}).setdefault(module, {})
+            if array != NOTHING:
+                arrays[array] = values
     return found
 
 
+NOTHING = "nothing"  # stands for a suite that looked and saw nothing, such as one of digits in a set without them
 GAP, LEAST, MOST = -(2**15), -(2**15) + 1, 2**15 - 1  # what stands for a missing value, and the levels of the others
 
 

@@ -23,7 +23,7 @@ from .models import LatentModel, load
 from .nets import count_parameters
 from .plans import Job, Plan
 from .provenance import code_digest, surroundings, thin_history
-from .records import Record, read_observed, results_folder, save_observed, save_weights, state_entry
+from .records import Record, read_observed, results_folder, save_observed, save_weights, state_entry, with_left_out
 from .training import choose_device, train
 
 MEASURED_ON = 500  # images of the validation split, or of the test split where there is none, along the way
@@ -172,7 +172,9 @@ def perform(
             weights, (observed, content) = {}, save_observed(seen, job.name)
             (path := Path(folder) / observed["file"]).write_bytes(content)
             seen = read_observed(path)
-    metrics = {key: entry | {"values": numbers_of(seen[key], test, kept.suites)} for key, (entry, test) in sets.items()}
+    metrics = {
+        key: entry | with_left_out(numbers_of(seen[key], test, kept.suites)) for key, (entry, test) in sets.items()
+    }
     record = Record(
         slug=job.slug,
         name=job.name,

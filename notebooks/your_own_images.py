@@ -110,8 +110,8 @@ show_table(
 
 # %% [markdown]
 # What cannot be known is asked for, in a sentence. Pictures of different shapes need a `size` and a `fit`: `"crop"`, `"stretch"`, or `"keep"` with what fills
-# the rest. CT, MR, 16 bits and floats outside of 0 to 1 need a `value_range`: the values that stand for black and for white. Here is what a wrong
-# column gives:
+# the rest. CT, 16 bits and floats outside of 0 to 1 need a `value_range`: the values that stand for black and for white. MR has no unit, and differs from
+# scan to scan: `percentiles=(1, 99)` takes them from each series. Here is what a wrong column gives:
 
 # %%
 from medlatent.data import DataError
@@ -168,6 +168,7 @@ print(f"loss {history['loss'][0]:.0f} to {history.mean(20)['loss']:.0f} nats")
 # training images; the KL, what the code says of an image at most; and how many dimensions say anything.
 
 # %%
+from medlatent.cards import by_reason
 from medlatent.evaluation import evaluate
 from medlatent.metrics import psnr
 
@@ -189,6 +190,16 @@ first = judged(model)
 assert first["PSNR (dB)"] > first["of the mean image"] + 1
 assert first["active dimensions"] >= 2
 show_table(pd.DataFrame({"this model": first}).T, 1)
+
+# %% [markdown]
+# There are more numbers. `evaluate(model, test)` computes all that the model's suites know, and what these images do not give is in `left_out`, each with
+# the reason. A score of disentanglement needs factors of a hundred images or more; that of the paper on lesions, three that are measured on outlines.
+
+# %%
+values = evaluate(model, test)
+print(f"{len(values)} numbers; left out:")
+for names, reason in by_reason(values.left_out):
+    print(f"- {', '.join(names)}: {reason}")
 
 # %% mystnb={"figure": {"caption": "Pictures of the test split, and what the model makes of them.", "name": "fig-your-own-images"}} tags=["hide-input"]
 explore.show(explore.reconstructions(model, test.batch(range(8))))

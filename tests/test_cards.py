@@ -99,6 +99,15 @@ def test_a_code_that_the_decoder_ignores_is_said(active):
     assert bool(collapsed(record)) == (active == 0)
 
 
+def test_what_is_left_out_is_said_with_the_reason():
+    left_out = {"mig": "66 of 66 images", "sap": "66 of 66 images", "mig_hf": "no factor <i>size</i>\nhere"}
+    metrics = {"mine/test": {"images": 66, "values": {"psnr": 17.2}, "left_out": left_out}}
+    card = model_card(dataclasses.replace(RECORD, metrics=metrics))
+    line = "**Left out** of mine/test. `mig`, `sap`: 66 of 66 images; `mig_hf`: no factor &lt;i>size&lt;/i> here."
+    assert line in card.splitlines()
+    assert "Left out" not in model_card(RECORD)
+
+
 def test_what_the_run_has_seen_is_not_called_held_out():
     """The carried digits are 5 000 of MNIST's training images."""
     data = RECORD.data | {"source": "mnist", "split": "train+validation", "licence": "CC BY-SA 3.0"}

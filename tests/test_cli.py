@@ -78,7 +78,14 @@ DATA = ["small/card.json", "small/images.npy", "small/table.csv"]
 class TestTrain:
     def test_writes_a_record_that_evaluates_to_itself(self, where, capsys):
         assert main(command()) == 0
-        assert capsys.readouterr().out.strip() == RECORD
+        said = capsys.readouterr()
+        assert said.out.strip() == RECORD
+        assert said.err.count("left out: ") == 2
+        assert "small/test               left out: mig, mig_from_posterior, sap, modularity, " in said.err
+        assert "mig_p, clustering_nmi, few_label_accuracy: the images have no factors" in said.err
+        assert (
+            "mig_hf, mig_hf_circle: the images have no factor eccentricity, orientation, size, as outlines" in said.err
+        )
         assert sorted(p.name for p in (where / "results" / "vae").iterdir()) == [
             "small_vae_seed0.json",
             "small_vae_seed0.md",
@@ -100,6 +107,9 @@ class TestTrain:
         out = capsys.readouterr().out
         assert out.count(" ok") == 6
         assert "DIFFERS" not in out
+        left_out = [[line for line in text.splitlines() if "left out" in line] for text in (out, said.err)]
+        assert left_out[0] == left_out[1]
+        assert "`few_label_accuracy`: the images have no factors" in (where / RECORD).with_suffix(".md").read_text()
         (where / "results/vae/claims.json").write_text("{}")
         assert main(["evaluate"]) == 0  # all of them
         assert capsys.readouterr().out == out
@@ -775,6 +785,7 @@ class TestPack:
             (["--fill", "3"], "--fill: it is given with size, and size is not"),
             (["--fractions", "0.8", "0.1", "0.2"], "fractions must be non-negative and sum to 1"),
             (["--value-range", "10", "0"], "value_range: the first value must be below the second"),
+            (["--percentiles", "9", "1"], "--percentiles: expected 0 <= low < high <= 100, got "),
             (["--value-range", "0", "50"], "outside of the value_range 0 to 50 .*pass --clip to count"),
             (["--file-column", "scan"], "--file-column: labels.csv has no column 'scan'"),
             (["--tag", "Patient"], "--tag: 'Patient' is no keyword of DICOM"),

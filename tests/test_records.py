@@ -802,7 +802,7 @@ class TestCompact:
         content = path.read_bytes()
         weights = {"file": path.name, "sha256": sha256(content).hexdigest(), "bytes": len(content)}
         large = replace(record, weights=weights)
-        computed = large._evaluate(folder)
+        computed = large.evaluate(folder)
         metrics = {key: entry | {"values": computed[key]} for key, entry in record.metrics.items()}
         large = replace(large, metrics=metrics)
         large.write(folder, overwrite=True)

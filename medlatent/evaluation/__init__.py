@@ -5,6 +5,7 @@ A suite works in two steps, so that a number can be computed again without the n
 - ``observe(model, images)`` looks at the model: an array for each thing seen, such as the code of every image;
 - ``numbers(observed, images)`` computes the numbers from these arrays and from the labels of the images.
 
+A third, ``left_out(observed, images)``, names the numbers that these images do not give, each with the reason.
 ``TOLERANCES`` says by how much a number that jumps may differ when it is computed again on another machine. Suites that
 observe the same share the function ``observe``. A new suite is a new file: nothing lists them.
 """
@@ -16,7 +17,7 @@ import math
 import pkgutil
 from collections.abc import Mapping, Sequence
 from functools import cache
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from .classifiers import classifier_of, classifiers_of, domain_classifier
 from .columns import factor_columns
 
 __all__ = [
+    "Numbers",
     "agrees",
     "classifier_of",
     "classifiers_of",
@@ -91,17 +93,30 @@ def observe(
     }
 
 
+class Numbers(dict[str, float]):
+    """Numbers by name, and what is missing from them.
+
+    Attributes:
+        left_out: of numbers that these images or this model do not give, and of factors that do not count in others,
+            the reason by name: too few images, no factor of that kind, no classifier of such images.
+    """
+
+    def __init__(self, values: Mapping[str, float] = MappingProxyType({}), left_out: Mapping[str, str] | None = None):
+        super().__init__(values)
+        self.left_out: dict[str, str] = dict(left_out or {})
+
+
 def numbers_of(
     observed: Mapping[str, Mapping[str, np.ndarray]],
     images: ImageSet,
     suites: Sequence[str],
-) -> dict[str, float]:
-    """The numbers of suites from what was observed, as :func:`observe` returns it.
+) -> Numbers:
+    """The numbers of suites from what was observed, as :func:`observe` returns it, and what is left out.
 
     Raises:
         ValueError: a suite is unknown, two suites give one name to two numbers, or what a suite needs was not observed.
     """
-    values: dict[str, float] = {}
+    values = Numbers()
     for name in suites:
         module = suite(name)
         source = module.observe.__module__.rpartition(".")[2]
@@ -111,11 +126,15 @@ def numbers_of(
         if twice := [key for key in found if key in values]:
             raise ValueError(f"the suite {name} computes {twice[0]!r}, which another suite computes, too")
         values |= found
+        if hasattr(module, "left_out"):
+            values.left_out |= module.left_out(observed[source], images)
     return values
 
 
-def evaluate(model: LatentModel, images: ImageSet, suites: Sequence[str] | None = None) -> dict[str, float]:
+def evaluate(model: LatentModel, images: ImageSet, suites: Sequence[str] | None = None) -> Numbers:
     """The numbers that a model is judged by, of each of its suites: see their modules for what each number is.
+
+    What cannot be computed of these images is not there; ``left_out`` of what is returned says why.
 
     All random numbers are drawn from fixed seeds.
 

@@ -18,12 +18,22 @@ from ..nets import ShiftTolerantAlexNet
 from .encoded import turned
 from .hearts import VOLUMES, heart_meter, kind_of, phases_of
 
-__all__ = ["TOLERANCES", "VOLUMES", "diagnosis_accuracy", "means_of_groups", "numbers", "observe", "scores"]
+__all__ = [
+    "TOLERANCES",
+    "VOLUMES",
+    "diagnosis_accuracy",
+    "left_out",
+    "means_of_groups",
+    "numbers",
+    "observe",
+    "scores",
+]
 
 LEAST_PATIENTS = 10
 MOVED = 30  # patients whose codes are moved
 SHUFFLES = 10
 FOLDS, REPEATS = 5, 10  # of the diagnosis
+DIAGNOSES = ("diagnosis.volumes", "diagnosis.dimensions", "diagnosis.code", "diagnosis.shuffled")
 
 # Numbers that jump when a nearest neighbour changes, a correlation becomes insignificant, or a pixel another region.
 TOLERANCES = {
@@ -40,6 +50,7 @@ TOLERANCES = {
     "line_slope": 0.5,
     "line_moved": 0.5,
 }
+ALL = ("ssim7", "perceptual", *TOLERANCES)
 
 
 def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
@@ -230,13 +241,9 @@ def _diagnoses(
     volumes: np.ndarray,
     random: np.random.Generator,
 ) -> dict[str, float]:
-    if "diagnosis" not in images.factors:
+    if _no_diagnosis(images):
         return {}
-    # Of one patient all slices have one diagnosis, whose mean is its number.
-    diagnosis = means_of_groups(images.factor_matrix(["diagnosis"]), images)[:, 0].astype(int)
-    counts = np.unique(diagnosis, return_counts=True)[1]
-    if len(counts) < 2 or counts.min() < FOLDS:
-        return {}
+    diagnosis = _diagnosis(images)
     own = mean[:, np.unique(_whole(observed["dimension"]))]
     return {
         "diagnosis.volumes": diagnosis_accuracy(volumes, diagnosis),
@@ -244,6 +251,34 @@ def _diagnoses(
         "diagnosis.code": diagnosis_accuracy(mean, diagnosis),
         "diagnosis.shuffled": diagnosis_accuracy(mean[random.permutation(len(mean))], diagnosis),
     }
+
+
+def _diagnosis(images: ImageSet) -> np.ndarray:
+    """The diagnosis of each patient, whose slices have the same one."""
+    return means_of_groups(images.factor_matrix(["diagnosis"]), images)[:, 0].astype(int)
+
+
+def _no_diagnosis(images: ImageSet) -> str:
+    """Why there is no accuracy of a diagnosis; empty where there is."""
+    if "diagnosis" not in images.factors:
+        return "the images have no factor diagnosis"
+    counts = np.unique(_diagnosis(images), return_counts=True)[1]
+    if len(counts) < 2:
+        return "all patients have one diagnosis"
+    least = f"a diagnosis has {counts.min()} patients, at least {FOLDS} are needed"
+    return least if counts.min() < FOLDS else ""
+
+
+def left_out(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, str]:
+    """Which of the numbers these images do not give, and why."""
+    reason, patients = "", len(means_of_groups(np.empty(len(images)), images))
+    if not phases_of(images):
+        reason = "the images are no hearts with six volumes"
+    elif patients < LEAST_PATIENTS:
+        reason = f"{patients} patients, at least {LEAST_PATIENTS} are needed"
+    if reason:
+        return dict.fromkeys(ALL, reason)
+    return dict.fromkeys(DIAGNOSES, reason) if (reason := _no_diagnosis(images)) else {}
 
 
 def _whole(dimension: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from ..nets import DomainClassifier, train_domain_classifier
 
 FORMAT, VERSION = "medlatent.classifier", 1
 FILES = "results/classifiers/*.safetensors"
+NO_CLASSIFIER = "no domain classifier of such images is recorded, or its images are not packed here"
 HEADER = {
     "factor": str,
     "classes": list,

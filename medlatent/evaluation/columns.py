@@ -40,6 +40,16 @@ def whole_rows(images: ImageSet) -> np.ndarray:
     return np.isfinite(factor_columns(images)[0]).all(1)
 
 
+def too_few(images: ImageSet) -> str:
+    """Why numbers that need every factor of many images cannot be computed; empty where they can."""
+    if not images.factors:
+        return "the images have no factors"
+    count = int(whole_rows(images).sum())
+    if count >= LEAST_IMAGES:
+        return ""
+    return f"{count} of {len(images)} images have a value of every factor, at least {LEAST_IMAGES} are needed"
+
+
 def groups_of(images: ImageSet) -> np.ndarray:
     """Whose each image is, ``(N,)``, numbered from 0; each its own where the set does not say."""
     if images.group is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..data import ImageSet
 from ..metrics import categories, strokes
 from ..models import Categorical, LatentModel, Uniform
-from .classifiers import classifier_of
+from .classifiers import NO_CLASSIFIER, classifier_of
 from .encoded import SHUFFLES
 from .generated import GENERATED, draw
 
@@ -59,8 +59,11 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         Where it has uniform codes, the correlations ``slant.NAME`` and ``thickness.NAME`` of each with the slant and
         the thickness, within categories where there are any. Of several codes, ``slant_gap`` and ``thickness_gap``, by
         how much the largest of these exceeds the next, in absolute value: a code of its own for each, not the best of
-        many; and both with ``.shuffled``, the mean over ten permutations of the codes: chance.
+        many; and both with ``.shuffled``, the mean over ten permutations of the codes: chance. Nothing where the set
+        has no domain classifier.
     """
+    if "seen" not in observed:
+        return {}
     values: dict[str, float] = {}
     category = observed.get("category")
     if category is not None:
@@ -86,6 +89,11 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
             values[f"{measure}_gap"] = gap(measure, np.arange(n))
             values[f"{measure}_gap.shuffled"] = float(np.mean([gap(measure, order) for order in orders]))
     return values
+
+
+def left_out(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, str]:
+    """Which of the numbers these images do not give, and why."""
+    return {} if "seen" in observed else dict.fromkeys(TOLERANCES, NO_CLASSIFIER)
 
 
 def _real(images: ImageSet) -> Tensor:

@@ -21,7 +21,7 @@ from ..models import (
 )
 from .factor_meters import FactorMeter, meter_of
 
-__all__ = ["TOLERANCES", "effects_of", "factor_effects", "numbers", "observe"]
+__all__ = ["TOLERANCES", "effects_of", "factor_effects", "left_out", "numbers", "observe"]
 
 BATCHES, BATCH = 100, 128  # of fresh pairs
 CODES = 16  # that are shifted along every direction
@@ -42,7 +42,9 @@ TOLERANCES = {
     "effect_high": 5e-2,
     "monotonicity": 1e-1,
 }
-
+MATCHED = ("effect", "effect_low", "effect_high", "monotonicity")
+OF_FACTORS = ("found", "matched", "selectivity", "greatest", *MATCHED)
+OF_DIRECTIONS = ("rca", "rca_chance", "shift_loss", "shift_loss_weighted", "overlap", "overlap_mean")
 
 _RECOGNISED: WeakKeyDictionary[LatentModel, tuple[tuple, recognition.DirectionScore]] = WeakKeyDictionary()
 
@@ -182,6 +184,19 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         values[f"effect_low.{name}"], values[f"effect_high.{name}"] = float(low), float(high)
         values[f"monotonicity.{name}"] = float(sign * effects.monotonicity[k, f])
     return values
+
+
+def left_out(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, str]:
+    """Which of the numbers this model or these images do not give, and why."""
+    if "confusion" not in observed:
+        return dict.fromkeys((*OF_DIRECTIONS, *OF_FACTORS), "the model has no directions")
+    meter, effects = meter_of(images), effects_of(observed)
+    if meter is None or effects is None:
+        return dict.fromkeys(OF_FACTORS, "no recorded network measures the factors of such images at this size")
+    unmatched = [name for f, name in enumerate(meter.scales) if effects.matched[f] < 0]
+    return {
+        f"{measure}.{name}": "no direction is matched with this factor" for name in unmatched for measure in MATCHED
+    }
 
 
 def _overlaps(directions: np.ndarray) -> dict[str, float]:

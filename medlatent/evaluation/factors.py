@@ -8,12 +8,16 @@ import numpy as np
 
 from ..data import ImageSet
 from ..metrics import disentanglement
-from .columns import LEAST_IMAGES, factor_columns, groups_of, varied, whole_rows
+from .columns import LEAST_OTHERS, factor_columns, groups_of, too_few, varied, whole_rows
 from .encoded import observe
 
-__all__ = ["TOLERANCES", "numbers", "observe", "standard_errors"]
+__all__ = ["TOLERANCES", "left_out", "numbers", "observe", "standard_errors"]
 
 HALVES = 40
+# Of the numbers, those that need a factor whose values have an order, and those that need several factors.
+ORDERED = ("mig_knn", "sap_continuous", "modularity_knn", "interpretability", "scc")
+SEVERAL = ("modularity", "dci_disentanglement", "dci_completeness", "dci_informativeness")
+ALL = ("mig", "mig_from_posterior", "sap", *SEVERAL, *ORDERED, "total_correlation")
 
 # Numbers that jump when a code crosses the edge of a bin, or a tree splits elsewhere: the absolute difference allowed.
 # At least three times the most that they moved when codes were rounded otherwise (by 3e-6 of their range), or phantoms
@@ -46,19 +50,55 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         ``total_correlation``; and three of them with ``.error``, see ``standard_errors``. Nothing with fewer than
         100 images, without a factor, or with a single dimension.
     """
-    columns, _, nominal = factor_columns(images)
+    if _reason(observed, images):
+        return {}
+    columns, _, nominal = _that_vary(images)
     whole = whole_rows(images)
-    if whole.sum() < LEAST_IMAGES or observed["mean"].shape[1] < 2:  # most of them compare dimensions
-        return {}
     mean, logvar = (observed[name][whole].astype(np.float64) for name in ("mean", "logvar"))
-    columns = columns[whole]
-    kept = varied(columns)
-    if not kept.any():
-        return {}
-    columns, nominal, whose = columns[:, kept], nominal[kept], groups_of(images)[whole]
+    whose = groups_of(images)[whole]
     options = {"shuffle": True, "n_jobs": 1, "groups": whose}
     values = disentanglement.report(mean, logvar, columns, nominal, **options).values()
     return values | standard_errors(mean, columns, nominal, whose)
+
+
+def left_out(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, str]:
+    """Which of the numbers these images or this code do not give, and which factors do not count, and why."""
+    if reason := _reason(observed, images):
+        return dict.fromkeys(ALL, reason)
+    columns, names, nominal = _that_vary(images)
+    same = f"does not count: fewer than {LEAST_OTHERS} images differ from its most frequent value"
+    found = {f"factor {name}": same for name in factor_columns(images)[1] if name not in names}
+    if len(names) == 1:
+        found |= dict.fromkeys(SEVERAL, "there is a single factor, and nothing to compare it with")
+    if (~nominal).sum() == 1:
+        found["modularity_knn"] = "a single factor has values with an order, and nothing to compare it with"
+    if nominal.all():
+        found |= dict.fromkeys(ORDERED, "no factor has values with an order")
+    if not any(disentanglement._is_categorical(column) for column in columns.T):
+        found["sap"] = "no factor has names or whole numbers for values; sap_continuous is of the others"
+    if not _halves(columns, groups_of(images)[whole_rows(images)]):
+        errors = ["mig.error", *(["sap_continuous.error", "scc.error"] if not nominal.all() else [])]
+        found |= dict.fromkeys(errors, "a factor does not vary in half of the lesions or patients")
+    return found
+
+
+def _that_vary(images: ImageSet) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """The factors that vary among the images that have all, as :func:`medlatent.evaluation.factor_columns`."""
+    columns, names, nominal = factor_columns(images)
+    columns = columns[whole_rows(images)]
+    kept = varied(columns)
+    return columns[:, kept], [name for name, is_kept in zip(names, kept, strict=True) if is_kept], nominal[kept]
+
+
+def _reason(observed: Mapping[str, np.ndarray], images: ImageSet) -> str:
+    """Why there are no numbers; empty where there are."""
+    if reason := too_few(images):
+        return reason
+    if observed["mean"].shape[1] < 2:  # most of them compare dimensions
+        return "the code has a single dimension, and nothing to compare it with"
+    if not _that_vary(images)[1]:
+        return f"no factor varies: fewer than {LEAST_OTHERS} images differ from the most frequent value of any"
+    return ""
 
 
 def standard_errors(mean: np.ndarray, columns: np.ndarray, nominal: np.ndarray, whose: np.ndarray) -> dict[str, float]:
@@ -77,18 +117,22 @@ def standard_errors(mean: np.ndarray, columns: np.ndarray, nominal: np.ndarray, 
         ``mig.error``; and, with a factor that has an order, ``sap_continuous.error`` and ``scc.error``. A half in which
         a factor does not vary does not count; nothing where fewer than half of the draws do.
     """
-    random, found = np.random.default_rng(0), []
-    groups = np.unique(whose)
-    for _ in range(HALVES):
-        half = np.isin(whose, random.permutation(groups)[::2])
-        if not varied(columns[half]).all():
-            continue
+    found = []
+    for half in _halves(columns, whose):
         scores = {"mig": disentanglement.mig(mean[half], columns[half]).score}
         if not nominal.all():
             ordered = columns[half][:, ~nominal]
             scores["sap_continuous"] = disentanglement.sap(mean[half], ordered, kind="continuous").score
             scores["scc"] = disentanglement.scc(mean[half], ordered).score
         found.append(scores)
-    if len(found) < HALVES / 2:
+    if not found:
         return {}
     return {f"{name}.error": float(np.std([one[name] for one in found], ddof=1)) for name in found[0]}
+
+
+def _halves(columns: np.ndarray, whose: np.ndarray) -> list[np.ndarray]:
+    """Random halves of the lesions or patients in which all factors vary, as masks ``(N,)``; none if too few do."""
+    random, groups = np.random.default_rng(0), np.unique(whose)
+    halves = [np.isin(whose, random.permutation(groups)[::2]) for _ in range(HALVES)]
+    halves = [half for half in halves if varied(columns[half]).all()]
+    return halves if len(halves) >= HALVES / 2 else []

@@ -15,11 +15,13 @@ from ..data import ImageSet
 from ..metrics import generation
 from ..models import LatentModel, batches_of, draw_images
 from ..nets import ShiftTolerantAlexNet
-from .classifiers import classifier_of
+from .classifiers import NO_CLASSIFIER, classifier_of
 
 TOLERANCES: dict[str, float] = {}
 GENERATED = 2000  # images that a generator is measured by
 LEAST_SIDE, MOST_SIDE = 32, 64  # of images that an AlexNet looks at
+NEAREST = ("nearest_drawn", "nearest_new", "nearest_left_out", "nearest_beside")
+NEARNESS = ("nearer_than_new", "nearer_than_left_out", *NEAREST)
 
 
 def draw(model: LatentModel) -> tuple[Tensor, Tensor]:
@@ -83,13 +85,10 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
 
 def _nearness(real: Tensor, drawn: np.ndarray, images: ImageSet) -> dict[str, float]:
     """How near drawn images lie to the training images, beside new images and left-out patients."""
-    table, patient = images.whole.table, images.group
-    if patient is None or "train" not in set(table.get("split", ())) or images.whole is images:
+    if _no_neighbours(images):
         return {}
     training = images.whole.split("train")
-    of = training.table[patient].to_numpy()
-    if len(np.unique(of)) in (1, len(of)):
-        return {}
+    of = training.table[images.group].to_numpy()
     pixels = torch.cat([_averaged(part) for part in batches_of(training)])
     new = generation.nearness(drawn, real, pixels)
     apart = torch.cdist(pixels.double(), pixels.double()).fill_diagonal_(torch.inf)
@@ -99,6 +98,30 @@ def _nearness(real: Tensor, drawn: np.ndarray, images: ImageSet) -> dict[str, fl
     rms = {f"nearest_{name}": float(np.median(found)) / pixels.shape[1] ** 0.5 for name, found in medians.items()}
     nearer = mannwhitneyu(left_out, new.drawn).statistic / (len(left_out) * len(new.drawn))
     return rms | {"nearer_than_new": new.nearer, "nearer_than_left_out": float(nearer)}
+
+
+def _no_neighbours(images: ImageSet) -> str:
+    """Why it is not said how near drawn images lie to training images; empty where it is."""
+    if images.whole is images or "train" not in set(images.whole.table.get("split", ())):
+        return "the set has no training split beside it"
+    if images.group is None:
+        return "the set does not say which images are of one patient"
+    of = images.whole.split("train").table[images.group].to_numpy()
+    if (patients := len(np.unique(of))) in (1, len(of)):
+        return "all training images are of one patient" if patients == 1 else "no patient has two training images"
+    return ""
+
+
+def left_out(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, str]:
+    """Which of the numbers these images do not give, and why."""
+    found = {}
+    if reason := _no_neighbours(images):
+        found = dict.fromkeys(NEARNESS, reason)
+    if not _is_ct(images):
+        found["frechet_alexnet"] = f"the images are no CT in Hounsfield units of {LEAST_SIDE} pixels a side or more"
+    if "features" not in observed or classifier_of(images) is None:
+        found |= dict.fromkeys(("frechet", "inception_score", "classes"), NO_CLASSIFIER)
+    return found
 
 
 def _is_ct(images: ImageSet) -> bool:

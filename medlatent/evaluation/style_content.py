@@ -19,8 +19,8 @@ from torch import Tensor
 from ..data import ImageSet
 from ..metrics import generation, psnr, style_content
 from ..models import LatentModel, StyleContentModel, batches_of, decode_all, measured
-from .classifiers import classifiers_of
-from .columns import factor_columns, groups_of, varied
+from .classifiers import NO_CLASSIFIER, classifiers_of
+from .columns import LEAST_OTHERS, factor_columns, groups_of, varied
 from .factor_meters import meter_of
 
 GENERATED = 2000
@@ -44,6 +44,10 @@ TOLERANCES = {
     "nearer_than_new": 1e-2,
     "condition_kept": 2e-2,
 }
+DRAWN_NUMBERS = ("frechet", "inception_score", "cgacc", "cgacc_real")
+NEARNESS = ("nearer_than_new", "nearest_drawn", "nearest_new")
+CIFC = ("cifc", "cifc_style", "cifc_content", "cifc_relative")
+SEARCHED = ("", "_style", "_pixels", "_chance")  # what nearest neighbours are sought by
 
 
 def observe(model: LatentModel, images: ImageSet) -> dict[str, np.ndarray]:
@@ -138,7 +142,7 @@ def _apart(codes: np.ndarray) -> float:
 
 def _retrieved(codes: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, float]:
     labels, whose = _labels(images), groups_of(images)
-    if len(np.unique(whose)) < 2 or not labels.shape[1]:
+    if _not_retrieved(labels, whose):
         return {}
     pixels = images.batch(slice(None)).flatten(1).double().numpy()
     searched = {"": codes.get("content"), "_style": codes["style"], "_pixels": pixels}
@@ -183,12 +187,57 @@ def _known(codes: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, float
     for k, name in enumerate(names):
         rows = np.isfinite(columns[:, k])
         column = columns[rows, k]
-        if rows.sum() < LEAST_IMAGES or len(np.unique(whose[rows])) < FOLDS or not varied(column[:, None]).all():
+        if _not_learnt(column, whose[rows]):
             continue
         is_name = bool(nominal[k]) or len(np.unique(column)) == 2
         for code, found in codes.items():
             values[f"{code}_knows.{name}"] = _predicted(found[rows], column, whose[rows], is_name)
     return values
+
+
+def left_out(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, str]:
+    """Which of the numbers this model or these images do not give, and why."""
+    if "rows" not in observed:
+        retrieved = [f"{name}{of}" for name in ("disagreement", "overlap") for of in SEARCHED]
+        known = ["psnr", *DRAWN_NUMBERS, *NEARNESS, *CIFC, *retrieved, *TOLERANCES]
+        return dict.fromkeys(known, "the model has no style and content")
+    found: dict[str, str] = {}
+    if not any(key.startswith("drawn.") for key in observed):
+        found |= dict.fromkeys(DRAWN_NUMBERS, NO_CLASSIFIER)
+    if "nearness" not in observed:
+        found |= dict.fromkeys(NEARNESS, "the set has no training split beside it")
+    if one := "content" not in observed:
+        of_content = (*CIFC, "disagreement", "overlap", "content_knows")
+        found |= dict.fromkeys(of_content, "the model infers no content from an image")
+    chosen = images.subset(np.rint(observed["rows"]).astype(int))
+    whose = groups_of(chosen)
+    if reason := _not_retrieved(_labels(chosen), whose):
+        for of in SEARCHED[one:]:
+            found |= dict.fromkeys((f"disagreement{of}", f"overlap{of}"), reason)
+    columns, names, _ = factor_columns(chosen)
+    for name, column in zip(names, columns.T, strict=True):
+        rows = np.isfinite(column)
+        if reason := _not_learnt(column[rows], whose[rows]):
+            found |= {f"{code}_knows.{name}": reason for code in (("style",) if one else ("content", "style"))}
+    return found
+
+
+def _not_retrieved(labels: np.ndarray, whose: np.ndarray) -> str:
+    """Why nothing is retrieved; empty where something is."""
+    if len(np.unique(whose)) < 2:
+        return "all images are of one patient"
+    return "" if labels.shape[1] else "the images have no factor that is a name, nor a size in mm"
+
+
+def _not_learnt(column: np.ndarray, whose: np.ndarray) -> str:
+    """Why nothing is learnt about a factor, from its values and whose they are; empty where something is."""
+    if len(column) < LEAST_IMAGES:
+        return f"{len(column)} images have a value, at least {LEAST_IMAGES} are needed"
+    if (patients := len(np.unique(whose))) < FOLDS:
+        return f"{patients} patients have a value, at least {FOLDS} are needed"
+    if not varied(column[:, None]).all():
+        return f"fewer than {LEAST_OTHERS} images differ from its most frequent value"
+    return ""
 
 
 def _predicted(codes: np.ndarray, column: np.ndarray, whose: np.ndarray, is_name: bool) -> float:

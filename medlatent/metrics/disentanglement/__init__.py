@@ -18,6 +18,7 @@ there is nothing to know, its entropy is 0, and the scores, which would divide b
 """
 
 # Those with an underscore are the formulas themselves, which the chapter on measuring shows.
+from ._shared import _is_categorical as _is_categorical
 from .dci import DCIScore, dci
 from .dci import _one_minus_entropy as _one_minus_entropy
 from .fixed_factor import FixedFactorScore, beta_vae_metric, factor_vae_metric
