@@ -618,7 +618,7 @@ class ImageSet:
         _restore(Path(os.path.abspath(folder)))  # noqa: PTH100 - as in save
         if not folder.is_dir():
             raise DataError(
-                f"{folder}: no such folder; pack a data set first with a script of data_scripts/, or images of "
+                f"{folder}: no such folder; pack a data set first with python -m medlatent data, or images of "
                 "your own with python -m medlatent pack"
             )
         for name in FILES:
