@@ -37,8 +37,8 @@ test: browser lint book $(GRADING) ## build the book and test everything, in a b
 check: lint ## the fast part of the tests: format, lint, pairs in step, unit tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not built and not browser and not nbgrader and not recorded and not executes"
 
-serve: book ## show the book at http://127.0.0.1:8000
-	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+serve: port book ## show the book at http://127.0.0.1:8000, or PORT=8001
+	@$(BIN)/python book/serve.py $(PORT)
 
 student: $(INSTALLED) ## collect the student's edition of the exercises: _build/student
 	$(BIN)/python book/exercises.py student
@@ -70,15 +70,19 @@ clean: ## remove what was built; the environments, decks of slides and a course 
 	  echo "_build/assignments stays: it is a course of nbgrader. Move it out with: mv _build/assignments $(COURSE)"; \
 	fi
 	if [ -d _build ]; then find _build -mindepth 1 -maxdepth 1 ! -name assignments -exec rm -rf {} +; fi
-	rm -rf .pytest_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: lint types environment browser
+.PHONY: lint types environment browser port
 environment: $(INSTALLED)
 
 # First of all that make test does: without a browser its last part would fail, after most of an hour.
 browser: $(INSTALLED)
 	@$(BIN)/python book/browser.py
+
+# First of all that make serve does, for the same reason.
+port: $(INSTALLED)
+	@$(BIN)/python book/serve.py $(PORT) --check
 
 # Annotations of PyTorch and NumPy differ between their versions: the types are right for the pinned ones.
 types: $(INSTALLED)

@@ -226,6 +226,8 @@ def test_make_clean_removes_what_was_built_and_nothing_that_a_person_made(tmp_pa
         tmp_path / "_build/html/index.html",
         tmp_path / "medlatent/__pycache__/x.pyc",
         tmp_path / "_build/book.key",
+        tmp_path / "build/lib/medlatent/x.py",
+        tmp_path / "dist/medlatent-1.0.0-py3-none-any.whl",
     ]
     kept = [
         tmp_path / name
@@ -239,6 +241,13 @@ def test_make_clean_removes_what_was_built_and_nothing_that_a_person_made(tmp_pa
     assert [p for p in kept if not p.exists()] == []
     assert "mv _build/assignments assignments" in said
     subprocess.run(["make", "-C", tmp_path, "clean"], check=True)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists() or not shutil.which("git"), reason="this is no checkout")
+@pytest.mark.parametrize("name", ["build/lib/medlatent/models/vae.py", "dist/medlatent-1.0.0-py3-none-any.whl"])
+def test_what_a_build_of_the_package_leaves_is_ignored(name):
+    """By git, and so by ruff and deptry, which read the same file; mypy and pytest are told what to look at."""
+    assert subprocess.run(["git", "check-ignore", "--quiet", name], cwd=ROOT, check=False).returncode == 0
 
 
 def test_colab_constraints():
