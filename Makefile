@@ -5,6 +5,7 @@ PROFILE ?= ci
 JOBS ?= 2
 PORT ?= 8000
 COURSE ?= assignments
+SLIDES ?= slides
 REQUIREMENTS ?= requirements.txt
 
 # One thread a process: notebooks and tests run side by side, and more threads would be several times slower.
@@ -21,7 +22,7 @@ NBGRADER := nbgrader==0.9.6
 GRADING := .venv-nbgrader/.installed-$(NBGRADER)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test check serve chapter pair kernel references student assignments clean
+.PHONY: help book test check serve chapter pair kernel references student assignments slides clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +46,10 @@ student: $(INSTALLED) ## collect the student's edition of the exercises: _build/
 assignments: $(INSTALLED) ## write an nbgrader course with solutions: assignments, or COURSE=FOLDER
 	$(BIN)/python book/exercises.py assignments --course "$(COURSE)"
 
+slides: $(INSTALLED) ## derive and convert decks of slides, keeping edited ones: slides, or SLIDES=FOLDER [CHAPTER=vae]
+	$(BIN)/python book/build.py --profile $(PROFILE) --jobs $(JOBS) $(if $(CHAPTER),--only "$(CHAPTER)",--execute)
+	$(BIN)/python book/slides.py --to "$(SLIDES)" $(if $(CHAPTER),"$(CHAPTER)")
+
 chapter: $(INSTALLED) ## write the skeleton of a chapter: SLUG=style_content [NUMBER=30] [TITLE="…"]
 	$(BIN)/python book/chapter.py "$(SLUG)" $(if $(NUMBER),--number "$(NUMBER)") $(if $(TITLE),--title "$(TITLE)")
 
@@ -60,7 +65,7 @@ references: $(if $(CHAPTER),$(INSTALLED),book) ## store today's metrics and outp
 	$(if $(CHAPTER),$(BIN)/python book/build.py --only "$(CHAPTER)")
 	$(BIN)/python book/references.py $(CHAPTER)
 
-clean: ## remove what was built; the environments and a course with its grades stay
+clean: ## remove what was built; the environments, decks of slides and a course with its grades stay
 	@if [ -e _build/assignments ]; then \
 	  echo "_build/assignments stays: it is a course of nbgrader. Move it out with: mv _build/assignments $(COURSE)"; \
 	fi

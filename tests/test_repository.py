@@ -214,7 +214,7 @@ def test_ci_prints_its_slowest_tests_and_ends_with_the_tests():
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_lists_its_targets():
     run = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, check=True)
-    for target in ("book", "test", "check", "serve", "pair", "references", "clean"):
+    for target in ("book", "test", "check", "serve", "pair", "references", "slides", "clean"):
         assert re.search(rf"^make {target}\s+\S", run.stdout, re.M), target
 
 
@@ -229,7 +229,10 @@ def test_make_clean_removes_what_was_built_and_nothing_that_a_person_made(tmp_pa
         tmp_path / "build/lib/medlatent/x.py",
         tmp_path / "dist/medlatent-1.0.0-py3-none-any.whl",
     ]
-    kept = [tmp_path / "assignments/gradebook.db", tmp_path / "_build/assignments/gradebook.db", tmp_path / "a.txt"]
+    kept = [
+        tmp_path / name
+        for name in ("assignments/gradebook.db", "_build/assignments/gradebook.db", "slides/vae.ipynb", "a.txt")
+    ]
     for path in built + kept:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
