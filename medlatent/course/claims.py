@@ -221,7 +221,12 @@ def margin_lines(claim: Judged) -> list[str]:
 
 
 def systems(part: Judged) -> tuple[str, str]:
-    """What the records of the two systems are called, without the seed and what both begin with."""
+    """What the records of the two systems are called, without the seed and what both begin with.
+
+    Where a part compares one system by two measures, what the measures are called.
+    """
+    if part["runs"][0] == part["runs"][1]:
+        return part["measure"], part["against"]
     first, second = (re.sub(r"[_-]?(seed)?\{seed\}", "", run).split("_") for run in part["runs"])
     while min(len(first), len(second)) > 1 and first[0] == second[0]:
         first, second = first[1:], second[1:]

@@ -120,6 +120,11 @@ def test_what_two_systems_are_called(runs, expected):
     assert systems({"runs": runs}) == expected
 
 
+def test_one_system_by_two_measures_is_called_by_the_measures():
+    part = {"runs": ["lidc_drai_seed{seed}"] * 2, "measure": "overlap", "against": "overlap_pixels"}
+    assert systems(part) == ("overlap", "overlap_pixels")
+
+
 def test_numbers_in_words():
     assert [number(x) for x in (0.29, -0.2, 0, 1234.5)] == ["0.29", "−0.2", "0", "1.23e+03"]
     assert number(-0.0001, 3) == "0.000"
