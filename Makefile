@@ -6,6 +6,7 @@ JOBS ?= 2
 PORT ?= 8000
 COURSE ?= assignments
 PAPER ?= a4
+SLIDES ?= slides
 REQUIREMENTS ?= requirements.txt
 
 # One thread a process: notebooks and tests run side by side, and more threads would be several times slower.
@@ -22,7 +23,7 @@ NBGRADER := nbgrader==0.9.6
 GRADING := .venv-nbgrader/.installed-$(NBGRADER)
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf test check serve chapter pair kernel references student assignments clean
+.PHONY: help book pdf test check serve chapter pair kernel references student assignments slides clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -40,14 +41,18 @@ test: browser lint book $(GRADING) ## build the book and test everything, in a b
 check: lint ## the fast part of the tests: format, lint, pairs in step, unit tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not built and not browser and not nbgrader and not recorded and not executes"
 
-serve: book ## show the book at http://127.0.0.1:8000
-	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+serve: port book ## show the book at http://127.0.0.1:8000, or PORT=8001
+	@$(BIN)/python book/serve.py $(PORT)
 
 student: $(INSTALLED) ## collect the student's edition of the exercises: _build/student
 	$(BIN)/python book/exercises.py student
 
 assignments: $(INSTALLED) ## write an nbgrader course with solutions: assignments, or COURSE=FOLDER
 	$(BIN)/python book/exercises.py assignments --course "$(COURSE)"
+
+slides: $(INSTALLED) ## derive and convert decks of slides, keeping edited ones: slides, or SLIDES=FOLDER [CHAPTER=vae]
+	$(BIN)/python book/build.py --profile $(PROFILE) --jobs $(JOBS) $(if $(CHAPTER),--only "$(CHAPTER)",--execute)
+	$(BIN)/python book/slides.py --to "$(SLIDES)" $(if $(CHAPTER),"$(CHAPTER)")
 
 chapter: $(INSTALLED) ## write the skeleton of a chapter: SLUG=style_content [NUMBER=30] [TITLE="…"]
 	$(BIN)/python book/chapter.py "$(SLUG)" $(if $(NUMBER),--number "$(NUMBER)") $(if $(TITLE),--title "$(TITLE)")
@@ -64,20 +69,24 @@ references: $(if $(CHAPTER),$(INSTALLED),book) ## store today's metrics and outp
 	$(if $(CHAPTER),$(BIN)/python book/build.py --only "$(CHAPTER)")
 	$(BIN)/python book/references.py $(CHAPTER)
 
-clean: ## remove what was built; the environments and a course with its grades stay
+clean: ## remove what was built; the environments, decks of slides and a course with its grades stay
 	@if [ -e _build/assignments ]; then \
 	  echo "_build/assignments stays: it is a course of nbgrader. Move it out with: mv _build/assignments $(COURSE)"; \
 	fi
 	if [ -d _build ]; then find _build -mindepth 1 -maxdepth 1 ! -name assignments -exec rm -rf {} +; fi
-	rm -rf .pytest_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: lint types environment browser
+.PHONY: lint types environment browser port
 environment: $(INSTALLED)
 
 # First of all that make test does: without a browser its last part would fail, after most of an hour.
 browser: $(INSTALLED)
 	@$(BIN)/python book/browser.py
+
+# First of all that make serve does, for the same reason.
+port: $(INSTALLED)
+	@$(BIN)/python book/serve.py $(PORT) --check
 
 # Annotations of PyTorch and NumPy differ between their versions: the types are right for the pinned ones.
 types: $(INSTALLED)

@@ -256,11 +256,16 @@ def collect_metrics(metrics: dict[str, float], new: dict[str, float], place: str
         metrics[name] = value
 
 
-def set_alt(cell: nbformat.NotebookNode, output: nbformat.NotebookNode, place: str) -> None:
-    """Puts the alt text, and the width, where myst-nb reads it: in the cell's metadata, not the output's."""
+def alt_text(cell: nbformat.NotebookNode, output: nbformat.NotebookNode) -> str:
+    """What describes a picture: its own metadata, or else those of its cell; empty if neither does."""
     stated = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
     described = [output.metadata[kind].get("alt", "") for kind in IMAGES if kind in output.metadata]
-    alt = " ".join((next(filter(None, described), "") or stated).split())
+    return " ".join((next(filter(None, described), "") or stated).split())
+
+
+def set_alt(cell: nbformat.NotebookNode, output: nbformat.NotebookNode, place: str) -> None:
+    """Puts the alt text, and the width, where myst-nb reads it: in the cell's metadata, not the output's."""
+    alt = alt_text(cell, output)
     if not alt or re.fullmatch(r"\S*(/\S*|\.(png|jpe?g|gif|svg))", alt):
         raise BuildError(
             f"{place} shows a figure without alt text of its own ({alt!r}): "

@@ -1,70 +1,14 @@
-"""Packs axial CT series of your own choice into an image set of slices in Hounsfield units.
+"""The same as ``python -m medlatent data chest_ct``; ``--help`` says more."""
 
-    python data_scripts/chest_ct.py --from SERIES... --out $MEDLATENT_DATA/chest_ct
-
-SERIES are folders (searched with all folders and zip archives in them) or zip archives of DICOM files, such as The
-Cancer Imaging Archive hands out: LIDC-IDRI (data_scripts/lidc.py downloads it) and NSCLC-Radiomics are large sets of
-thoracic CT. They may hold whole series as arrays, too, NAME.npz with hu, z_mm and pixel_spacing, and beside them an
-index.csv that names the patient of each; the documentation of medlatent.data.chest_ct describes both. Pack series that
-were de-identified: the table keeps their PatientID. The script does nothing when run again. The notebooks look for real
-data in the folder that the environment variable MEDLATENT_DATA names, so let --out be the folder chest_ct in it.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
-from pathlib import Path
+from functools import partial
 
 try:
-    from medlatent.data import DataError, ImageSet, chest_ct
+    from medlatent.obtain import script
 except ModuleNotFoundError as error:
     sys.exit(f"{error}: install the package with `pip install -e .[data]`")
 
-
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--from", dest="source", type=Path, nargs="+", required=True, metavar="SERIES", help="folders or zip archives"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--size", type=int, default=128, help="height and width in pixels (default: 128)")
-    parser.add_argument("--workers", type=int, help="processes that decode (default: one a core)")
-    parser.add_argument("--licence", default="that of the series", help="of the DICOM series, for the card")
-    parser.add_argument("--citation", default="that of the series", help="of the DICOM series, for the card")
-    parser.add_argument("--collection", default="", help="the name of the set that the DICOM series are of")
-    parser.add_argument("--lenient", action="store_true", help="leave out what cannot be read, and series with gaps")
-    args = parser.parse_args(argv)
-    try:
-        if args.out.exists():
-            images = ImageSet.load(args.out)
-            if "height" not in images.factors or images.card.attributes.get("size") != args.size:
-                raise DataError(
-                    f"{args.out} is an image set of {images.card.name} with size {images.card.attributes.get('size')}, "
-                    f"not of CT series with size {args.size} and their height: choose another --out"
-                )
-            print(f"{args.out} is packed already: {images}")
-            return 0
-        images = chest_ct.pack(
-            args.source,
-            args.out,
-            args.size,
-            args.workers,
-            licence=args.licence,
-            citation=args.citation,
-            collection=args.collection,
-            lenient=args.lenient,
-        )
-    except (DataError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    print(f"{args.out}: {images}")
-    print(chest_ct.summary(images))
-    return 0
-
+main = partial(script, "chest_ct")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,109 +1,14 @@
-"""Packs the lung nodules of LIDC-IDRI into an image set of patches with the condition vector of Havaei et al. (2021).
+"""The same as ``python -m medlatent data lidc_nodules``; ``--help`` says more."""
 
-    python data_scripts/lidc_nodules.py --from YOUR_LIDC --out $MEDLATENT_DATA/lidc
-
-packs what is on disk: folders or zip archives with the DICOM series and the radiologists' XML files, wherever they lie
-in them, or the extracted patches nodules_71px_hu.npz with nodules_71px.csv. The nodules of undecided malignancy go into
-a set beside it, called lidc_undecided.
-
-    python data_scripts/lidc_nodules.py --index lidc.csv --out $MEDLATENT_DATA/lidc
-
-downloads first: the XML files from The Cancer Imaging Archive (9 MB), and from the public object store of the Imaging
-Data Commons the series in which three readers or more outlined a nodule (some 85 GB; resumed when interrupted, each
-file verified). It says first how many bytes that takes; --dry-run stops there. --series 50 takes the first fifty of
-them. data_scripts/lidc.py, which packs whole slices of the same series, says how the index is made; it keeps downloads
-in the same form, so name its folder with --downloads.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
-from pathlib import Path
+from functools import partial
 
 try:
-    from medlatent.data import DataError, ImageSet, lidc, lidc_ct
-    from medlatent.data.download import fetch
+    from medlatent.obtain import script
 except ModuleNotFoundError as error:
     sys.exit(f"{error}: install the package with `pip install -e .[data]`")
 
-ANNOTATIONS = "https://www.cancerimagingarchive.net/wp-content/uploads/LIDC-XML-only.zip"
-PUBLISHED = {"size": 9_034_311, "sha256": "644557a3aa305602609c718b0cae33a93be762e8901a80bcd9df735b0ec6ab90"}
-
-
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--index", type=Path, metavar="CSV", help="the index of the series to download")
-    source.add_argument("--from", dest="source", type=Path, nargs="+", metavar="PATH", help="folders, archives, files")
-    parser.add_argument("--annotations", type=Path, metavar="PATH", help="the XML files, where they are on disk")
-    parser.add_argument("--series", type=int, metavar="N", help="download the first N series that hold such a nodule")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be downloaded, and stop")
-    parser.add_argument("--field", type=float, default=lidc.FIELD, help="side of a patch in mm (default: %(default)g)")
-    parser.add_argument("--size", type=int, default=lidc.SIZE, help="side of a patch in pixels (default: %(default)s)")
-    parser.add_argument("--lenient", action="store_true", help="leave out what is damaged, and count it")
-    parser.add_argument("--workers", type=int, help="processes that decode (default: one a core)")
-    parser.add_argument("--downloads", type=Path, help="where downloads are kept (default: OUT-downloads)")
-    parser.add_argument(
-        "--connections", type=int, default=lidc_ct.CONNECTIONS, help="files fetched at a time (default: %(default)s)"
-    )
-    parser.add_argument("--mirror", help="another address for the object store")
-    args = parser.parse_args(argv)
-    try:
-        if args.out.exists():
-            return _already(args)
-        if args.source is None:
-            args.source = _download(args)
-            if args.dry_run:
-                return 0
-            args.lenient = True  # of a thousand series a few are damaged
-        elif args.annotations:
-            args.source.append(args.annotations)
-        images = lidc.pack(args.source, args.out, args.field, args.size, args.workers, lenient=args.lenient)
-    except (DataError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; run again to continue", file=sys.stderr)
-        return 130
-    print(f"{args.out}: {images}")
-    print(lidc.summary(images))
-    print(f"licence: {images.card.licence}; cite: {images.card.citation}")
-    return 0
-
-
-def _already(args: argparse.Namespace) -> int:
-    """What is there already: fine where it was packed with the same settings, an error otherwise."""
-    images = ImageSet.load(args.out)
-    if images.card.name != lidc.NAME:
-        raise DataError(f"{args.out} is an image set of {images.card.name}, not of {lidc.NAME}: choose another --out")
-    for name in ("field", "size"):
-        found, wanted = images.card.attributes.get(name), getattr(args, name)
-        if found != wanted:
-            raise DataError(f"{args.out} is an image set with {name} {found}, not {wanted}: choose another --out")
-    print(f"{args.out} is packed already: {images}")
-    print(lidc.summary(images))
-    return 0
-
-
-def _download(args: argparse.Namespace) -> list[Path]:
-    folder = args.downloads or args.out.with_name(args.out.name + "-downloads")
-    index = lidc_ct.read_index(args.index)
-    print(f"Licence {lidc.LICENCE}. Please cite:\n  {lidc.CITATION}", flush=True)
-    annotations = args.annotations or fetch(ANNOTATIONS, folder / "LIDC-XML-only.zip", **PUBLISHED)
-    wanted = lidc.annotated_series(annotations)
-    series = [one for one in index if one.uid in wanted]
-    if not series:
-        raise DataError(f"{annotations}: of the {len(index)} series of {args.index} none is in it with such a nodule")
-    series = lidc_ct.choose(series, args.series)
-    absent = lidc_ct.missing(series, folder)
-    size = sum(one.size for one in absent)
-    print(f"{len(series)} series with nodules; to be downloaded into {folder}: {len(absent)}, {size / 1e9:.2f} GB")
-    if args.dry_run:
-        return []
-    return [annotations, *lidc_ct.download(series, folder, args.connections, args.mirror)]
-
+main = partial(script, "lidc_nodules")
 
 if __name__ == "__main__":
     sys.exit(main())

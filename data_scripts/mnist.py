@@ -1,56 +1,14 @@
-"""Packs MNIST (70 000 handwritten digits) into an image set.
+"""The same as ``python -m medlatent data mnist``; ``--help`` says more."""
 
-    python data_scripts/mnist.py --out $MEDLATENT_DATA/mnist
-
-downloads the four official files (11 MB), packs them, and does nothing when run again. The notebooks and tests look
-for real data in the folder that the environment variable MEDLATENT_DATA names, so let --out be the folder mnist in it.
-With --from, files already on disk are packed instead, compressed or not.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
-from pathlib import Path
+from functools import partial
 
 try:
-    from medlatent.data import DataError, ImageSet, mnist
-    from medlatent.data.download import fetch
+    from medlatent.obtain import script
 except ModuleNotFoundError as error:
     sys.exit(f"{error}: install the package with `pip install -e .[data]`")
 
-HOST = "https://ossci-datasets.s3.amazonaws.com/mnist"
-
-
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="a folder with the four idx files")
-    parser.add_argument("--downloads", type=Path, help="where downloads are kept (default: OUT-downloads)")
-    parser.add_argument("--mirror", help="another address for the folder of the files")
-    args = parser.parse_args(argv)
-    try:
-        if args.out.exists():
-            images = ImageSet.load(args.out)
-            if images.card.name != "MNIST":
-                raise DataError(f"{args.out} is an image set of {images.card.name}, not MNIST: choose another --out")
-            print(f"{args.out} is packed already: {images}")
-            return 0
-        if args.source is None:
-            args.source = args.downloads or args.out.with_name(args.out.name + "-downloads")
-            for name in (f"{n}.gz" for names in mnist.FILES.values() for n in names):
-                fetch(f"{(args.mirror or HOST).rstrip('/')}/{name}", args.source / name, md5=mnist.MD5[name])
-        images = mnist.pack(args.source, args.out)
-    except (DataError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; run again to continue", file=sys.stderr)
-        return 130
-    print(f"{args.out}: {images}")
-    print(f"licence: {images.card.licence}; cite: {images.card.citation}")
-    return 0
-
+main = partial(script, "mnist")
 
 if __name__ == "__main__":
     sys.exit(main())

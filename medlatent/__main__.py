@@ -1,5 +1,5 @@
-"""``python -m medlatent pack | run | train | evaluate | compact | claims | grade | export | list``: images, runs,
-records, and grades of exercises."""
+"""``python -m medlatent data | pack | run | train | evaluate | compact | claims | grade | export | list``:
+images, runs, records, and grades of exercises."""
 
 from __future__ import annotations
 
@@ -16,23 +16,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
-from .cards import by_reason, collapsed
+from .cards import by_reason, collapsed, described
 from .claims import NOT_TESTABLE, in_words, judged_chapters, out_of_step, read_claims, write_claims
+from .console import spell_out
 from .data import SPLITS, DataError, ImageSet, all_sources, describe_columns, open_images, own_sets
 from .data.picture_files import ALPHAS, PLANES
 from .data.pixels import FITS
 from .evaluation import agrees
 from .files import check_name, check_writable, replacing
 from .models import LatentModel
+from .obtain import listing
+from .obtain import run as run_set
 from .plans import FILE, Job, Plan
 from .records import Record, record_paths, results_folder
 from .runs import alone, differences, perform, run_plan, write
 
 BATCH = 64  # images an update, unless another number is asked for
+EMPHASIS = re.compile(r"``|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)")  # of a docstring's markup, what a terminal does not set
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit status. Errors are one line on stderr."""
+    """Runs one command; returns the exit status. Errors are one line on stderr, and what there is to choose from."""
+    spell_out()
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
     try:
@@ -41,16 +46,20 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"medlatent: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:
-        print(f"medlatent: {stopped or 'interrupted'}", file=sys.stderr)
+        print(f"medlatent: {str(stopped) or 'interrupted'}", file=sys.stderr)
         return 128 + getattr(stopped, "signal", signal.SIGINT)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m medlatent", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m medlatent",
+        description="Images, runs, records, and grades of exercises.",
+    )
     commands = parser.add_subparsers(
-        required=True, metavar="pack | run | train | evaluate | compact | claims | grade | export | list"
+        required=True, metavar="data | pack | run | train | evaluate | compact | claims | grade | export | list"
     )
 
+    _add_data(commands)
     _add_pack(commands)
 
     several = commands.add_parser(
@@ -171,7 +180,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     table.add_argument("assignment", help="such as 02_vae")
     table.add_argument("--to", required=True, choices=("moodle", "canvas"), help="whose format")
-    table.add_argument("--out", type=Path, metavar="FILE", help="(default: ASSIGNMENT_moodle.csv in the course)")
+    table.add_argument(
+        "--out", type=Path, metavar="FILE", help="to write (default: ASSIGNMENT_moodle.csv in the course)"
+    )
     table.add_argument("--column", default="", help='of Canvas, with its number: "Exercises 2 (4711)"')
     _add_course(table)
     table.set_defaults(command=_export)
@@ -184,6 +195,19 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("sets", nargs="*", metavar="SET", help="packed folders, or names of sources: only these")
     show.set_defaults(command=_list)
     return parser
+
+
+def _add_data(commands) -> None:
+    real = commands.add_parser(
+        "data",
+        help="download, verify and pack a real data set",
+        description="Download, verify and pack a real data set; without a name, say which there are:\n\n" + listing(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    real.add_argument("name", nargs="?", metavar="NAME", help="one of those above")
+    # The options of a set stand in its module, which needs packages that only those have who pack.
+    real.add_argument("options", nargs=argparse.REMAINDER, metavar="OPTIONS", help="of that set: data NAME --help")
+    real.set_defaults(command=_data)
 
 
 def _add_pack(commands) -> None:
@@ -221,6 +245,13 @@ def _add_pack(commands) -> None:
     pack.add_argument("--fill", type=float, metavar="VALUE", help="with --fit keep, of what is left beside an image")
     pack.add_argument(
         "--value-range", type=float, nargs=2, metavar=("BLACK", "WHITE"), help="in the images' unit; bytes need none"
+    )
+    pack.add_argument(
+        "--percentiles",
+        type=float,
+        nargs=2,
+        metavar=("BLACK", "WHITE"),
+        help="in the place of a range, of each series, such as 1 99: for MR, whose values have no unit",
     )
     pack.add_argument("--clip", action="store_true", help="count values outside of the range as its ends")
     pack.add_argument("--colour", choices=("grey", "rgb"), help="make all images so (default: as they are)")
@@ -269,6 +300,15 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _data(options: argparse.Namespace) -> int:
+    if options.name is not None:
+        run_set(options.name, options.options, program=f"python -m medlatent data {options.name}")
+        return 0
+    print(f"{listing()}\n")
+    print("How to pack one: python -m medlatent data NAME --help. What is packed here: python -m medlatent list")
+    return 0
+
+
 def _pack(options: argparse.Namespace) -> int:
     if options.out.exists():
         raise FileExistsError(f"{options.out} exists: choose another folder, or delete it first")
@@ -281,6 +321,7 @@ def _pack(options: argparse.Namespace) -> int:
             file_column=options.file_column,
             tags=options.tag,
             value_range=options.value_range,
+            percentiles=options.percentiles,
             clip=options.clip,
             size=_size(options.size),
             fit=options.fit,
@@ -321,8 +362,12 @@ def _in_options() -> Iterator[None]:
             (r"\bclip=True", "--clip"),
             (r"\b(fit|colour|alpha|plane)='(\w+)'", r"--\1 \2"),
             (r"\bfile_column\b", "--file-column"),
-            (r"^(fit|fill|size|group|fractions|factors|tags): ", lambda found: f"--{found[1].rstrip('s')}: "),
-            (r"--fraction: ", "--fractions: "),
+            (
+                r"^(fit|fill|size|group|fractions|percentiles|factors|tags): ",
+                lambda found: f"--{found[1].rstrip('s')}: ",
+            ),
+            (r"--(fraction|percentile): ", r"--\1s: "),
+            (r"percentiles=\(1, 99\)", "--percentiles 1 99"),
         ):
             message = re.sub(pattern, option, message)
         raise DataError(message) from None
@@ -597,12 +642,12 @@ def _list(options: argparse.Namespace) -> int:
         return 0
     print("models")
     for name, model in LatentModel.registry.items():
-        print(f"  {name:<16} {(model.__doc__ or '').strip().partition(chr(10))[0]}")
+        print(f"  {name:<16} {re.sub(EMPHASIS, '', described(model))}")
     print("data")
     for source in all_sources():
         where = ""
         if source.kind == "packed":
-            where = f": {source.folder}" if source.folder else f": not packed, see {source.command}"
+            where = f": {source.folder}" if source.folder else f": not packed, see {source.command} --help"
         print(f"  {source.name:<16} {source.summary} ({source.kind}{where})")
     unreadable = 0
     for folder in own_sets():

@@ -40,10 +40,13 @@ def model_card(record: Record) -> str:
         raise ValueError(f"{record.slug}/{record.name}: there is no {error} in the record") from None
 
 
+def described(model: type) -> str:
+    """The first line of a model's docstring, without the references that only the book can follow."""
+    return re.sub(r",? :\w+:`[^`]*`", "", next(iter((model.__doc__ or "").strip().splitlines()), ""))
+
+
 def _card(record: Record) -> str:
     run, data = record.run, record.data
-    described = next(iter((record.model_class.__doc__ or "").strip().splitlines()), "")
-    described = re.sub(r",? :\w+:`[^`]*`", "", described)  # a reference that only the book can follow
     source = find_source(data["source"])
     computed = source is not None and source.kind == "rendered"
     licence = source.licence if computed else data["licence"]
@@ -72,7 +75,7 @@ def _card(record: Record) -> str:
     parts = [
         f"---\nlicense: {LICENCES.get(licence, 'other')}\nlibrary_name: medlatent\ndatasets:\n- {name}\n---",
         f"# {record.slug}/{record.name}",
-        f"`{record.model}`: {described}",
+        f"`{record.model}`: {described(record.model_class)}",
         *_opening(record),
         f"**Intended use.** {INTENDED}",
         f"**Not for.** {NOT_FOR}",

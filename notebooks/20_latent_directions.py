@@ -740,7 +740,7 @@ explore.show(fig)
 #
 # ### What was run
 #
-# LIDC-IDRI's thousand patients are public: `data_scripts/lidc.py` fetches and packs them, and the plan's profile `paper` trains on their 246 016
+# LIDC-IDRI's thousand patients are public: `python -m medlatent data lidc` fetches and packs them, and the plan's profile `paper` trains on their 246 016
 # slices, on a GPU. The runs recorded here are small: whole series of thirteen patients from
 # several collections, every axial slice, at 64 × 64 pixels. Nine patients, 869 slices, are trained on; one patient served to
 # choose the rates; three are left for the test. A GAN and a residual VAE are trained on them with five seeds each, then

@@ -1167,9 +1167,9 @@ assert fixed["slant_spread"] < 1e-3 > fixed["thickness_spread"]
 
 # %% [markdown]
 # Real digits score less, since the classifier errs. So beside NMI stands the **variety**: how far slant and thickness
-# vary within a category, as a share of how far they vary within the classes of real digits. For the ten pictures it is 0, for real digits
-# 1. {term}`Purity <purity>` is the share of images that show the commonest digit of their category; *digits drawn* is the effective number
-# of classes of {ref}`gan`. The systems' variety refers to 2 000 test images of MNIST, that of the last two columns to the digits of this
+# vary within a category, as a share of how far they vary within the classes of real digits. For the ten pictures it is 0, and 1 for real
+# digits. {term}`Purity <purity>` is the share of images that show the commonest digit of their category; *digits drawn* is the effective
+# number of classes of {ref}`gan`. The systems' variety refers to 2 000 test images of MNIST, that of the last two columns to the digits of this
 # course.
 
 # %% tags=["hide-input"]

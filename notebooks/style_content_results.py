@@ -46,6 +46,7 @@ from medlatent.course import (
     spread,
 )
 from medlatent.data import open_images, packed_folder
+from medlatent.evaluation import factor_columns
 from medlatent.metrics.disentanglement import dci
 from medlatent.metrics.style_content import nearest_neighbours
 from medlatent.models import decode_all, encode_all
@@ -53,7 +54,7 @@ from medlatent.nets import count_parameters
 
 settings = choose(  # all else is read from records, and is the same in all
     {
-        "ci": {"trees": 30, "phantoms": 200},
+        "ci": {"trees": 20, "phantoms": 200},
         "laptop": {"trees": 100, "phantoms": 400},
         "paper": {"trees": 300, "phantoms": 1_000},
     },
@@ -94,6 +95,7 @@ SYSTEMS = {
     "DRAI": "drai",
 }
 SHOWN = ("D-cInfoGAN", "D-cAVAE", "DAI", "DRAI")  # in figures
+ABLATED = tuple(system for system in SYSTEMS if "+" in system)
 UNTRAINED = (
     "untrained DRAI"  # one update: encoders and generator are all but random
 )
@@ -508,9 +510,9 @@ show_table(frame)
 # ## Does CIFC see what it should?
 #
 # If CIFC measured what it is meant to, systems with a larger leak would have a larger error. What the style knows of the condition is such
-# a leak. Over the runs of the eight systems with two codes, five seeds each, this is the rank correlation of CIFC and others with it; *over
-# systems* ranks their means. (A p-value would take the runs of one system for independent of each other.) The last column ranks them by
-# *CIFC by chance*, how far codes lie apart.
+# a leak; what the content knows of it is as it should be. Over the runs of the eight systems with two codes, five seeds each, these are the
+# rank correlations of CIFC and others with both. (A p-value would take the runs of one system for independent of each other.) The last column
+# ranks them by *CIFC by chance*, how far codes lie apart.
 
 # %% tags=["hide-input"]
 LEAKING = {
@@ -519,12 +521,15 @@ LEAKING = {
 }
 rows = {}
 for data, factors in LEAKING.items():
-    leak = np.mean(
-        [
-            [values_of(data, system, f"style_knows.{f}") for system in TWO]
-            for f in factors
-        ],
-        axis=0,
+    style_knows, content_knows = (
+        np.mean(
+            [
+                [values_of(data, system, f"{code}_knows.{f}") for system in TWO]
+                for f in factors
+            ],
+            axis=0,
+        )
+        for code in ("style", "content")
     )
     apart = np.array([by_chance(data, system) for system in TWO])
     for measure, label in (
@@ -534,26 +539,38 @@ for data, factors in LEAKING.items():
     ):
         found = np.array([values_of(data, system, measure) for system in TWO])
         rows[f"{data}: {label}"] = {
-            "with the leak": spearmanr(found.ravel(), leak.ravel()).statistic,
-            "over systems": spearmanr(found.mean(1), leak.mean(1)).statistic,
-            "with how far codes lie apart": spearmanr(
-                found.ravel(), apart.ravel()
-            ).statistic,
+            name: spearmanr(found.ravel(), other.ravel()).statistic
+            for name, other in (
+                ("what the style knows (a leak)", style_knows),
+                ("what the content knows (rightly)", content_knows),
+                ("how far codes lie apart", apart),
+            )
         }
 show_table(pd.DataFrame(rows).T, 2)
 
 # %% [markdown]
-# CIFC goes with the distance of codes, and not with the leak. Its share of chance does go with the leak, better on nodules than on lesions.
+# CIFC goes with the distance of codes, and not with the leak. Its share of chance does go with the leak; but, less, also with what the
+# content knows, of which a separated code should have much.
 #
-# On phantoms more can be asked. Their factors are known and independent, so the leak is known in both directions. A forest predicts each
-# factor from style and content together, and says how much of its decisions rests on either: {term}`DCI` with the two codes as its blocks.
-# In the first column stands the content's share for the factors of the condition, which should be 1; in the second the style's share for
-# the others; both are one half where the forest cannot tell. One seed each.
+# On phantoms more can be asked. Their factors are known and independent, so a leak is known in both directions: what the style knows of the
+# seven things that the condition says, and what the content knows of the nine that it does not, each the mean over these factors. *Rightly
+# known* is the opposite: what the content knows of the seven, plus what the style knows of the nine. And of all that is known, the share that
+# lies *in the wrong code* would be 0 in codes that are apart, however much or little they hold. Three seeds each.
 
 # %% tags=["hide-input"]
-GIVEN = ("size", "sphericity_rating", "margin_rating", "texture_rating")
-OTHERS = ("position_x", "position_y", "lung_density", "noise")
-independent = open_images("phantoms.nodule.independent.32").split("test")
+GIVEN = (
+    *("size", "subtlety", "sphericity", "margin"),
+    *("texture", "malignancy", "calcification"),
+)
+OTHERS = (
+    *("position_x", "position_y", "rotation_cos", "rotation_sin"),
+    *("lung_density", "vessels", "wall_distance", "wall_angle_cos"),
+    *("wall_angle_sin", "noise", "kernel"),
+)
+PHANTOMS = "phantoms.nodule.independent.32"
+independent = open_images(PHANTOMS, 4_000).split("test")
+table, names, _ = factor_columns(independent)
+known = table[:, [names.index(name) for name in (*GIVEN, *OTHERS)]]
 
 
 def model_of(prefix, system):
@@ -569,26 +586,111 @@ def codes_of(model, images):
     )
 
 
-rows = {}
-for name in SHOWN:
-    style, content = codes_of(model_of("phantoms", name), independent)
-    told = dci(
-        np.hstack([style, content]),
-        independent.factor_matrix([*GIVEN, *OTHERS]),
-        "random_forest",
-        trees=settings["trees"],
-    )
-    of_content = told.importance[style.shape[1] :].sum(0)
-    rows[name] = {
-        "condition: content's share": of_content[: len(GIVEN)].mean(),
-        "the rest: style's share": 1 - of_content[len(GIVEN) :].mean(),
-        "informativeness": told.informativeness,
-    }
-show_table(pd.DataFrame(rows).T, 2)
+def recorded_codes(run):
+    """Style and content of the test phantoms, (N, D) each, of a recorded run."""
+    if run.weights:
+        return codes_of(run.load_model().eval(), independent)
+    seen = run.load_observed()[f"{PHANTOMS}/test"]["style_content"]
+    return seen["style"], seen["content"]
+
+
+rows = []
+for system in TWO:
+    for i in range(3):
+        run = recorded[f"phantoms_{SYSTEMS[system]}_seed{i}"]
+        values = run.metrics[f"{PHANTOMS}/test"]["values"]
+        style, content = recorded_codes(run)
+        told = dci(
+            np.hstack([style, content]),
+            known,
+            "random_forest",
+            trees=settings["trees"],
+        )
+        of_content = told.importance[style.shape[1] :].sum(0)
+        rows.append(
+            {
+                "system": system,
+                "CIFC": values["cifc"],
+                "relative": values["cifc_relative"],
+                "PSNR": values["psnr"],
+                "style knows of the condition": np.mean(
+                    [values[f"style_knows.{factor}"] for factor in GIVEN]
+                ),
+                "content knows of the rest": np.mean(
+                    [values[f"content_knows.{factor}"] for factor in OTHERS]
+                ),
+                "rightly known": np.mean(
+                    [values[f"content_knows.{factor}"] for factor in GIVEN]
+                )
+                + np.mean(
+                    [values[f"style_knows.{factor}"] for factor in OTHERS]
+                ),
+                "condition: content's share": of_content[: len(GIVEN)].mean(),
+                "the rest: style's share": 1 - of_content[len(GIVEN) :].mean(),
+                "informativeness": told.informativeness,
+                "CIFC by chance": values["cifc"] / values["cifc_relative"],
+            }
+        )
+runs = pd.DataFrame(rows)
+runs["leaks"] = (
+    runs["style knows of the condition"] + runs["content knows of the rest"]
+)
+runs["in the wrong code"] = runs["leaks"] / (
+    runs["leaks"] + runs["rightly known"]
+)
+LINES = [
+    *("CIFC", "relative", "CIFC by chance", "style knows of the condition"),
+    *("content knows of the rest", "rightly known", "in the wrong code"),
+]
+FOREST = [
+    *("condition: content's share", "the rest: style's share"),
+    "informativeness",
+]
+in_order = runs.groupby("system", sort=False)
+show_table(in_order[LINES].agg(lambda found: spread(found.to_numpy())))
 
 # %% [markdown]
-# The content of DRAI and of DAI has two thirds of the factors that the condition says. In D-cAVAE, on phantoms as on patients, the style
-# has more than its half of them. The last column says why none of this is near to 1: a forest that sees both codes predicts little.
+# The same rank correlations as above, over these 24 runs:
+
+# %% tags=["hide-input"]
+BESIDE = {
+    "style's leak": "style knows of the condition",
+    "content's leak": "content knows of the rest",
+    "both leaks": "leaks",
+    "what either knows rightly": "rightly known",
+    "share in the wrong code": "in the wrong code",
+    "how far codes lie apart": "CIFC by chance",
+}
+ranked = {
+    measure: {
+        label: spearmanr(runs[measure], runs[column]).statistic
+        for label, column in BESIDE.items()
+    }
+    for measure in ("CIFC", "relative", "PSNR")
+}
+show_table(pd.DataFrame(ranked).T, 2)
+
+# %% [markdown]
+# Again CIFC goes with how far codes lie apart, and with no leak in either direction. Its share of chance goes with both leaks, and just as
+# closely with what is rightly known: with all that the codes keep of an image, right or wrong. The system with the smallest share,
+# D-cInfoGAN, is the one whose codes know least. With the share in the wrong code CIFC does not go at all, and its share of chance no better
+# than the PSNR does.
+#
+# So what does CIFC see? That codes are near to each other, or, divided by chance, that they hold little. A code that holds nothing comes back
+# without an error.
+#
+# **By a forest.** What a line cannot find, a forest may. It predicts each factor from style and content together, and says how much of its
+# decisions rests on either: {term}`DCI` with the two codes as its blocks. Ideally the content has the whole share of what the condition says,
+# and the style of the rest; both are one half where the forest cannot tell.
+
+# %% tags=["hide-input"]
+show_table(in_order[FOREST].agg(lambda found: spread(found.to_numpy())))
+
+# %% [markdown]
+# The content of DRAI, of DAI and of all ablations has more than its half of what the condition says, up to two thirds in DAI+selfReg+MIReg.
+# In D-cAVAE and D-cInfoGAN nothing can be told. The style has hardly more than its half of the rest in any system, and in DAI+selfReg+MIReg a
+# quarter: there the content has drawn in what nobody asked of it, such as the density of the lung, which turning does not change. The last
+# column says why none of this is near to 1: a forest that sees both codes predicts little.
 #
 # ## Pictures
 #
@@ -678,7 +780,7 @@ PICTURES = {"phantoms": ("phantoms", new_phantoms)} | {
 models = {
     (data, system): model_of(prefix, system)
     for data, (prefix, _) in PICTURES.items()
-    for system in SHOWN
+    for system in (*SHOWN, *ABLATED)[: 8 if data == "phantoms" else 4]
 }
 tests = {data: images for data, (_, images) in PICTURES.items()}
 PICKED = {
@@ -687,37 +789,64 @@ PICKED = {
 }
 
 # %% [markdown]
-# After Figures 12 and 13: hybrids. Content of the row, in whose first column the image stands; style of the column, of the first, second and third of
-# these images. On the diagonal, reconstructions.
+# After Figures 4, 12 and 13: hybrids. Content of the row, in whose first column the image stands; style of the column, of the first, second and
+# third of these images. In the next three columns the content is that of the image itself, and on the diagonal stand reconstructions; in the
+# last three it is that of the condition, of which many images may have the same.
 
 
 # %% tags=["hide-input"]
-def exchanged(data, system):
-    """Hybrids of three images, with the images before each row."""
-    model, images = models[data, system], tests[data].subset(PICKED[data][1:4])
+def exchanged(model, images):
+    """Hybrids of three images, (3, 7): an image, and two contents in three styles."""
     style, content = codes_of(model, images)
-    pairs = torch.cat([style.repeat(3, 1), content.repeat_interleave(3, 0)], 1)
-    made = decode_all(model, pairs).unflatten(0, (3, 3))
-    return torch.cat([images.batch(slice(None))[:, None], made], 1)
+    with torch.no_grad():
+        t = model.condition(**images.columns(model.columns))
+        of_condition = model.content_of(t).mean
+    made = [
+        decode_all(
+            model, torch.cat([style.repeat(3, 1), c.repeat_interleave(3, 0)], 1)
+        ).unflatten(0, (3, 3))
+        for c in (content, of_condition)
+    ]
+    return torch.cat([images.batch(slice(None))[:, None], *made], 1)
+
+
+def show_exchanged(data, systems):
+    """The hybrids of three images by each system, one below the other."""
+    images = tests[data].subset(PICKED[data][1:4])
+    explore.show(
+        explore.image_table(
+            torch.cat([exchanged(models[data, s], images) for s in systems]),
+            row_labels=[label for s in systems for label in (s, "", "")],
+            column_labels=[
+                "content",
+                *(f"style {k}" for k in range(1, 4)),
+                *(f"condition, {k}" for k in range(1, 4)),
+            ],
+            alt=f"Twelve rows of seven pictures, {data}: an image; its content "
+            "in the styles of three images; the content of its condition in "
+            "the same three styles. By four systems.",
+        )
+    )
 
 
 for data in PICTURES:
-    explore.show(
-        explore.image_table(
-            torch.cat([exchanged(data, system) for system in SHOWN]),
-            row_labels=[
-                label for system in SHOWN for label in (system, "", "")
-            ],
-            column_labels=["content", *(f"style {k}" for k in range(1, 4))],
-            alt=f"Twelve rows of four pictures, {data}: an image, and its "
-            "content in the styles of three images, by four systems.",
-        )
-    )
+    show_exchanged(data, SHOWN)
 
 # %% [markdown]
 # Read them by rows and by columns. In D-cAVAE the nodule is the column's: it lies in the style. In DAI it is the row's, and there is next
 # to nothing that the style could change. In DRAI the nodule is the row's, and the wall of the chest the column's. These are the pictures
-# that the paper promises, though blurred: 2 000 updates.
+# that the paper promises, though blurred: 2 000 updates. Of the condition alone DRAI draws the same nodules, fainter: what an image adds to its
+# ratings is in the inferred content, too.
+#
+# After Figures 16 and 17: the same by the ablations.
+
+# %% tags=["hide-input"]
+show_exchanged("phantoms", ABLATED)
+
+# %% [markdown]
+# Self-supervision brings the nodule into the content: in DAI+selfReg it is the row's and clear under every style, and a condition draws much
+# the same. Of an inferred content DAI+featureCycle and DAI+MIReg draw hardly a nodule in these runs. In DAI+selfReg+MIReg both codes act; but
+# its style brings vessels and walls of its own making, which none of the three images has there.
 #
 # After Figure 18: between two images, the content alone, the style alone, and both.
 
@@ -864,7 +993,7 @@ for data in PICTURES:
 #   content finds neighbours that agree. They cost variety: of all ten systems it draws the fewest kinds of nodules, by the classifier of
 #   sizes.
 # - The paper's measure does not see it. CIFC follows how far codes lie apart, which λ decides and the paper does not state. Divided by
-#   chance it follows the leak.
+#   chance it follows how much the codes hold, be it in the right code or in the wrong one.
 # - Which term helps is not what the names say: the cycle of codes and self-supervision take the size out of the style, reversed gradients
 #   alone do not.
 # - Nothing here says what DRAI does after a training of the paper's length, whatever that was. The plan has these runs at the paper's

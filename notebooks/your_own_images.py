@@ -110,8 +110,8 @@ show_table(
 
 # %% [markdown]
 # What cannot be known is asked for, in a sentence. Pictures of different shapes need a `size` and a `fit`: `"crop"`, `"stretch"`, or `"keep"` with what fills
-# the rest. CT, MR, 16 bits and floats outside of 0 to 1 need a `value_range`: the values that stand for black and for white. Here is what a wrong
-# column gives:
+# the rest. CT, 16 bits and floats outside of 0 to 1 need a `value_range`: the values that stand for black and for white. MR has no unit, and differs from
+# scan to scan: `percentiles=(1, 99)` takes them from each series. Here is what a wrong column gives:
 
 # %%
 from medlatent.data import DataError

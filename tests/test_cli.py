@@ -30,6 +30,7 @@ from medlatent.records import FORMAT, VERSION, Record
 from medlatent.training import train as real_train
 
 N = 24
+MARKUP = re.compile(r"``|:\w+:`|\{py:\w+\}|(?<!\w)\*[A-Za-z]|%\(")  # of Sphinx, of Markdown, and of argparse
 
 
 @pytest.fixture
@@ -394,7 +395,7 @@ class TestTrain:
                 command("--data", "ham10001"),
                 "unknown source 'ham10001': use phantoms.heart, phantoms.heart.independent, phantoms.lesion, ",
             ),
-            (command("--data", "ham10000"), "ham10000 is not packed: run `python data_scripts/ham10000.py"),
+            (command("--data", "ham10000"), "ham10000 is not packed: run `python -m medlatent data ham10000 --out"),
             (command("--images", "0"), "n: at least one image is needed, got 0"),
             (command("--images", "16"), "small set: no image lies in the split 'test'"),
             (command("--split", "test"), "--split test: use train or train\\+validation"),
@@ -620,13 +621,44 @@ class TestList:
         assert "  VAE " in out
         assert "  BetaVAE " in out
         assert "  phantoms.lesion  skin lesions with every factor known (rendered)" in out
-        assert "(packed: not packed, see data_scripts/ham10000.py)" in out
+        assert "(packed: not packed, see python -m medlatent data ham10000 --help)" in out
         assert "vae/small_vae_seed0: VAE, 5 steps on small set" in out
+
+    def test_without_the_markup_of_docstrings(self, where, capsys):
+        """A role such as :eq:`eq-vae-9` is a link in the book, and noise in a terminal."""
+        assert main(["list"]) == 0
+        out = capsys.readouterr().out
+        assert "  BetaVAE          A VAE whose KL is weighted by beta.\n" in out
+        assert "  ResidualTCVAE    Ours-resnet of Sarhan et al. (2019)" in out
+        assert not re.findall(MARKUP, out)
 
     def test_as_a_module(self, tmp_path):
         done = subprocess.run([sys.executable, "-m", "medlatent", "list"], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "phantoms.lesion" in done.stdout
+
+
+COMMANDS = ("data", "pack", "run", "train", "evaluate", "compact", "claims", "grade", "export", "list")
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert tuple(re.findall(r"^    (\w+) ", out, re.M)) == COMMANDS
+    assert not re.findall(MARKUP, out)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_no_default_that_is_none_and_no_markup(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: python -m medlatent {command} ")
+    assert "None" not in out
+    assert not re.findall(MARKUP, out)
 
 
 @pytest.mark.parametrize(
@@ -753,6 +785,7 @@ class TestPack:
             (["--fill", "3"], "--fill: it is given with size, and size is not"),
             (["--fractions", "0.8", "0.1", "0.2"], "fractions must be non-negative and sum to 1"),
             (["--value-range", "10", "0"], "value_range: the first value must be below the second"),
+            (["--percentiles", "9", "1"], "--percentiles: expected 0 <= low < high <= 100, got "),
             (["--value-range", "0", "50"], "outside of the value_range 0 to 50 .*pass --clip to count"),
             (["--file-column", "scan"], "--file-column: labels.csv has no column 'scan'"),
             (["--tag", "Patient"], "--tag: 'Patient' is no keyword of DICOM"),
@@ -782,3 +815,12 @@ class TestPack:
         assert main(["pack", "scans", "--out", "small"]) == 1
         assert "medlatent: small exists: choose another folder, or delete it first" in capsys.readouterr().err
         assert files(where / "small") == before
+
+
+def test_an_interrupt_without_words_says_what_it_is(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(medlatent.__main__, "all_sources", interrupted)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "medlatent: interrupted\n"

@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -41,12 +42,8 @@ def files(official, tmp_path):
 @pytest.fixture(scope="module")
 def script(root):
     """Runs the script in this process: what it returns, and what it prints."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    spec = spec_from_file_location("data_scripts_ham10000", root / "data_scripts" / "ham10000.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return lambda *arguments: module.main([str(a) for a in arguments])
+    main = runpy.run_path(str(root / "data_scripts" / "ham10000.py"))["main"]
+    return lambda *arguments: main([str(a) for a in arguments])
 
 
 class Host(http.server.SimpleHTTPRequestHandler):

@@ -4,12 +4,12 @@ import gzip
 import hashlib
 import http.server
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 import threading
 from functools import partial
-from importlib.util import module_from_spec, spec_from_file_location
 
 import numpy as np
 import pydicom
@@ -24,10 +24,8 @@ def script(root):
     """Runs a script in this process: what it returns, and what it prints."""
 
     def load(name):
-        spec = spec_from_file_location(f"data_scripts_{name}", root / "data_scripts" / f"{name}.py")
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return lambda *arguments: module.main([str(a) for a in arguments])
+        main = runpy.run_path(str(root / "data_scripts" / f"{name}.py"))["main"]
+        return lambda *arguments: main([str(a) for a in arguments])
 
     return load
 

@@ -214,7 +214,7 @@ def test_ci_prints_its_slowest_tests_and_ends_with_the_tests():
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_lists_its_targets():
     run = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, check=True)
-    for target in ("book", "test", "check", "serve", "pair", "references", "clean"):
+    for target in ("book", "test", "check", "serve", "pair", "references", "slides", "clean"):
         assert re.search(rf"^make {target}\s+\S", run.stdout, re.M), target
 
 
@@ -226,8 +226,13 @@ def test_make_clean_removes_what_was_built_and_nothing_that_a_person_made(tmp_pa
         tmp_path / "_build/html/index.html",
         tmp_path / "medlatent/__pycache__/x.pyc",
         tmp_path / "_build/book.key",
+        tmp_path / "build/lib/medlatent/x.py",
+        tmp_path / "dist/medlatent-1.0.0-py3-none-any.whl",
     ]
-    kept = [tmp_path / "assignments/gradebook.db", tmp_path / "_build/assignments/gradebook.db", tmp_path / "a.txt"]
+    kept = [
+        tmp_path / name
+        for name in ("assignments/gradebook.db", "_build/assignments/gradebook.db", "slides/vae.ipynb", "a.txt")
+    ]
     for path in built + kept:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
@@ -236,6 +241,13 @@ def test_make_clean_removes_what_was_built_and_nothing_that_a_person_made(tmp_pa
     assert [p for p in kept if not p.exists()] == []
     assert "mv _build/assignments assignments" in said
     subprocess.run(["make", "-C", tmp_path, "clean"], check=True)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists() or not shutil.which("git"), reason="this is no checkout")
+@pytest.mark.parametrize("name", ["build/lib/medlatent/models/vae.py", "dist/medlatent-1.0.0-py3-none-any.whl"])
+def test_what_a_build_of_the_package_leaves_is_ignored(name):
+    """By git, and so by ruff and deptry, which read the same file; mypy and pytest are told what to look at."""
+    assert subprocess.run(["git", "check-ignore", "--quiet", name], cwd=ROOT, check=False).returncode == 0
 
 
 def test_colab_constraints():

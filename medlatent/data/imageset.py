@@ -300,6 +300,7 @@ class ImageSet:
         file_column: str | None = None,
         tags: Sequence[str] = (),
         value_range: tuple[float, float] | None = None,
+        percentiles: tuple[float, float] | None = None,
         clip: bool = False,
         size: int | tuple[int, int] | None = None,
         fit: Literal["keep", "crop", "stretch"] | None = None,
@@ -338,6 +339,10 @@ class ImageSet:
                 or without its ending; by default the one that does.
             tags: keywords of DICOM that become columns, such as ``"PatientID"``.
             value_range, clip, size, fit, fill: as in :meth:`from_arrays`; the unit of the range is that of the files.
+            percentiles: in the place of a range, for values without a unit, as those of MR, which differ from scanner
+                to scanner and from scan to scan: of each series (a volume; of other files each file) the percentiles
+                whose values stand for black and white, such as ``(1, 99)``. What lies beyond counts as these, and
+                ``fill`` is between 0, black, and 1.
             colour: make all images ``"grey"`` or ``"rgb"``; by default they are as they are, and must be alike.
             alpha: what becomes of transparent pixels: ``"black"`` or ``"white"`` shines through, ``"drop"`` shows their
                 own colour. Without it they are refused.
@@ -369,7 +374,7 @@ class ImageSet:
             factors,
             file_column,
             Reading(colour, alpha, plane, slices, tuple(tags)),
-            (value_range, clip),
+            (value_range, clip, percentiles),
             Fitting(as_size(size), fit, fill),
             own.Splitting(group, fractions, seed),
             own.About(name or here, source or f"the folder {here}", licence, citation),
@@ -613,7 +618,7 @@ class ImageSet:
         _restore(Path(os.path.abspath(folder)))  # noqa: PTH100 - as in save
         if not folder.is_dir():
             raise DataError(
-                f"{folder}: no such folder; pack a data set first with a script of data_scripts/, or images of "
+                f"{folder}: no such folder; pack a data set first with python -m medlatent data, or images of "
                 "your own with python -m medlatent pack"
             )
         for name in FILES:

@@ -20,7 +20,16 @@ from .errors import DataError
 from .imageset import SPLITS, Card, Factor, ImageSet, split_by_group
 from .labels import OWNER, described, joined, read_table, with_known_splits
 from .picture_files import Picture, Reading, find_pictures, read_pictures
-from .pixels import Fitting, Stored, as_range, channels_second, check_numbers, stored
+from .pixels import (
+    Fitting,
+    Stored,
+    as_percentiles,
+    as_range,
+    between_percentiles,
+    channels_second,
+    check_numbers,
+    stored,
+)
 
 NOT_STATED = "not stated"
 LISTED = 5
@@ -103,14 +112,14 @@ def of_folder(
     factors: Mapping[str, object] | None,
     file_column: str | None,
     reading: Reading,
-    values: tuple[object, bool],
+    values: tuple[object, bool, object],
     fitting: Fitting,
     splitting: Splitting,
     about: About,
     progress: bool,
 ) -> Made:
-    """See :meth:`medlatent.data.ImageSet.from_folder`; ``values`` is the range and whether to clip."""
-    value_range = as_range(values[0])
+    """See :meth:`medlatent.data.ImageSet.from_folder`; ``values``: the range, whether to clip, and the percentiles."""
+    value_range, percentiles = as_range(values[0]), as_percentiles(values[2], values[0])
     reading.check()
     if table is None and file_column is not None:
         raise DataError("file_column: it is a column of the table, and there is no table")
@@ -119,8 +128,10 @@ def of_folder(
     labels, called = (None, "the table of the files") if table is None else read_table(table)
     if labels is not None:
         _check_early(found.files, labels, called, file_column, splitting.group, reading.tags)
-    pictures, rows = _read(folder, found.files, reading, fitting, progress)
+    # Percentiles are those of what was there, not of what fills up a shape.
+    pictures, rows = _read(folder, found.files, reading, Fitting() if percentiles else fitting, progress)
     _check_alike(pictures, rows)
+    scaled = _scale(pictures, rows, percentiles, fitting) if percentiles else []
     files = [(row["file"], row["slice"]) for row in rows]
     about_files = _about_files(rows, reading.tags)
     marks = ["file", "slice", "frame", splitting.group]
@@ -141,7 +152,7 @@ def of_folder(
     if others:
         more = f" and {len(others) - LISTED} more" if len(others) > LISTED else ""
         remarks.append(f"no images, and left out: {', '.join(others[:LISTED])}{more}")
-    unit = pictures[0].unit
+    unit = "" if percentiles else pictures[0].unit
     kept = stored(
         [picture.pixels for picture in _let_go(pictures)],
         lambda row: _called(rows[row]),
@@ -152,7 +163,7 @@ def of_folder(
     several = about_files["file"].duplicated().any()
     if several and splitting.group is None:  # slices of a volume belong together
         splitting = splitting._replace(group="file")
-    done = [f"{len(found.files)} files", *_what_was_done(rows), *filter(None, [fitting.said])]
+    done = [f"{len(found.files)} files", *_what_was_done(rows), *scaled, *filter(None, [fitting.said])]
     if reading.plane or reading.slices:
         done.insert(1, " ".join(filter(None, [reading.plane, "slices", _numbers(reading.slices)])))
     return _made(
@@ -221,6 +232,28 @@ def _read(
         also = f" (and of {len(others)} others: {', '.join(others[:LISTED])}{more})" if others else ""
         raise DataError(f"{wrong[0][1]}{also}")
     return pictures, rows
+
+
+def _scale(
+    pictures: list[Picture], rows: Sequence[Mapping], percentiles: tuple[float, float], fitting: Fitting
+) -> list[str]:
+    """Scales every series between its percentiles, then fits its slices; in place. What the card says of it.
+
+    Raises:
+        DataError: a series has one value at both, or a picture cannot be fitted.
+    """
+    series: dict[str, list[int]] = {}
+    for k, (picture, row) in enumerate(zip(pictures, rows, strict=True)):
+        series.setdefault(picture.series or row["file"], []).append(k)
+    for members in series.values():
+        several = f" and the other {len(members) - 1} slices of its series" if len(members) > 1 else ""
+        what = f"{rows[members[0]]['file']}{several}"
+        made = between_percentiles([pictures[k].pixels for k in members], percentiles, what)
+        for k, pixels in zip(members, made, strict=True):
+            pictures[k] = pictures[k]._replace(pixels=fitting(pixels, _called(rows[k])), unit="")
+    low, high = (f"{percentile:g}" for percentile in percentiles)
+    of = "image" if len(series) == len(pictures) else "series"
+    return [f"the values at the percentiles {low} and {high} of each {of} stand for black (0) and white (1)"]
 
 
 def _let_go(pictures: list[Picture]):

@@ -42,7 +42,10 @@ class Found(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """One slice: ``pixels`` ``(C, H, W)``, the unit of its values, where it comes from, and what was done to it."""
+    """One slice: ``pixels`` ``(C, H, W)``, the unit of its values, where it comes from, and what was done to it.
+
+    ``series`` is that of DICOM, whose slices are files; elsewhere it is empty, and a file stands for itself.
+    """
 
     pixels: np.ndarray
     unit: str
@@ -50,6 +53,7 @@ class Picture(NamedTuple):
     frame: int | None
     said: tuple[str, ...] = ()
     tags: tuple[str | None, ...] = ()
+    series: str = ""
 
 
 class Reading(NamedTuple):
@@ -286,7 +290,7 @@ def _dicom(path: Path, name: str, how: Reading) -> Iterator[Picture]:
     for k in _chosen(len(frames), how):
         pixels, more = _coloured(frames[k], name, how)
         number = k if len(frames) > 1 else None
-        yield Picture(pixels, unit, number, None, (*said, *more), tags)
+        yield Picture(pixels, unit, number, None, (*said, *more), tags, str(dataset.get("SeriesInstanceUID", "")))
 
 
 def _coloured(values: np.ndarray, name: str, how: Reading) -> tuple[np.ndarray, list[str]]:

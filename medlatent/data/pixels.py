@@ -267,6 +267,40 @@ def as_range(value_range: object) -> tuple[float, float] | None:
     return low, high
 
 
+def as_percentiles(percentiles: object, value_range: object) -> tuple[float, float] | None:
+    """The two percentiles that stand for black and white.
+
+    Raises:
+        DataError: they are not two numbers from 0 to 100, the first below the second, or a range is given, too.
+    """
+    if percentiles is None:
+        return None
+    if value_range is not None:
+        raise DataError("percentiles: they take the place of value_range; pass one of the two")
+    try:
+        low, high = map(float, percentiles)
+    except (TypeError, ValueError):
+        raise DataError(f"percentiles: expected two numbers (low, high), got {percentiles!r}") from None
+    if not 0 <= low < high <= 100:
+        raise DataError(f"percentiles: expected 0 <= low < high <= 100, got {percentiles!r}")
+    return low, high
+
+
+def between_percentiles(series: Sequence[np.ndarray], percentiles: tuple[float, float], what: str) -> list[np.ndarray]:
+    """The slices of a series as float32 from 0 to 1, the values at two percentiles of all its pixels.
+
+    Raises:
+        DataError: these two are the same value.
+    """
+    low, high = np.percentile(np.concatenate([one.ravel() for one in series]), percentiles)
+    if not low < high:
+        raise DataError(
+            f"{what}: {low:g} is its value at both percentiles, {percentiles[0]:g} and {percentiles[1]:g}: move them "
+            "apart, or leave it out"
+        )
+    return [((one.astype(np.float64) - low) / (high - low)).clip(0, 1).astype(np.float32) for one in series]
+
+
 def stored(
     pictures: Sequence[np.ndarray | None],
     name: Callable[[int], str],
@@ -370,6 +404,8 @@ def _usual(dtype: np.dtype, low: float, high: float, unit: str) -> tuple[float, 
         return 0.0, 1.0
     if unit == "HU":
         such = ", such as (-1000, 2000) for all that CT shows, or (-160, 240) for soft tissue"
+    elif unit.split(" ")[0] in ("MR", "NIfTI"):  # which may be MR
+        such = "; or percentiles=(1, 99) of each series, where values differ from scan to scan"
     elif dtype.kind == "f" and low >= -1 and high <= 1:
         such = "; (-1, 1) where black is -1"
     elif dtype == np.uint16:

@@ -64,7 +64,7 @@ class Source:
     Attributes:
         name: what ``open_images`` and the command line call it.
         kind: ``"rendered"`` on demand; ``"carried"`` by an installed package; ``"packed"`` into
-            ``$MEDLATENT_DATA/<name>`` by its script; or a ``"view"`` of another source, see :meth:`seen`.
+            ``$MEDLATENT_DATA/<name>`` by its command; or a ``"view"`` of another source, see :meth:`seen`.
         summary: a line for lists.
         open: ``open(n, seed)``: of a rendered source n images, or its own number of them where n is None; of a carried
             one, without arguments, all that there are. None for a packed source.
@@ -74,8 +74,8 @@ class Source:
         stand_in: see :class:`StandIn`.
         classifiers: see :class:`ClassifierSpec`; each of another factor. The first is that of its images where one is
             asked for.
-        options: what the packing script must be told beside ``--out``.
-        script: the name of the packing script in ``data_scripts/``, where that is not the source's own.
+        options: what the packing command must be told beside ``--out``.
+        script: what ``python -m medlatent data`` calls the set that it is packed from, where that is not its own name.
         of: the source that a view shows.
     """
 
@@ -119,8 +119,8 @@ class Source:
 
     @property
     def command(self) -> str:
-        """The script that packs it, from the folder of the repository."""
-        return f"data_scripts/{self.script or self.name}.py"
+        """The command that packs it, without its options."""
+        return f"python -m medlatent data {self.script or self.name}"
 
     @property
     def folder(self) -> Path | None:
@@ -151,7 +151,7 @@ class Source:
         if self.kind == "carried":
             images = self.open()
         elif self.folder is None:
-            command = " ".join(filter(None, [f"python {self.command}", self.options]))
+            command = " ".join(filter(None, [self.command, self.options]))
             raise DataError(
                 f"{self.name} is not packed: run `{command} --out FOLDER/{self.name}` and set the environment variable "
                 "MEDLATENT_DATA to FOLDER"

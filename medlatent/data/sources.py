@@ -61,8 +61,8 @@ def open_images(name: str, n: int | None = None, seed: int = 0) -> ImageSet:
     Args:
         name: of a source, see ``python -m medlatent list``: one that is rendered, such as ``"phantoms.lesion"``; one
             that an installed package carries, such as ``"mnist.digits"``, 5 000 real digits; one that was packed into
-            ``$MEDLATENT_DATA/<name>`` by the script of its name in ``data_scripts/``, such as ``"ham10000"``; or the
-            path of any folder that ``ImageSet.save`` wrote, or its name in ``$MEDLATENT_DATA``.
+            ``$MEDLATENT_DATA/<name>`` by ``python -m medlatent data``, such as ``"ham10000"``; or the path of any
+            folder that ``ImageSet.save`` wrote, or its name in ``$MEDLATENT_DATA``.
         n: how many phantoms; of a real set, its first n images; of what a view shows, which may leave some out. By
             default 5 000 lesions, 2 000 hearts, and the whole real set.
         seed: of the phantoms.

@@ -161,7 +161,7 @@ def outlines(images: ImageSet) -> np.ndarray:
 
     folder = packed_folder("acdc")
     if folder is None:
-        raise DataError("acdc is not packed; its script is data_scripts/acdc.py")
+        raise DataError("acdc is not packed: python -m medlatent data acdc packs it")
     masks = ImageSet.load(masks_beside(folder))
     keys = ["patient_id", "slice_ed", "slice_es"]
     rows = {tuple(row): i for i, row in enumerate(masks.table[keys].itertuples(index=False, name=None))}

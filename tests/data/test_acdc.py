@@ -8,7 +8,6 @@ import re
 import shutil
 import threading
 import zipfile
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import nibabel
@@ -16,7 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medlatent import obtain
 from medlatent.data import DataError, ImageSet, acdc
+from medlatent.obtain import acdc as obtain_acdc
 
 SHAPE, SPACING = (64, 72, 8), (1.5, 1.5, 10.0)
 ACDC, UKBB = acdc.LABELS["ACDC"], acdc.LABELS["ukbb_cardiac"]
@@ -573,16 +574,8 @@ class TestRefused:
 
 class TestScript:
     @pytest.fixture
-    def script(self, root):
-        spec = spec_from_file_location("data_scripts_acdc", root / "data_scripts" / "acdc.py")
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
-
-        def run(*arguments):
-            return module.main([str(a) for a in arguments])
-
-        run.module = module
-        return run
+    def script(self):
+        return lambda *arguments: obtain.script("acdc", [str(a) for a in arguments])
 
     def test_packs_once_and_then_does_nothing(self, script, source, tmp_path, capsys):
         command = ("--from", source, "--out", tmp_path / "acdc", "--size", 48, "--spacing", 2)
@@ -629,15 +622,15 @@ class TestScript:
             server.shutdown()
             thread.join()
 
-    def test_downloads_the_archive(self, script, source, host, tmp_path, capsys):
+    def test_downloads_the_archive(self, script, source, host, tmp_path, monkeypatch):
         archive = Path(shutil.make_archive(str(tmp_path / "ACDC"), "zip", source))
         host.content = archive.read_bytes()
-        script.module.SHA256 = hashlib.sha256(host.content).hexdigest()
+        monkeypatch.setattr(obtain_acdc, "SHA256", hashlib.sha256(host.content).hexdigest())
         command = ("--out", tmp_path / "acdc", "--mirror", f"http://127.0.0.1:{host.server_port}/")
         assert script(*command) == 0
         assert len(ImageSet.load(tmp_path / "acdc")) == 5
         assert script(*command) == 0
-        assert host.asked == [f"/{script.module.ARCHIVE}"]
+        assert host.asked == [f"/{obtain_acdc.ARCHIVE}"]
 
     def test_a_host_that_wants_an_account(self, script, host, tmp_path, capsys):
         assert script("--out", tmp_path / "acdc", "--mirror", f"http://127.0.0.1:{host.server_port}") == 1

@@ -6,17 +6,18 @@ import pickle
 import re
 import shutil
 import zipfile
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from medlatent import obtain
 from medlatent.data import DataError, ImageSet, find_source, lidc, lidc_ct, nodules, open_images
 from medlatent.data.packing import File, Findings
 from medlatent.data.phantoms import nodule
 from medlatent.data.phantoms._common import write_ct_series
+from medlatent.obtain import lidc_nodules
 
 PATIENTS, SEED = 4, 12
 SIDE, PIXEL = 64, 0.8
@@ -354,7 +355,7 @@ class TestBothLayouts:
 
     def test_sources(self, official, tmp_path, monkeypatch):
         monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
-        with pytest.raises(DataError, match=r"run `python data_scripts/lidc_nodules\.py --from YOUR_LIDC --out FOLD"):
+        with pytest.raises(DataError, match=r"run `python -m medlatent data lidc_nodules --from YOUR_LIDC --out FOLD"):
             open_images("lidc")
         lidc.pack(official[0], tmp_path / "lidc", workers=1, progress=False)
         for name, side in (("lidc", 64), ("lidc.32", 32)):
@@ -461,15 +462,8 @@ class TestArguments:
 
 class TestScript:
     @pytest.fixture
-    def module(self, root):
-        spec = spec_from_file_location("data_scripts_lidc_nodules", root / "data_scripts" / "lidc_nodules.py")
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    @pytest.fixture
-    def script(self, module):
-        return lambda *arguments: module.main([str(a) for a in arguments])
+    def script(self):
+        return lambda *arguments: obtain.script("lidc_nodules", [str(a) for a in arguments])
 
     def test_packs_once_and_then_does_nothing(self, script, extracted, tmp_path, capsys):
         command = ("--from", extracted, "--out", tmp_path / "lidc")
@@ -486,7 +480,7 @@ class TestScript:
         assert script("--from", tmp_path / "nowhere", "--out", tmp_path / "lidc") == 1
         assert re.fullmatch(r"error: .*nowhere: no such file or folder\n", capsys.readouterr().err)
 
-    def test_downloads_the_series_with_nodules(self, module, script, official, packed, tmp_path, capsys, monkeypatch):
+    def test_downloads_the_series_with_nodules(self, script, official, packed, tmp_path, capsys, monkeypatch):
         """The archive of annotations and the object store are stood in for by what lies on disk."""
         annotations = io.BytesIO()
         with zipfile.ZipFile(annotations, "w") as archive:
@@ -503,7 +497,7 @@ class TestScript:
         def download(series, folder, connections, mirror):
             return [next(official[0].rglob(one.uid)) for one in series]
 
-        monkeypatch.setattr(module, "fetch", fetch)
+        monkeypatch.setattr(lidc_nodules, "fetch", fetch)
         monkeypatch.setattr(lidc_ct, "download", download)
         series = [path for path in official[0].glob("*/*/*") if path.is_dir()]
         rows = [
@@ -517,7 +511,7 @@ class TestScript:
         assert re.search(r"\d+ series with nodules; to be downloaded .*: \d+, 0\.00 GB", capsys.readouterr().out)
         assert not (tmp_path / "lidc").exists()
         assert script(*command) == 0
-        assert asked[0] == (module.ANNOTATIONS, module.PUBLISHED)
+        assert asked[0] == (lidc_nodules.ANNOTATIONS, {"size": lidc_nodules.SIZE, "sha256": lidc_nodules.SHA256})
         assert np.array_equal(ImageSet.load(tmp_path / "lidc").images, packed.images)
 
 

@@ -16,6 +16,7 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
+from medlatent import obtain
 from medlatent.data import DataError, ImageSet, lidc_ct, open_images
 
 N = 14  # slices of a series
@@ -344,13 +345,8 @@ def test_archives_and_a_series_with_a_gap(objects, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def script(root):
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    spec = spec_from_file_location("data_scripts_lidc", root / "data_scripts/lidc.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return lambda *arguments: module.main([str(a) for a in arguments])
+def script():
+    return lambda *arguments: obtain.script("lidc", [str(a) for a in arguments])
 
 
 def test_the_command_says_what_it_takes_downloads_packs_and_then_does_nothing(script, capsys, store, index, tmp_path):
@@ -392,7 +388,7 @@ def test_the_command_on_files(script, capsys, download, tmp_path):
 
 def test_the_source_by_its_name(download, tmp_path, monkeypatch):
     monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=r"run `python data_scripts/lidc\.py --index lidc\.csv --out FOLDER/lidc_ct`"):
+    with pytest.raises(DataError, match=r"run `python -m medlatent data lidc --index lidc\.csv --out FOLDER/lidc_ct`"):
         open_images("lidc_ct")
     lidc_ct.pack(download(n=1), tmp_path / "lidc_ct", workers=1, progress=False)
     assert open_images("lidc_ct.64").images.shape == (N, 1, 64, 64)

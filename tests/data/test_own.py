@@ -514,6 +514,55 @@ def png_of_16_bits():
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
+class TestPercentiles:
+    """Each series is scaled by itself: MR has no unit."""
+
+    def test_two_scans_that_differ_by_scale_and_offset_become_the_same(self, tmp_path):
+        volume = RANDOM.integers(0, 1000, (6, 8, 3)).astype(np.float32)
+        nifti(tmp_path / "a.nii.gz", volume)
+        nifti(tmp_path / "b.nii.gz", 3 * volume + 50)
+        images = from_folder(tmp_path, percentiles=(2, 95))
+        low, high = np.percentile(volume, (2, 95))
+        first, second = images.batch(slice(0, 3)), images.batch(slice(3, 6))
+        np.testing.assert_allclose(first, second, atol=1e-4)
+        expected = ((volume - low) / (high - low)).clip(0, 1)
+        np.testing.assert_allclose(np.sort(first.ravel()), np.sort(expected.ravel()), atol=1e-4)
+        assert images.card.attributes["range"] == [0.0, 1.0]
+        assert images.card.attributes["unit"] == ""
+        assert "percentiles 2 and 95 of each series stand for black (0) and white (1)" in images.card.preprocessing
+
+    def test_a_series_of_dicom_is_scaled_whole(self, tmp_path):
+        """A dark slice stays darker than its neighbours; that of another series does not matter."""
+        for series in ("1.2.3", "1.2.4"):
+            for k in range(3):
+                values = np.full((2, 2), 100 * k, np.uint16) * (1 if series == "1.2.3" else 7)
+                dicom(tmp_path / f"{series}_{k}.dcm", values, SeriesInstanceUID=series)
+        images = from_folder(tmp_path, percentiles=(0, 100))
+        np.testing.assert_allclose(images.batch(slice(None))[:, 0, 0, 0], [0, 0.5, 1, 0, 0.5, 1], atol=1e-4)
+
+    def test_other_files_stand_for_themselves_and_are_scaled_before_they_are_fitted(self, tmp_path):
+        for name, top in (("a", 100), ("b", 40)):
+            values = np.zeros((4, 8), np.uint8)
+            values[:, 4:] = top
+            png(tmp_path / f"{name}.png", values)
+        images = from_folder(tmp_path, percentiles=(0, 100), size=8, fit="keep", fill=0.25)
+        assert "of each image stand" in images.card.preprocessing
+        np.testing.assert_allclose(images.batch([0]), images.batch([1]))
+        np.testing.assert_allclose(images.batch([0])[0, 0, [0, -1]], 0.25, atol=1e-4)
+        np.testing.assert_allclose(images.batch([0])[0, 0, 3, [0, -1]], [0, 1], atol=1e-4)
+
+    def test_refused(self, tmp_path):
+        png(tmp_path / "a.png", np.full((4, 4), 7, np.uint8))
+        refused(r"a.png: 7 is its value at both percentiles, 1 and 99", from_folder, tmp_path, percentiles=(1, 99))
+        refused("take the place of value_range", from_folder, tmp_path, percentiles=(1, 99), value_range=(0, 1))
+        for wrong in ((99, 1), (0, 101), (-1, 50), (5, 5), (np.nan, 50)):
+            refused("percentiles: expected 0 <= low < high <= 100", from_folder, tmp_path, percentiles=wrong)
+        refused("percentiles: expected two numbers", from_folder, tmp_path, percentiles=5)
+        dicom(tmp_path / "a.dcm", np.array([[5, 700]], np.uint16))
+        (tmp_path / "a.png").unlink()
+        refused(r"percentiles=\(1, 99\) of each series", from_folder, tmp_path)
+
+
 class TestDicom:
     def test_ct_is_in_hounsfield_units(self, tmp_path):
         dicom(tmp_path / "a.dcm", np.array([[24, 1064]], np.uint16), "CT", RescaleSlope=1, RescaleIntercept=-1024)

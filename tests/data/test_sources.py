@@ -21,6 +21,7 @@ from medlatent.data import (
     open_images,
     packed_folder,
 )
+from medlatent.obtain import SETS
 
 
 def downloaded(name: str) -> str | None:
@@ -37,7 +38,7 @@ CARD = Card("packed", "computed here", "CC0-1.0", "nobody", "none")
 
 @pytest.fixture
 def packed(tmp_path, monkeypatch):
-    """A folder as ``data_scripts/ham10000.py`` leaves it, and the environment that points to it."""
+    """A folder as ``python -m medlatent data ham10000`` leaves it, and the environment that points to it."""
     images = np.arange(7, dtype=np.uint8)[:, None, None, None] * np.ones((7, 3, 16, 16), np.uint8)
     ImageSet(images, pd.DataFrame({"image_id": [f"i{k}" for k in range(7)]}), {}, CARD).save(tmp_path / "ham10000")
     monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
@@ -95,13 +96,13 @@ class TestEachDescribesItself:
         assert kinds == sorted(kinds, key=["rendered", "carried", "packed", "view"].index)
 
     @pytest.mark.parametrize("source", all_sources(), ids=NAMES)
-    def test_whole(self, source, root):
+    def test_whole(self, source):
         assert find_source(source.name) is source
         assert source.summary
         assert "\n" not in source.summary
         assert re.fullmatch(r"[A-Z].*\.", source.limits, re.DOTALL), "what its models cannot say, in sentences"
         if source.kind == "packed":
-            assert (root / source.command).is_file()
+            assert source.command.removeprefix("python -m medlatent data ") in SETS
         elif source.kind == "view":
             assert source.name.startswith(f"{source.of.name}.")
             assert (source.at_hand, source.folder) == (source.of.at_hand, source.of.folder)
@@ -196,7 +197,7 @@ SOURCES = (
         )
         monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
         assert not at_hand("knees")
-        with pytest.raises(DataError, match=r"run `python data_scripts/knees\.py --from ZIP --out FOLDER/knees`"):
+        with pytest.raises(DataError, match=r"run `python -m medlatent data knees --from ZIP --out FOLDER/knees`"):
             open_images("knees")
         ImageSet(np.zeros((3, 1, 8, 8), np.uint8), pd.DataFrame({"i": range(3)}), {}, CARD).save(tmp_path / "knees")
         assert at_hand("knees")
@@ -242,7 +243,7 @@ class TestPacked:
 
     def test_not_packed_says_what_to_run(self, tmp_path, monkeypatch):
         message = (
-            r"ham10000 is not packed: run `python data_scripts/ham10000\.py --out FOLDER/ham10000` .*MEDLATENT_DATA"
+            r"ham10000 is not packed: run `python -m medlatent data ham10000 --out FOLDER/ham10000` .*MEDLATENT_DATA"
         )
         for value in (None, "", str(tmp_path), str(tmp_path / "nowhere")):
             if value is None:

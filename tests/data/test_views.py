@@ -79,5 +79,5 @@ class TestSources:
         monkeypatch.delenv("MEDLATENT_DATA", raising=False)
         source = find_source("acdc.64.ES")
         assert not source.at_hand
-        with pytest.raises(DataError, match=r"acdc is not packed: run `python data_scripts/acdc\.py"):
+        with pytest.raises(DataError, match=r"acdc is not packed: run `python -m medlatent data acdc"):
             source.images(None, 0)

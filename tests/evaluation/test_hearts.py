@@ -147,5 +147,5 @@ def test_without_acdc_the_command_says_what_to_pack(monkeypatch, tmp_path, capsy
     monkeypatch.setattr("sys.argv", ["hearts", "--out", str(tmp_path / "hearts.safetensors")])
     with pytest.raises(SystemExit):
         hearts.main()
-    assert "acdc is not packed: run `python data_scripts/acdc.py" in capsys.readouterr().err
+    assert "acdc is not packed: run `python -m medlatent data acdc" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

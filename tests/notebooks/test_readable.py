@@ -3,6 +3,7 @@
 import html as entities
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import exercises
@@ -49,6 +50,15 @@ def test_no_myst_is_left(doc):
             for mark in (r"\{[a-z:]+\}`?", r"^:::", r"^\([\w-]+\)=", r"\$\$ \(eq-"):
                 found = re.search(mark, re.sub(r"<!--.*?-->|\$\$.*?\$\$|\$[^$]*\$", "", text, flags=re.S), re.M)
                 assert not found, found[0]
+
+
+@each
+def test_no_line_in_the_middle_of_a_sentence_begins_a_list(doc):
+    """Where a paragraph was wrapped before "1. Purity" or "- 2", Markdown makes a list of the rest."""
+    for text in markdown(doc):
+        for before, line in pairwise(text.splitlines()):
+            inside = re.search(r"[\w,;]$", before) and not re.match(r":|\s*([-+*]|\d+[.)]) |\s{2,}", before)
+            assert not (inside and re.match(r"(1[.)]|[-+*]) ", line)), f"{before}\n{line}"
 
 
 @each
