@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pdf
 import pytest
+import yaml
+from address import forms
 from browser import ADVICE
 from bs4 import BeautifulSoup
 from common import BuildError
@@ -312,7 +314,7 @@ def test_pages_of_the_book_are_printed(some_pages):
     whole = " ".join(" ".join(page.extract_text() for page in some_pages.pages).split())
     for phrase in (
         "Start here: a latent space in five minutes",
-        "Interactive: medlatent.github.io/",
+        "Interactive: ",
         "Answers and feedback",
         "on the page",
     ):
@@ -350,7 +352,8 @@ def test_numbers_contents_and_outline_of_printed_pages_agree(some_pages):
 @pytest.mark.browser
 @pytest.mark.timeout(300)
 def test_links_of_printed_pages_lead_into_the_pdf_or_to_the_published_book(some_pages):
-    address = "https://medlatent.github.io/medlatent/"
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    address = f"{forms(config['repository']['url'])[2]}/"
     goals = [goal(link, some_pages) for sheet in some_pages.pages for link in sheet.get("/Annots", [])]
     outside = [where for where in goals if isinstance(where, str)]
     assert any(isinstance(where, int) for where in goals)
