@@ -5,6 +5,7 @@ PROFILE ?= ci
 JOBS ?= 2
 PORT ?= 8000
 COURSE ?= assignments
+PAPER ?= a4
 SLIDES ?= slides
 REQUIREMENTS ?= requirements.txt
 
@@ -22,7 +23,7 @@ NBGRADER := nbgrader==0.9.6
 GRADING := .venv-nbgrader/.installed-$(NBGRADER)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test check serve chapter pair kernel references student assignments slides clean
+.PHONY: help book pdf test check serve chapter pair kernel references student assignments slides clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +31,9 @@ help: ## list what can be made
 book: $(INSTALLED) ## execute the notebooks that changed and build the book: _build/html/index.html
 	$(BIN)/python book/check_chapters.py --to-build
 	$(BIN)/python book/build.py --profile $(PROFILE) --jobs $(JOBS)
+
+pdf: browser book ## write the book as a PDF: _build/pdf/medlatent.pdf; PAPER=letter, API=1: with the API reference
+	$(BIN)/python book/pdf.py --paper "$(PAPER)" $(if $(API),--api)
 
 test: browser lint book $(GRADING) ## build the book and test everything, in a browser too
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval-lax --durations=15

@@ -1,4 +1,4 @@
-"""Finds the browser that the tests of the pages drive, or gets one.
+"""Finds the browser that prints the PDF and that the tests of the pages drive, or gets one.
 
     python book/browser.py
 
@@ -23,10 +23,20 @@ INSTALLED = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
+# What a headless browser is started with: it may run as root, and asks no network.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 ADVICE = (
-    "the tests of the pages need Chromium, and there is none that starts. Debian: apt-get install chromium; Ubuntu: "
-    "python -m playwright install --with-deps chromium; macOS: brew install --cask chromium; elsewhere install "
-    "Chromium or Google Chrome"
+    "the PDF and the tests of the pages need Chromium, and there is none that starts. Debian: apt-get install "
+    "chromium; Ubuntu: python -m playwright install --with-deps chromium; macOS: brew install --cask chromium; "
+    "elsewhere install Chromium or Google Chrome"
 )
 
 

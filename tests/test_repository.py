@@ -214,7 +214,7 @@ def test_ci_prints_its_slowest_tests_and_ends_with_the_tests():
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_lists_its_targets():
     run = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, check=True)
-    for target in ("book", "test", "check", "serve", "pair", "references", "slides", "clean"):
+    for target in ("book", "pdf", "test", "check", "serve", "pair", "references", "slides", "clean"):
         assert re.search(rf"^make {target}\s+\S", run.stdout, re.M), target
 
 
