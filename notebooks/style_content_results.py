@@ -186,7 +186,7 @@ explore.show(claim_points("style_content", "C3", "C4"))
 # classifier of them takes its place. The paper's text names two: benign or malignant in III-C, five sizes or the type of lesion in III-G.
 # Both are here for nodules. The Fréchet distance (FID) compares its features on drawn and on real images; the inception score (IS) is high
 # where it is sure of each image and finds all classes; the conditional generation accuracy (CGAcc) is how often it sees the class that was
-# asked for. Compare it with what the classifier reaches on real images, in the line above each table; images that are more typical than
+# asked for. Compare it with what the classifier reaches on real images, in the line over each table; images that are more typical than
 # real ones could exceed it, and here none does.
 #
 # Distances rest on another network than the paper's: their levels cannot be compared, and their order with care, since our two classifiers
@@ -218,10 +218,13 @@ for k, (data, factors) in enumerate(FACTORS.items()):
             for i, (head, *_) in enumerate(columns)
         }
         real = values_of(data, "DRAI", f"cgacc_real.{factor}")
-        print(
-            f"{data}, classifier of {factor}; on real images {real.mean():.2f}"
+        table = show_table(table_of(columns, published=published))
+        display(
+            table.set_caption(
+                f"{data}, classifier of {factor}; "
+                f"CGAcc of real images {real.mean():.2f}"
+            )
         )
-        display(show_table(table_of(columns, published=published)))
 
 # %% [markdown]
 # On nodules the classifier of sizes finds least variety (IS) in what DRAI draws, and the largest distance; on lesions DAI and DAI+selfReg
@@ -296,8 +299,7 @@ for data in SETS:
     frame["CIFC by chance"] = [
         spread(by_chance(data, system)) for system in frame.index
     ]
-    print(data)
-    display(show_table(frame))
+    display(show_table(frame).set_caption(data))
 
 # %% [markdown]
 # The floor has the smallest CIFC of all, less than a tenth of what any trained system has: its codes are nearly the same for all images,
@@ -397,8 +399,8 @@ for data, factors in KNOWN.items():
         for factor in factors
         for code in ("content", "style")
     ]
-    print(data)
-    display(show_table(table_of(columns, [*SYSTEMS, UNTRAINED])))
+    table = show_table(table_of(columns, [*SYSTEMS, UNTRAINED]))
+    display(table.set_caption(data))
 
 # %% [markdown]
 # Here DRAI does what it was made for. On nodules its style knows nothing of the size and next to nothing of the malignancy, where DAI's
@@ -427,25 +429,16 @@ for data, factors in KNOWN.items():
 
 # %% tags=["hide-input"]
 for data in SETS:
-    print(data)
-    display(
-        show_table(
-            table_of(
-                [
-                    (
-                        "size, content of a condition",
-                        data,
-                        "condition_kept.size",
-                        2,
-                    ),
-                    ("size, content of an image", data, "content_kept.size", 2),
-                    ("surround, content", data, "content_kept.surround", 2),
-                    ("size, style", data, "style_kept.size", 2),
-                    ("surround, style", data, "style_kept.surround", 2),
-                ]
-            )
-        )
+    table = table_of(
+        [
+            ("size, content of a condition", data, "condition_kept.size", 2),
+            ("size, content of an image", data, "content_kept.size", 2),
+            ("surround, content", data, "content_kept.surround", 2),
+            ("size, style", data, "style_kept.size", 2),
+            ("surround, style", data, "style_kept.surround", 2),
+        ]
     )
+    display(show_table(table).set_caption(data))
 
 # %% [markdown]
 # On nodules DRAI comes out as the paper's figures show it: the content decides the size, though not demonstrably more than in DAI (C3), and

@@ -27,6 +27,24 @@ def test_every_table_is_the_last_value_of_its_cell(path):
     assert [call for source in code for call in unseen(source)] == []
 
 
+def named_by_print(source: str) -> bool:
+    """Whether a loop prints a heading before each table it displays: the page joins what is printed, above them all."""
+    loops = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]
+    called = [{getattr(n.func, "id", "") for n in ast.walk(loop) if isinstance(n, ast.Call)} for loop in loops]
+    return any({"print", "display", "show_table"} <= names for names in called)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda path: path.stem)
+def test_tables_of_a_loop_have_captions(path):
+    code = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    assert not [source for source in code if named_by_print(source)]
+
+
+def test_a_heading_that_is_printed_is_found():
+    assert named_by_print("for a in b:\n    print(a)\n    display(show_table(a))")
+    assert not named_by_print("for a in b:\n    display(show_table(a).set_caption(a))\nprint(b)")
+
+
 @pytest.mark.parametrize(
     ("source", "count"),
     [
