@@ -578,17 +578,7 @@ def paper(root: Path, chapter: Chapter, name: str) -> str:
 
 
 def deck(root: Path, doc: str, notebook: NotebookNode, targets: Targets | None = None) -> NotebookNode:
-    """The slides of a chapter.
-
-    Args:
-        root: the folder of the book.
-        doc: ``notebooks/02_vae``.
-        notebook: the executed one.
-        targets: what roles lead to; by default read from the sources.
-
-    Raises:
-        BuildError: a role leads nowhere.
-    """
+    """The slides of a chapter; arguments and errors are those of :class:`Chapter`."""
     chapter = Chapter(root, doc, notebook, targets)
     title = [f"# {chapter.title}", paper(root, chapter, slug(doc)), f"The chapter: <{chapter.page}>"]
     title.append(f"The medlatent contributors. [What may be reused]({chapter.instructors})")

@@ -27,10 +27,10 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
         ``few_label_accuracy.commonest``, that of a guess. Nothing with fewer than 100 images that have all factors, or
         without a class.
     """
-    whole = whole_rows(images)
-    label, whose = _label(images), groups_of(images)[whole]
-    if too_few(images) or label is None:
+    if too_few(images) or (label := _label(images)) is None:
         return {}
+    whole = whole_rows(images)
+    whose = groups_of(images)[whole]
     mean = observed["mean"][whole].astype(np.float64)
     values: dict[str, float] = {}
     if mean.shape[1] > 1:
@@ -45,12 +45,14 @@ def numbers(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
 
 def left_out(observed: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, str]:
     """Which of the numbers these images or this code do not give, and why."""
-    label, found = _label(images), {}
-    if reason := too_few(images) or ("no categorical factor varies in ten images or more" if label is None else ""):
-        return dict.fromkeys(("mig_p", "clustering_nmi", "few_label_accuracy"), reason)
+    names, found = ("mig_p", "clustering_nmi", "few_label_accuracy"), {}
+    if reason := too_few(images):
+        return dict.fromkeys(names, reason)
+    if (label := _label(images)) is None:
+        return dict.fromkeys(names, f"no categorical factor varies in {LEAST_OTHERS} images or more")
     if observed["mean"].shape[1] < 2:
         found["mig_p"] = "the code has a single dimension, and nothing to compare it with"
-    if label is not None and len(np.unique(label[_common(label, groups_of(images)[whole_rows(images)])])) < 2:
+    if len(np.unique(label[_common(label, groups_of(images)[whole_rows(images)])])) < 2:
         found["few_label_accuracy"] = f"fewer than two classes are of {LEAST_OTHERS} lesions or patients or more"
     return found
 

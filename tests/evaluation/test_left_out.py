@@ -33,7 +33,19 @@ def rare(n: int) -> ImageSet:
     return with_factors(images, "kind", "size")
 
 
+def without_a_whole_image() -> ImageSet:
+    """Each image lacks a factor."""
+    images = factor_set()
+    images.table["size"] = np.nan
+    return images
+
+
 SETS = {
+    "no image that has all factors": (
+        without_a_whole_image,
+        {"mig", "mig_p", "mig_hf"},
+        "0 of 150 images have a value of every factor, at least 100",
+    ),
     "too few images": (
         lambda: factor_set(66),
         {"mig", "sap", "mig_p", "mig_hf"},
