@@ -16,13 +16,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
-from .cards import by_reason, collapsed, described
+from .cards import collapsed, described
 from .claims import NOT_TESTABLE, in_words, judged_chapters, out_of_step, read_claims, write_claims
 from .console import spell_out
 from .data import SPLITS, DataError, ImageSet, all_sources, describe_columns, open_images, own_sets
 from .data.picture_files import ALPHAS, PLANES
 from .data.pixels import FITS
-from .evaluation import agrees
+from .evaluation import agrees, by_reason
 from .files import check_name, check_writable, replacing
 from .models import LatentModel
 from .obtain import listing

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .data import find_source
+from .evaluation import by_reason
 
 if TYPE_CHECKING:
     from .records import Record
@@ -115,12 +115,6 @@ def collapsed(record: Record) -> str:
         f"no dimension of the code is active on {' and '.join(idle)}: the decoder draws the same whatever the image "
         "is. A smaller learning rate, or a smaller variance of the reconstruction, may help."
     )
-
-
-def by_reason(left_out: Mapping[str, str]) -> list[tuple[list[str], str]]:
-    """The names of what is left out, for each reason."""
-    reasons = dict.fromkeys(left_out.values())
-    return [([name for name, why in left_out.items() if why == reason], reason) for reason in reasons]
 
 
 def _left_out(record: Record) -> list[str]:

@@ -168,8 +168,7 @@ print(f"loss {history['loss'][0]:.0f} to {history.mean(20)['loss']:.0f} nats")
 # training images; the KL, what the code says of an image at most; and how many dimensions say anything.
 
 # %%
-from medlatent.cards import by_reason
-from medlatent.evaluation import evaluate
+from medlatent.evaluation import by_reason, evaluate
 from medlatent.metrics import psnr
 
 

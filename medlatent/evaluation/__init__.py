@@ -29,6 +29,7 @@ from .columns import factor_columns
 __all__ = [
     "Numbers",
     "agrees",
+    "by_reason",
     "classifier_of",
     "classifiers_of",
     "domain_classifier",
@@ -104,6 +105,12 @@ class Numbers(dict[str, float]):
     def __init__(self, values: Mapping[str, float] = MappingProxyType({}), left_out: Mapping[str, str] | None = None):
         super().__init__(values)
         self.left_out: dict[str, str] = dict(left_out or {})
+
+
+def by_reason(left_out: Mapping[str, str]) -> list[tuple[list[str], str]]:
+    """The names of what is left out, ``Numbers.left_out``, for each reason."""
+    reasons = dict.fromkeys(left_out.values())
+    return [([name for name, why in left_out.items() if why == reason], reason) for reason in reasons]
 
 
 def numbers_of(

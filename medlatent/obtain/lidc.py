@@ -25,21 +25,26 @@ from pathlib import Path
 from ..data import DataError, ImageSet, chest_ct, lidc_ct
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_series_options(parser: argparse.ArgumentParser, sources: str) -> None:
+    """The options of all that is packed of series on disk, or of the object store; ``sources`` may be on disk."""
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--index", type=Path, metavar="CSV", help="the index of the series to download")
-    source.add_argument("--from", dest="source", type=Path, nargs="+", metavar="PATH", help="folders or zip archives")
-    parser.add_argument("--series", type=int, metavar="N", help="download the first N series of the index")
-    parser.add_argument("--patients", nargs="+", metavar="ID", help="download the series of these, like LIDC-IDRI-0001")
+    source.add_argument("--from", dest="source", type=Path, nargs="+", metavar="PATH", help=sources)
     parser.add_argument("--dry-run", action="store_true", help="say what would be downloaded, and stop")
-    parser.add_argument("--size", type=int, default=128, help="height and width in pixels (default: 128)")
     parser.add_argument("--workers", type=int, help="processes that decode (default: one a core)")
     parser.add_argument("--downloads", type=Path, help="where downloads are kept (default: OUT-downloads)")
     parser.add_argument(
         "--connections", type=int, default=lidc_ct.CONNECTIONS, help="files fetched at a time (default: %(default)s)"
     )
     parser.add_argument("--mirror", help="another address for the object store")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_series_options(parser, "folders or zip archives")
+    parser.add_argument("--series", type=int, metavar="N", help="download the first N series of the index")
+    parser.add_argument("--patients", nargs="+", metavar="ID", help="download the series of these, like LIDC-IDRI-0001")
+    parser.add_argument("--size", type=int, default=128, help="height and width in pixels (default: 128)")
 
 
 def perform(args: argparse.Namespace) -> None:

@@ -22,28 +22,19 @@ from pathlib import Path
 
 from ..data import DataError, ImageSet, lidc, lidc_ct
 from ..data.download import fetch
+from .lidc import add_series_options
 
 ANNOTATIONS = "https://www.cancerimagingarchive.net/wp-content/uploads/LIDC-XML-only.zip"
 SIZE, SHA256 = 9_034_311, "644557a3aa305602609c718b0cae33a93be762e8901a80bcd9df735b0ec6ab90"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--index", type=Path, metavar="CSV", help="the index of the series to download")
-    source.add_argument("--from", dest="source", type=Path, nargs="+", metavar="PATH", help="folders, archives, files")
+    add_series_options(parser, "folders, archives, files")
     parser.add_argument("--annotations", type=Path, metavar="PATH", help="the XML files, where they are on disk")
     parser.add_argument("--series", type=int, metavar="N", help="download the first N series that hold such a nodule")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be downloaded, and stop")
     parser.add_argument("--field", type=float, default=lidc.FIELD, help="side of a patch in mm (default: %(default)g)")
     parser.add_argument("--size", type=int, default=lidc.SIZE, help="side of a patch in pixels (default: %(default)s)")
     parser.add_argument("--lenient", action="store_true", help="leave out what is damaged, and count it")
-    parser.add_argument("--workers", type=int, help="processes that decode (default: one a core)")
-    parser.add_argument("--downloads", type=Path, help="where downloads are kept (default: OUT-downloads)")
-    parser.add_argument(
-        "--connections", type=int, default=lidc_ct.CONNECTIONS, help="files fetched at a time (default: %(default)s)"
-    )
-    parser.add_argument("--mirror", help="another address for the object store")
 
 
 def perform(args: argparse.Namespace) -> None:

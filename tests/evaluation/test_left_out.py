@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from evaluation_cases import CARD, factor_set, image_set, small_generator, small_vae
 
-from medlatent.cards import by_reason
 from medlatent.data import Factor, ImageSet, open_images
-from medlatent.evaluation import Numbers, evaluate, suite, suite_names
+from medlatent.evaluation import Numbers, by_reason, evaluate, suite, suite_names
 from medlatent.evaluation.factor_meters import FactorMeter, Scale
 from medlatent.models import CAVAE, DAI, AttriVAE, LatentDirections
 from medlatent.nets import FactorRegressor
