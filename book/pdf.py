@@ -25,8 +25,8 @@ from browser import ADVICE, FLAGS, find_chromium
 from common import BuildError, write
 from generate import named
 from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
-from playwright.sync_api import sync_playwright
 from printable import FIT, FONTS, ORIGIN, Printable, asked_for, document, printable
 from pypdf import PageObject, PdfReader, PdfWriter
 from pypdf.generic import (
@@ -130,8 +130,25 @@ def sheet_rules(paper: str, foot: str, first: int, roman: bool = False) -> str:
 
 
 @contextmanager
-def press(folder: Path, chromium: str, paper: str) -> Iterator[Callable[..., bytes]]:
-    """Opens a browser that prints documents, and yields the function that does: ``pull(doc, html, rules)``.
+def running(chromium: str | None) -> Iterator[Browser]:
+    """Starts the browser that prints.
+
+    Raises:
+        BuildError: there is none, or it is too old.
+    """
+    if not chromium:
+        raise BuildError(ADVICE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        if int(browser.version.split(".")[0]) < OLDEST:
+            raise BuildError(f"{chromium} is version {browser.version}; the PDF needs {OLDEST} or newer")
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def press(folder: Path, browser: Browser, paper: str) -> Iterator[Callable[..., bytes]]:
+    """Yields the function that prints documents: ``pull(doc, html, rules)``.
 
     Whatever a document asks for comes from ``folder``, the built book. Nothing comes from a network.
     """
@@ -154,37 +171,35 @@ def press(folder: Path, chromium: str, paper: str) -> Iterator[Callable[..., byt
             problems.append(f"asks for {path}, which the book does not have")
             route.abort()
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        if int(browser.version.split(".")[0]) < OLDEST:
-            raise BuildError(f"{chromium} is version {browser.version}; the PDF needs {OLDEST} or newer")
-        width, height = ((mm * 96 / 25.4) for mm in (PAPERS[paper][0] - 2 * MARGIN, PAPERS[paper][1]))
-        context = browser.new_context(viewport={"width": int(width), "height": int(height)}, color_scheme="light")
-        context.set_default_timeout(PATIENCE)
-        context.route("**/*", answer)
+    width, height = ((mm * 96 / 25.4) for mm in (PAPERS[paper][0] - 2 * MARGIN, PAPERS[paper][1]))
+    context = browser.new_context(viewport={"width": int(width), "height": int(height)}, color_scheme="light")
+    context.set_default_timeout(PATIENCE)
+    context.route("**/*", answer)
 
-        def pull(doc: str, text: str, rules: str) -> bytes:
-            pages[f"{doc}.html"] = text
-            problems.clear()
-            page = context.new_page()
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            page.emulate_media(media="print", color_scheme="light")
-            try:
-                page.goto(f"{ORIGIN}{doc}.html")
-                page.add_style_tag(content=rules)
-                seen = page.evaluate(FIT)
-                problems.extend(f"{kind}: {found}" for kind in ("raw", "missing", "wide") for found in seen[kind])
-                if problems:
-                    raise BuildError(f"{doc} cannot be printed as it is: " + "; ".join(problems))
-                return page.pdf(prefer_css_page_size=True, print_background=True)
-            except PlaywrightError as error:
-                raise BuildError(f"{doc} was not printed: {error}") from error
-            finally:
-                page.close()
-                del pages[f"{doc}.html"]
+    def pull(doc: str, text: str, rules: str) -> bytes:
+        pages[f"{doc}.html"] = text
+        problems.clear()
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.emulate_media(media="print", color_scheme="light")
+        try:
+            page.goto(f"{ORIGIN}{doc}.html")
+            page.add_style_tag(content=rules)
+            seen = page.evaluate(FIT)
+            problems.extend(f"{kind}: {found}" for kind in ("raw", "missing", "wide") for found in seen[kind])
+            if problems:
+                raise BuildError(f"{doc} cannot be printed as it is: " + "; ".join(problems))
+            return page.pdf(prefer_css_page_size=True, print_background=True)
+        except PlaywrightError as error:
+            raise BuildError(f"{doc} was not printed: {error}") from error
+        finally:
+            page.close()
+            del pages[f"{doc}.html"]
 
+    try:
         yield pull
-        browser.close()
+    finally:
+        context.close()
 
 
 def cover(config: dict, address: str, printed: list[Sheets]) -> str:
@@ -306,29 +321,27 @@ def bind(front: bytes, printed: list[Sheets], config: dict) -> PdfWriter:
     return writer
 
 
-def write_pdf(root: Path, found: list[Leaf], target: Path, chromium: str | None, paper: str = "a4") -> int:
+def write_pdf(root: Path, found: list[Leaf], target: Path, browser: Browser, paper: str = "a4") -> int:
     """Writes the PDF of these documents.
 
     Args:
         root: the folder with ``_config.yml`` and the built book in ``_build/html``.
         found: at least one document.
         target: the file.
-        chromium: the browser.
+        browser: what prints it.
         paper: ``"a4"`` or ``"letter"``.
 
     Returns:
         The number of its sheets.
 
     Raises:
-        BuildError: the book is not built or lacks a page, there is no browser, or a page cannot be printed as it is.
+        BuildError: the book is not built or lacks a page, or a page cannot be printed as it is.
     """
     texts = read_pages(root, found)
-    if not chromium:
-        raise BuildError(ADVICE)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     address = forms(config["repository"]["url"].rstrip("/"))[2]
     printed: list[Sheets] = []
-    with press(root / "_build/html", chromium, paper) as pull:
+    with press(root / "_build/html", browser, paper) as pull:
         number = 1
         for leaf in found:
             page = printable(texts[leaf.doc], leaf.doc, leaf.part, address, texts)
@@ -361,7 +374,8 @@ def main() -> None:
     every = leaves(root, args.api)
     found = chosen(every, args.only) if args.only else every
     target = root / "_build/pdf/medlatent.pdf"
-    count = write_pdf(root, found, target, find_chromium(), args.paper)
+    with running(find_chromium()) as browser:
+        count = write_pdf(root, found, target, browser, args.paper)
     size, seconds = target.stat().st_size / 1e6, time.perf_counter() - start
     print(f"The PDF is written ({count} pages, {size:.1f} MB, {seconds:.0f} s): {target.relative_to(root)}")
 

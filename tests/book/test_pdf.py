@@ -262,15 +262,18 @@ def test_pictures_are_compressed_without_a_change():
 def test_without_a_built_book_it_says_what_to_do(tmp_path):
     leaves = [pdf.Leaf("book/index", "", 0), pdf.Leaf("a", "", 0)]
     with pytest.raises(BuildError, match="not built: run make book"):
-        pdf.write_pdf(tmp_path, leaves, tmp_path / "x.pdf", "chromium")
+        pdf.write_pdf(tmp_path, leaves, tmp_path / "x.pdf", browser=None)
     for name in ("index", "book/index"):
         (tmp_path / f"_build/html/{name}.html").parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / f"_build/html/{name}.html").write_text(PAGE)
     with pytest.raises(BuildError, match="lacks a: run make book"):
-        pdf.write_pdf(tmp_path, leaves, tmp_path / "x.pdf", "chromium")
-    with pytest.raises(BuildError, match=re.escape(ADVICE)):
-        pdf.write_pdf(tmp_path, leaves[:1], tmp_path / "x.pdf", None)
+        pdf.write_pdf(tmp_path, leaves, tmp_path / "x.pdf", browser=None)
     assert not (tmp_path / "x.pdf").exists()
+
+
+def test_without_a_browser_it_says_what_to_do():
+    with pytest.raises(BuildError, match=re.escape(ADVICE)), pdf.running(None):
+        pass
 
 
 @pytest.mark.browser
@@ -285,10 +288,10 @@ def test_without_a_built_book_it_says_what_to_do(tmp_path):
         ("<p style='width: 900px'>long</p>", "wide: P"),
     ],
 )
-def test_a_page_that_cannot_be_printed_stops_the_pdf(chromium, tmp_path, body, message):
+def test_a_page_that_cannot_be_printed_stops_the_pdf(browser, tmp_path, body, message):
     with (
         pytest.raises(BuildError, match=rf"(?s)^page cannot .*{re.escape(message)}"),
-        pdf.press(tmp_path, chromium, "a4") as pull,
+        pdf.press(tmp_path, browser, "a4") as pull,
     ):
         pull("page", f"<!doctype html><article>{body}</article>", pdf.sheet_rules("a4", "x", 1))
 
@@ -297,11 +300,11 @@ def test_a_page_that_cannot_be_printed_stops_the_pdf(chromium, tmp_path, body, m
 
 
 @pytest.fixture(scope="module")
-def some_pages(chromium, html, tmp_path_factory) -> PdfReader:
+def some_pages(browser, html, tmp_path_factory) -> PdfReader:
     """Three pages of the built book: an explorer, formulas and a quiz; exercises; and a page that others link to."""
     target = tmp_path_factory.mktemp("pdf") / "some.pdf"
     found = pdf.chosen(pdf.leaves(ROOT), ["start", "start_exercises", "glossary"])
-    count = pdf.write_pdf(ROOT, found, target, chromium)
+    count = pdf.write_pdf(ROOT, found, target, browser)
     reader = PdfReader(target)
     assert len(reader.pages) == count
     return reader
