@@ -42,10 +42,11 @@ from tqdm import tqdm
 
 from .download import open_zip, read_member
 from .errors import DataError
-from .imageset import Card, Factor, ImageSet, split_by_group
+from .imageset import Card, Factor, ImageSet
 from .lesions import NAME, balanced
 from .optional import extra
 from .source import ClassifierSpec, Source, StandIn
+from .splits import split_by_group
 from .views import coarser
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from .errors import DataError
-from .imageset import Card, Factor, ImageSet, split_by_group
+from .imageset import Card, Factor, ImageSet
 from .source import ClassifierSpec, Source, StandIn
+from .splits import split_by_group
 
 FILES = {  # of train and test: images, labels
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),

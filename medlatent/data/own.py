@@ -17,7 +17,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from .errors import DataError
-from .imageset import SPLITS, Card, Factor, ImageSet, split_by_group
+from .imageset import Card, Factor, ImageSet
 from .labels import OWNER, described, joined, read_table, with_known_splits
 from .picture_files import Picture, Reading, find_pictures, read_pictures
 from .pixels import (
@@ -30,6 +30,7 @@ from .pixels import (
     check_numbers,
     stored,
 )
+from .splits import SPLITS, split_by_group
 
 NOT_STATED = "not stated"
 LISTED = 5
