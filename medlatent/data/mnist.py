@@ -163,7 +163,8 @@ def _pair(images: Path, labels: Path, official: bool) -> tuple[np.ndarray, np.nd
     if not len(values):
         raise DataError(f"{images} holds no image")
     if values.max() > 9:
-        raise DataError(f"{labels}: label {np.argmax(values > 9)} is {values.max()}, where digits 0 to 9 are expected")
+        first = np.argmax(values > 9)
+        raise DataError(f"{labels}: label {first} is {values[first]}, where digits 0 to 9 are expected")
     return pixels, values
 
 

@@ -386,7 +386,10 @@ def _split(
             how += f"; whose images they are was not said{perhaps}: those of one patient may lie in two splits"
     else:
         names = list(alone if group is None else table[group])
-        table = table.assign(split=split_by_group(names, fractions, splitting.seed))
+        try:
+            table = table.assign(split=split_by_group(names, fractions, splitting.seed))
+        except DataError as error:
+            raise DataError(f"column {group!r}: {error}" if group else str(error)) from None
         how = f"split by {whose if group is None else group} (seed {splitting.seed})"
         if group is None or group == "file":
             how += f"; whose images they are was not said{perhaps}: those of one patient may lie in two splits"
