@@ -4,7 +4,7 @@ Every source, phantom or real, yields one; every later stage takes one. On disk 
 
     images.npy   the images (N, C, H, W), uint8 or int16, memory-mapped on loading
     table.csv    one row an image: labels, factors, the group, the split
-    card.json    what the columns mean, where the images came from, and the checksums of the two files
+    card.json    what the columns mean, where the images came from, and the checksums of the two files and of itself
 """
 
 from __future__ import annotations

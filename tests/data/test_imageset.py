@@ -1,9 +1,12 @@
 """``ImageSet``: what it refuses, what it gives, and that a folder gives back exactly what was saved."""
 
+import copy
+import functools
 import hashlib
 import itertools
 import json
 import math
+import operator
 import os
 import re
 import shutil
@@ -122,6 +125,22 @@ def without(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 def twice(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return pd.concat([frame, frame[[column]]], axis=1)
+
+
+def leaves(value: object, place: tuple = ()) -> list[tuple]:
+    """Where everything lies in JSON, containers too, and what it is."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    within = [leaf for key, item in items for leaf in leaves(item, (*place, key))]
+    return ([(place, value)] if place else []) + within
+
+
+def another(value: object) -> object:
+    """Something else of the same type, where there is one."""
+    if isinstance(value, dict):
+        return {**value, "more": 1}
+    if isinstance(value, list):
+        return [*value, 1]
+    return {bool: True, str: f"{value}x", type(None): 1}.get(type(value)) or value + 1
 
 
 class TestFactor:
@@ -941,26 +960,32 @@ class TestDamage:
             ImageSet.load(folder)
         assert str(folder) in str(caught.value)
 
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"value_range": [0, 1]},
-            {"group": None},
-            {"licence": "CC0"},
-            {"attributes": {"seed": 4}},
-            {"dtype": "uint8 "},
-            {"factors": {}},
-            {"factors": {"hair": {"meaning": "m", "kind": "continuous", "values": []}}},
-            {"gaps": {"split": []}},
-            {"more": 1},
-        ],
-    )
+    @pytest.mark.parametrize("changes", [{"value_range": [0, 1]}, {"group": None}, {"factors": {}}, {"more": 1}])
     @pytest.mark.parametrize("verify", [True, False])
     def test_a_card_that_fits_and_is_not_what_was_saved(self, folder, changes, verify):
         self.edit(folder, **changes)
-        with pytest.raises(DataError, match=r"card\.json was changed or damaged|card says") as caught:
+        with pytest.raises(DataError, match=r"set/card\.json was changed or damaged"):
             ImageSet.load(folder, verify=verify)
-        assert str(folder) in str(caught.value)
+
+    def test_whatever_is_changed_in_the_card_is_noticed(self, tmp_path):
+        rows = table().assign(text=[None, *TEXTS[1:]])
+        path = build(table=rows).save(tmp_path / "set") / "card.json"
+        card = json.loads(path.read_text("utf-8"))
+        places = [place for place, _ in leaves(card)]
+        assert len(places) > 60
+        for place in places:
+            changed = copy.deepcopy(card)
+            *way, last = place
+            within = functools.reduce(operator.getitem, way, changed)
+            within[last] = another(within[last])
+            path.write_text(json.dumps(changed), "utf-8")
+            with pytest.raises(DataError, match=r"set(/|: )"):
+                ImageSet.load(path.parent)
+            del within[last]
+            path.write_text(json.dumps(changed), "utf-8")
+            if place != ("sha256", "card.json"):  # without its own checksum a card is one of an earlier version
+                with pytest.raises(DataError, match=r"set(/|: )"):
+                    ImageSet.load(path.parent)
 
     def test_the_layout_of_the_card_does_not_count(self, folder):
         card = json.loads((folder / "card.json").read_text("utf-8"))
