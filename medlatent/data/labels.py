@@ -62,7 +62,7 @@ def read_table(table: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, str]:
         DataError: the file is missing, is no such table, names a column twice, or has lines of different lengths.
     """
     if isinstance(table, pd.DataFrame):
-        names = [str(name).strip() for name in table.columns]
+        names = [as_name(name) for name in table.columns]
         if twice := [name for name in names if names.count(name) > 1]:
             raise DataError(f"table: two columns are called {twice[0]!r}")
         if "" in names:
@@ -84,7 +84,7 @@ def read_table(table: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, str]:
         raise DataError(f"{path} cannot be read as a table ({error})") from None
     if len(lines) < 2:
         raise DataError(f"{path}: a table has a line of names and a line for each file, this has {len(lines)} lines")
-    names = [name.strip() for name in lines[0]]
+    names = [as_name(name) for name in lines[0]]
     if twice := [name for name in names if names.count(name) > 1]:
         raise DataError(f"{path}: two columns are called {twice[0]!r}")
     for number, line in enumerate(lines[1:], 2):
@@ -96,6 +96,11 @@ def read_table(table: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, str]:
             raise DataError(f"{path}: column {names.index('') + 1} has no name")
         del columns[""]  # the row numbers that pandas writes
     return pd.DataFrame({name: _from_text(values, separator) for name, values in columns.items()}), path.name
+
+
+def as_name(column: object) -> str:
+    """What a column is called in a set, whatever it is called in a data frame."""
+    return str(column).strip()
 
 
 def table_lines(content: bytes) -> tuple[list[list[str]], str]:
@@ -266,9 +271,18 @@ def natural(text: str) -> tuple:
 
 
 def with_known_splits(table: pd.DataFrame, source: str) -> tuple[pd.DataFrame, list[str]]:
-    """The table with splits called as image sets call them: ``val`` is ``validation``, upper and lower case are one."""
-    if "split" not in table:
+    """The table with splits called as image sets call them: ``val`` is ``validation``, upper and lower case are one.
+
+    So it is with the name of the column: ``Split`` is ``split``.
+
+    Raises:
+        DataError: two columns may be meant, or a row has no split.
+    """
+    if not (names := [name for name in table if name.lower() == "split"]):
         return table, []
+    if len(names) > 1:
+        raise DataError(f"{source}: the columns {' and '.join(names)} may both be the split: rename one")
+    table = table.rename(columns={names[0]: "split"})
     if table["split"].isna().any():
         raise DataError(f"{source}: row {int(table['split'].isna().argmax())} has no split: give it one")
     words = table["split"].map(lambda value: str(value).strip().lower()).map(lambda word: SPLIT_NAMES.get(word, word))

@@ -115,6 +115,35 @@ def test_a_patient_is_the_same_however_the_column_is_kept(patients):
     assert of_arrays(patient=patients).table["split"].tolist() == split_by_group([7, 8, 9]).tolist()
 
 
+def test_columns_are_called_in_arguments_as_in_the_data_frame():
+    table = pd.DataFrame({5: ["a", "b"] * 3, "kind ": [1, 2] * 3, "7": list("uvwxyz")})
+    made = ImageSet.from_arrays(np.zeros((6, 5, 5), np.uint8), table, {"kind ": "categorical"}, group=5)
+    assert made.group == "5"
+    assert made.factors["kind"].values == ("1", "2")
+    with pytest.raises(DataError, match="group: there is no column 'p'; there are 5, kind, 7"):
+        ImageSet.from_arrays(np.zeros((6, 5, 5), np.uint8), table, group="p")
+
+
+@pytest.mark.parametrize("name", ["split", "Split", " SPLIT "])
+def test_the_split_of_a_table_is_not_replaced_by_chance(name):
+    rows = pd.DataFrame({"patient": list("aabbcc"), name: ["train", "train", "test", "test", "val", "val"]})
+    table = ImageSet.from_arrays(np.zeros((6, 5, 5), np.uint8), rows, group="patient").table
+    assert table["split"].tolist() == ["train", "train", "test", "test", "validation", "validation"]
+    assert list(table) == ["patient", "split"]
+
+
+def test_two_columns_that_may_be_the_split():
+    rows = pd.DataFrame({"split": ["train", "test"] * 3, "Split": ["test", "train"] * 3})
+    with pytest.raises(DataError, match="the columns split and Split may both be the split: rename one"):
+        ImageSet.from_arrays(np.zeros((6, 5, 5), np.uint8), rows)
+
+
+@pytest.mark.parametrize(("options", "match"), [({"seed": 1.5}, "^seed: "), ({"fractions": [0.5]}, "^fractions: ")])
+def test_arguments_of_the_split_are_named(options, match):
+    with pytest.raises(DataError, match=match):
+        ImageSet.from_arrays(np.zeros((6, 5, 5), np.uint8), pd.DataFrame({"p": list("abcabc")}), group="p", **options)
+
+
 @pytest.mark.parametrize("nobody", [None, "", " ", "nan", "None"])
 def test_whose_images_they_are_is_said_of_each(nobody):
     with pytest.raises(DataError, match="column 'patient': groups: row 1 has none"):
