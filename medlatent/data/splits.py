@@ -38,28 +38,21 @@ def split_by_group(groups: Sequence[object], fractions: Mapping[str, float] | No
             string nor a whole number, or is ``"7.0"``; strings and numbers are mixed; or two names are one but for
             blanks around them or zeros before them. The message names the row.
     """
-    fractions = _shares(fractions)
+    shares, names, seed = _shares(fractions), _names(groups), _seed(seed)
+    edges = np.cumsum(list(shares.values()))
+    chosen = {}
+    for name in set(names):
+        digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+        position = int.from_bytes(digest[:8], "big") / 2**64
+        chosen[name] = list(shares)[np.searchsorted(edges[:-1], position, side="right")]
+    return np.asarray([chosen[name] for name in names], dtype=np.asarray(list(shares)).dtype)
+
+
+def _seed(seed: int) -> int:
     try:
-        seed = operator.index(seed)
+        return operator.index(seed)
     except TypeError:
         raise DataError(f"seed: expected a whole number, got {seed!r}") from None
-    edges = np.cumsum(list(fractions.values()))
-    chosen, same = {}, {}
-    rows = [_group(row, value) for row, value in enumerate(groups)]
-    if mixed := [row for row, value in enumerate(rows) if type(value) is not type(rows[0])]:
-        raise DataError(
-            f"groups: row 0 holds {rows[0]!r} and row {mixed[0]} {rows[mixed[0]]!r}; make all strings, or all numbers"
-        )
-    for group in dict.fromkeys(rows):
-        if (other := same.setdefault(group_key(group), group)) != group:
-            raise DataError(
-                f"groups: row {rows.index(other)} holds {other!r} and row {rows.index(group)} {group!r}; if they are "
-                "the same, write them alike, else give one another name"
-            )
-        digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
-        position = int.from_bytes(digest[:8], "big") / 2**64
-        chosen[group] = list(fractions)[np.searchsorted(edges[:-1], position, side="right")]
-    return np.asarray([chosen[group] for group in rows], dtype=np.asarray(list(fractions)).dtype)
 
 
 def _shares(fractions: Mapping[str, float] | None) -> dict[str, float]:
@@ -74,6 +67,23 @@ def _shares(fractions: Mapping[str, float] | None) -> dict[str, float]:
     if not (abs(sum(shares.values()) - 1) <= 1e-9 and min(shares.values()) >= 0):
         raise DataError(f"fractions must be non-negative and sum to 1, not {fractions}")
     return shares
+
+
+def _names(groups: Sequence[object]) -> list[str | int]:
+    """The groups as they are hashed; two that may be one are refused, so that it does not come into two splits."""
+    names = [_group(row, value) for row, value in enumerate(groups)]
+    if mixed := [row for row, name in enumerate(names) if type(name) is not type(names[0])]:
+        raise DataError(
+            f"groups: row 0 holds {names[0]!r} and row {mixed[0]} {names[mixed[0]]!r}; make all strings, or all numbers"
+        )
+    first: dict[str, str | int] = {}
+    for name in dict.fromkeys(names):
+        if (other := first.setdefault(group_key(name), name)) != name:
+            raise DataError(
+                f"groups: row {names.index(other)} holds {other!r} and row {names.index(name)} {name!r}; if they are "
+                "the same, write them alike, else give one another name"
+            )
+    return names
 
 
 def _group(row: int, value: object) -> str | int:
