@@ -119,7 +119,8 @@ def find_pictures(folder: str | os.PathLike) -> Found:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder" if not folder.exists() else f"{folder} is a file: name its folder")
-    paths = [path for path in folder.rglob("*") if path.is_file() or (path.is_symlink() and not path.exists())]
+    # links to folders, which are not followed, and links that lead nowhere are told of like other files
+    paths = [path for path in folder.rglob("*") if path.is_file() or path.is_symlink()]
     names = sorted(filter(counts, (path.relative_to(folder).as_posix() for path in paths)), key=natural)
     if strange := [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]:
         raise DataError(f"{folder}: the name {strange[0]!r} is no text in UTF-8: rename the file")
@@ -150,7 +151,7 @@ def _ending(name: str) -> str:
 def _is_bare_dicom(path: Path) -> bool:
     if _ending(path.name).strip(".0123456789") != "":  # 1.2.840.10008 has no ending, but numbers
         return False
-    if not path.is_file():  # a link that leads nowhere
+    if not path.is_file():  # but a link
         return False
     with open(path, "rb") as file:
         return file.read(132)[128:] == b"DICM"
