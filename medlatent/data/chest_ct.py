@@ -26,10 +26,11 @@ from tqdm import tqdm
 
 from . import dicom
 from .errors import DataError
-from .imageset import Card, Factor, ImageSet, split_by_group
+from .imageset import Card, Factor, ImageSet
 from .lungs import lung_mask, relative_height
 from .packing import File, Files, Findings, find_files, parallel
 from .source import Source, StandIn
+from .splits import split_by_group
 from .views import coarser
 
 LOW, HIGH = -1000, 2000  # HU

@@ -24,6 +24,7 @@ import csv
 import io
 import multiprocessing
 import os
+import re
 import struct
 import threading
 import zlib
@@ -42,10 +43,13 @@ from tqdm import tqdm
 
 from .download import open_zip, read_member
 from .errors import DataError
-from .imageset import Card, Factor, ImageSet, split_by_group
+from .imageset import Card, Factor, ImageSet
+from .labels import MISSING, table_lines
 from .lesions import NAME, balanced
 from .optional import extra
+from .picture_files import DEEP, counts, is_deep, is_turned
 from .source import ClassifierSpec, Source, StandIn
+from .splits import split_by_group
 from .views import coarser
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
@@ -64,6 +68,7 @@ FACTORS = {
     "dx": Factor("diagnosis", kind="categorical", values=CLASSES),
 }
 MEASURED = ("size", "eccentricity", "orientation")
+OLDEST = 120  # years
 SHORT_SIDE = 64  # a patch is counted in pixels of the image scaled so that its shorter side has this many
 CITATION = (
     "Tschandl, P., Rosendahl, C., Kittler, H.: The HAM10000 dataset, a large collection of multi-source dermatoscopic "
@@ -99,6 +104,7 @@ CONFIRMED = {  # the words of ISIC 2018 for HAM10000's dx_type
     "single image expert consensus": "consensus",
     "confocal microscopy with consensus dermoscopy": "confocal",
 }
+JPEGS, PNGS, TABLES, ARCHIVES = (".jpg", ".jpeg"), (".png",), (".csv", ".tab"), (".zip",)
 DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error, Image.DecompressionBombError)
 
 
@@ -128,6 +134,10 @@ def pack(
     - Where masks of HAM10000 are given for its images, or of Task 1 for its own, each image must have one. In other
       combinations, images without a mask are kept with missing (NaN) factors; ``subset(table["mask"])`` leaves them
       out. Without any mask the three factors and their columns are absent.
+    - Upper and lower case of endings and names count as one, ``.jpeg`` is ``.jpg``. Hidden files and those of operating
+      systems do not count.
+    - Masks may be of 1, 8 or 16 bits. Pictures that would be read otherwise than they look are refused: images of more
+      than 8 bits, animations, what is transparent, in CMYK, or to be turned as EXIF says.
     - The Task 1-2 images come with no diagnosis. What the table of HAM10000 or Task 3 says about an image of the same
       identifier is used; of the others, ``dx`` is ``"unknown"`` and each counts as a lesion of its own (``lesion_id``
       is the ``image_id``). ``dx`` is a factor only where it is known of all.
@@ -147,16 +157,17 @@ def pack(
     """
     if Path(out).exists():
         raise DataError(f"{out} exists: choose another folder, or delete it first")
-    if not 8 <= size <= 1024:
-        raise DataError(f"size must be 8 to 1024 pixels, not {size}")
-    if patch is not None and not 8 <= patch <= SHORT_SIDE:
-        raise DataError(f"patch must be 8 to {SHORT_SIDE} pixels, or None, not {patch}")
-    if workers is not None and workers < 1:
-        raise DataError(f"workers must be at least 1, not {workers}")
+    if not _is_whole(size) or not 8 <= size <= 1024:
+        raise DataError(f"size must be 8 to 1024 pixels, not {size!r}")
+    if patch is not None and not (_is_whole(patch) and 8 <= patch <= SHORT_SIDE):
+        raise DataError(f"patch must be 8 to {SHORT_SIDE} pixels, or None, not {patch!r}")
+    if workers is not None and not (_is_whole(workers) and workers >= 1):
+        raise DataError(f"workers must be at least 1, not {workers!r}")
     with ExitStack() as stack:
         files = _Files(source, stack)
         publication = files.publication()
         table, jobs = _match(files, publication, patch)
+    split = split_by_group(table["lesion_id"])  # before hours of decoding
     if workers is None:
         workers = 1 if len(jobs) < 500 else min(os.cpu_count() or 1, 16)
     images = np.empty((len(jobs), 3, size, size), np.uint8)
@@ -177,9 +188,13 @@ def pack(
         factors = {"dx": FACTORS["dx"]}
     if (table["dx"] == UNKNOWN).any():
         factors.pop("dx")
-    table["split"] = split_by_group(table["lesion_id"])
+    table["split"] = split
     ImageSet(images, table, factors, _card(publication, files, size, patch), group="lesion_id").save(out)
     return ImageSet.load(out)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 # ---------------------------------------------------------------------------------------------- what the source holds
@@ -196,7 +211,11 @@ class _File(NamedTuple):
 
     @property
     def short(self) -> str:
-        return PurePosixPath(self.name).name if self.archive else Path(self.name).name
+        return PurePosixPath(_slashed(self.name)).name if self.archive else Path(self.name).name
+
+
+def _slashed(member: str) -> str:
+    return member.replace("\\", "/")  # as some archives made on Windows have it
 
 
 class _Problems:
@@ -242,41 +261,43 @@ class _Files:
         wanted = ", ".join(names[0] + ".zip" for names in IMAGES.values())
         raise DataError(f"{', '.join(map(str, self.sources))}: no image archive or folder of HAM10000 ({wanted})")
 
-    def members(self, name: str, ending: str) -> Iterator[_File]:
-        """The files with this ending in an archive or folder; what macOS adds to archives is left out."""
+    def members(self, name: str, endings: Sequence[str]) -> Iterator[_File]:
+        """The files with these endings in an archive or folder; what operating systems add is left out."""
         path = self.paths[name]
         if path.is_dir():
-            names = sorted(p for p in path.rglob(f"*{ending}") if not p.name.startswith("."))
-            yield from (_File(None, str(p)) for p in names if "__MACOSX" not in p.parts)
-        elif path.suffix.lower() == ending:
+            for file in sorted(p for p in path.rglob("*") if p.suffix.lower() in endings and p.is_file()):
+                if counts(file.relative_to(path).as_posix()):
+                    yield _File(None, str(file))
+        elif path.suffix.lower() in endings:
             yield _File(None, str(path))
         else:
             archive = self.stack.enter_context(open_zip(path))
             for member in archive.namelist():
-                place = PurePosixPath(member)
-                if place.suffix == ending and "__MACOSX" not in place.parts and not place.name.startswith("."):
+                place = _slashed(member)
+                if PurePosixPath(place).suffix.lower() in endings and counts(place):
                     yield _File(str(path), member)
 
     def table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
         """A table as text, every column of ``columns`` present."""
         path = self.paths[name]
-        if path.is_dir() or path.suffix.lower() == ".zip":
-            found = list(self.members(name, ".csv"))
+        if path.is_dir() or path.suffix.lower() in ARCHIVES:
+            found = list(self.members(name, TABLES))
             if len(found) != 1:
                 raise DataError(f"{path} holds {len(found)} tables (.csv) where one is expected")
             content = found[0].read(lambda archive: self.stack.enter_context(open_zip(archive)))
         else:
             content = path.read_bytes()
         try:
-            text = content.decode("utf-8-sig")
-            separator = "\t" if "\t" in text.partition("\n")[0] else ","
             # not pandas' reader, which fills the row where a file is cut off
-            header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        except (ValueError, csv.Error) as error:
+            lines, _ = table_lines(content)
+            header, *rows = [[field.strip() for field in line] for line in lines]
+        except (ValueError, csv.Error) as error:  # not in UTF-8, no line at all, or no table
             raise DataError(f"{path} cannot be read as a table ({error}): download it again") from None
         for number, row in enumerate(rows, start=2):
             if len(row) != len(header):
                 raise DataError(f"{path}: row {number} has {len(row)} fields where the header has {len(header)}")
+        if twice := [column for column in header if header.count(column) > 1]:
+            raise DataError(f"{path}: two columns are called {twice[0]!r}")
         table = pd.DataFrame(rows, columns=header)
         if missing := [c for c in columns if c not in table]:
             raise DataError(f"{path}: the column {missing[0]!r} is missing; it has {', '.join(table.columns)}")
@@ -284,8 +305,8 @@ class _Files:
 
 
 def _official(path: Path) -> str | None:
-    name = path.name.removesuffix(path.suffix) if path.suffix in (".zip", ".csv", ".tab") else path.name
-    return name if name in OFFICIAL else None
+    name = path.stem if path.suffix.lower() in (*ARCHIVES, *TABLES) else path.name
+    return next((official for official in OFFICIAL if official.lower() == name.lower()), None)
 
 
 def _within(folder: Path) -> Iterator[Path]:
@@ -309,11 +330,11 @@ def _match(files: _Files, publication: str, patch: int | None) -> tuple[pd.DataF
     """The table, one row an image, and what is to be decoded for each row."""
     problems = _Problems(publication)
     names = [name for name in IMAGES[publication] if name in files.paths]
-    images = _by_id(problems, "image twice", (f for name in names for f in files.members(name, ".jpg")))
+    images = _by_id(problems, "image twice", (f for name in names for f in files.members(name, JPEGS)))
     own = publication == "ISIC 2018 Task 1-2"
     complete, other = (MASKS_TASK1, MASKS) if own else (MASKS, MASKS_TASK1)
     chosen = next((name for name in (complete, other) if name in files.paths), None)
-    masks = _by_id(problems, "mask twice", files.members(chosen, ".png")) if chosen else {}
+    masks = _by_id(problems, "mask twice", files.members(chosen, PNGS)) if chosen else {}
     table = _table(files, problems)
     if table is None and not own:
         raise DataError(f"{publication}: no table; put {METADATA}.csv beside the images")
@@ -351,7 +372,7 @@ def _match(files: _Files, publication: str, patch: int | None) -> tuple[pd.DataF
 def _by_id(problems: _Problems, kind: str, files: Iterable[_File]) -> dict[str, _File]:
     found: dict[str, _File] = {}
     for file in files:
-        image_id = PurePosixPath(file.short).stem.removesuffix("_segmentation")
+        image_id = re.sub("_segmentation$", "", PurePosixPath(file.short).stem, flags=re.IGNORECASE)
         if image_id in found:
             problems.add(kind, file.short)
         found[image_id] = file
@@ -364,8 +385,12 @@ def _table(files: _Files, problems: _Problems) -> pd.DataFrame | None:
         columns = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
         table = files.table(METADATA, columns)[list(columns)].rename(columns={"localization": "site"})
         age = pd.to_numeric(table["age"].replace("", "nan"), errors="coerce")
-        for row in np.flatnonzero(age.isna() & ~table["age"].isin(["", "nan", "NaN", "NA"])):
-            problems.add("age that is no number", f"{table['image_id'][row]}: {table['age'][row]!r}")
+        for kind, wrong in (
+            ("age that is no number", age.isna() & ~table["age"].isin(MISSING)),
+            (f"age outside of 0 to {OLDEST} years", age.notna() & ~age.between(0, OLDEST)),
+        ):
+            for row in np.flatnonzero(wrong):
+                problems.add(kind, f"{table['image_id'][row]}: {table['age'][row]!r}")
         table["age"] = age
         table["sex"], table["site"] = table["sex"].replace("", UNKNOWN), table["site"].replace("", UNKNOWN)
     elif CLASS_TABLE in files.paths:
@@ -376,7 +401,11 @@ def _table(files: _Files, problems: _Problems) -> pd.DataFrame | None:
         for row in np.flatnonzero(((flags == 1).sum(1) != 1) | ((flags == 0).sum(1) != len(CLASSES) - 1)):
             problems.add("row whose class columns are not one 1 and six 0", table["image"][row])
         table["dx"] = np.asarray(CLASSES)[(flags == 1).argmax(1)]
-        groups = files.table(GROUPINGS, ("image", "lesion_id", "diagnosis_confirm_type")).drop_duplicates("image")
+        groups = files.table(GROUPINGS, ("image", "lesion_id", "diagnosis_confirm_type"))
+        pairs = groups[["image", "lesion_id"]].drop_duplicates()
+        for image_id in pairs["image"][pairs["image"].duplicated()].unique():
+            problems.add(f"image of two lesions in {GROUPINGS}", image_id)
+        groups = groups.drop_duplicates("image")
         table = table[["image", "dx"]].merge(groups, on="image", how="left")
         for image_id in table["image"][table["lesion_id"].isna()]:
             problems.add(f"image without a lesion in {GROUPINGS}", image_id)
@@ -388,7 +417,7 @@ def _table(files: _Files, problems: _Problems) -> pd.DataFrame | None:
         problems.add(
             f"unknown dx (the classes are {', '.join(CLASSES)})", table["image_id"][row], repr(table["dx"][row])
         )
-    for row in np.flatnonzero(table["lesion_id"] == ""):
+    for row in np.flatnonzero(table["lesion_id"].isin(MISSING)):
         problems.add("row without a lesion_id", table["image_id"][row])
     return table
 
@@ -421,12 +450,12 @@ class _Decoder:
     def __call__(self, job: _Job) -> tuple[np.ndarray, tuple[float, float, float]] | _Fault:
         kind, file = "image that cannot be decoded", job.image
         try:
-            image = self._open(job.image, "RGB")
+            image = Image.fromarray(self._open(job.image, "RGB"))
             box = None
             values = (np.nan,) * len(MEASURED)
             if job.mask is not None:
                 kind, file = "mask that cannot be decoded", job.mask
-                grey = np.asarray(self._open(job.mask, "L"))
+                grey = self._open(job.mask, "L")
                 kind = "mask that cannot be used"
                 # the brighter half of the range, so that 0/1, 0/255 and antialiased masks are all read alike
                 mask = grey > grey.max() // 2
@@ -445,10 +474,25 @@ class _Decoder:
             return _Fault(kind, file.short, str(error))
         return np.asarray(image).transpose(2, 0, 1), values
 
-    def _open(self, file: _File, mode: str) -> Image.Image:
-        # convert() goes through the palette: in the palette-coded masks of HAM10000, index 0 is white, the lesion
+    def _open(self, file: _File, mode: str) -> np.ndarray:
+        """The pixels of a file; refuses what Pillow would read otherwise than it looks."""
         with Image.open(io.BytesIO(file.read(self.archive)), formats=("JPEG", "PNG")) as image:
-            return image.convert(mode)
+            deep, frames = is_deep(image), getattr(image, "n_frames", 1) if image.format == "PNG" else 1
+            image.load()
+            if frames > 1:
+                raise _Refused(f"an animation of {frames} pictures; save the right one alone")
+            if is_turned(image):
+                raise _Refused("EXIF says that it is to be shown turned; save it as it is to be seen")
+            if deep and (mode != "L" or image.mode not in DEEP):
+                raise _Refused("more than 8 bits a colour, which would be cut; save it with 8")
+            if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+                image = image if deep else image.convert("RGBA")
+                if deep or image.getchannel("A").getextrema()[0] < 255:
+                    raise _Refused("it has transparent pixels; save it without transparency")
+            elif image.mode not in ("1", "L", "P", "RGB", *DEEP):
+                raise _Refused(f"{image.mode} is no kind of picture that is read; save it as RGB")
+            # convert() goes through the palette: in the palette-coded masks of HAM10000, index 0 is white, the lesion
+            return np.asarray(image if deep else image.convert(mode))
 
 
 def measure(mask: np.ndarray, squeeze: float = 1.0) -> tuple[float, float, float]:

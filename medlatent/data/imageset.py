@@ -4,7 +4,7 @@ Every source, phantom or real, yields one; every later stage takes one. On disk 
 
     images.npy   the images (N, C, H, W), uint8 or int16, memory-mapped on loading
     table.csv    one row an image: labels, factors, the group, the split
-    card.json    what the columns mean, where the images came from, and the checksums of the two files
+    card.json    what the columns mean, where the images came from, and the checksums of the two files and of itself
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import glob
 import hashlib
 import json
 import math
-import operator
 import os
 import shutil
 import warnings
@@ -26,9 +25,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from ..files import Claimed, claim, json_text, plain, recover, replacing_together
+from ..files import Claimed, claim, json_checksum, json_text, plain, recover, replacing_together
 from ..files.claims import alive
 from .errors import DataError
+from .pixels import as_range
+from .splits import SPLITS, group_key
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 FORMAT = "medlatent.ImageSet"
 VERSION = 1
 NAMELESS = "own images"  # a set that nothing gives a name to
-SPLITS = ("train", "validation", "test")
 FILES = ("images.npy", "table.csv", "card.json")
 FactorKind = Literal["continuous", "angle", "binary", "categorical"]
 INTEGERS = tuple(f"{kind}{bits}" for kind in ("int", "uint", "Int", "UInt") for bits in (8, 16, 32, 64))
@@ -50,6 +50,9 @@ class Factor:
 
     ``kind`` is ``"continuous"``; ``"angle"`` (radians, of period ``period``); ``"binary"`` (0 or 1); or
     ``"categorical"`` (the table holds one of the strings in ``values``).
+
+    Raises:
+        DataError: the kind is unknown, or the other fields do not fit it.
     """
 
     meaning: str
@@ -65,8 +68,19 @@ class Factor:
             raise DataError(f"factor {self.meaning!r}: values are given for a categorical factor, and only for one")
         if (self.kind == "angle") != (self.period is not None):
             raise DataError(f"factor {self.meaning!r}: a period is given for an angle, and only for one")
-        object.__setattr__(self, "values", tuple(plain(value) for value in self.values))
+        values = plain(self.values)
+        object.__setattr__(self, "values", tuple(values) if isinstance(values, list | tuple) else values)
         object.__setattr__(self, "period", plain(self.period))
+        for name, text in (("meaning", self.meaning), ("unit", self.unit)):
+            if not isinstance(text, str):
+                raise DataError(f"factor {self.meaning!r}: the {name} is {text!r}, expected text")
+        if not isinstance(self.values, tuple) or not all(isinstance(value, str) for value in self.values):
+            raise DataError(f"factor {self.meaning!r}: the values are {self.values!r}, expected several texts")
+        if twice := [value for value in self.values if self.values.count(value) > 1]:
+            raise DataError(f"factor {self.meaning!r}: the value {twice[0]!r} is there twice")
+        period = 1.0 if self.period is None else self.period
+        if not isinstance(period, int | float) or isinstance(period, bool) or not 0 < period < math.inf:
+            raise DataError(f"factor {self.meaning!r}: the period is {period!r}, expected a number above 0")
 
 
 @dataclass(frozen=True)
@@ -79,63 +93,6 @@ class Card:
     citation: str
     preprocessing: str
     attributes: Mapping[str, object] = field(default_factory=dict)
-
-
-def split_by_group(groups: Sequence[object], fractions: Mapping[str, float] | None = None, seed: int = 0) -> np.ndarray:
-    """Assigns each row the split of its group (patient, lesion), so that no group lies in two splits.
-
-    The split of a group depends on its name and the seed alone: adding or removing other groups moves nobody.
-
-    Args:
-        groups: the group of each row, N values: strings, or whole numbers. 7 and 7.0 are the same patient, as pandas
-            turns whole numbers into floats where a row is added that has none.
-        fractions: the expected share of the *groups* in each split, summing to 1; by default 80 % train,
-            10 % validation, 10 % test.
-        seed: another seed, another assignment.
-
-    Returns:
-        An array of N strings.
-
-    Raises:
-        DataError: a group is missing, or neither a string nor a whole number, or strings and numbers are mixed; the
-            message names the row.
-    """
-    fractions = dict(fractions or {"train": 0.8, "validation": 0.1, "test": 0.1})
-    if unknown := set(fractions) - set(SPLITS):
-        raise DataError(f"fractions: unknown split {sorted(unknown)}; the splits are {', '.join(SPLITS)}")
-    if not (abs(sum(fractions.values()) - 1) <= 1e-9 and min(fractions.values()) >= 0):
-        raise DataError(f"fractions must be non-negative and sum to 1, not {fractions}")
-    try:
-        seed = operator.index(seed)
-    except TypeError:
-        raise DataError(f"seed: expected a whole number, got {seed!r}") from None
-    edges = np.cumsum(list(fractions.values()))
-    chosen = {}
-    rows = [_group(row, value) for row, value in enumerate(groups)]
-    if mixed := [row for row, value in enumerate(rows) if type(value) is not type(rows[0])]:
-        raise DataError(
-            f"groups: row 0 holds {rows[0]!r} and row {mixed[0]} {rows[mixed[0]]!r}; make all strings, or all numbers"
-        )
-    for group in set(rows):
-        digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
-        position = int.from_bytes(digest[:8], "big") / 2**64
-        chosen[group] = list(fractions)[np.searchsorted(edges[:-1], position, side="right")]
-    return np.asarray([chosen[group] for group in rows], dtype=np.asarray(list(fractions)).dtype)
-
-
-def _group(row: int, value: object) -> str | int:
-    """The name of a group as it is hashed: a float that is whole is the integer that it was."""
-    if isinstance(value, str):
-        return str(value)
-    if pd.api.types.is_scalar(value) and pd.isna(value):
-        raise DataError(f"groups: row {row} has none; leave such rows out, or name their groups")
-    if pd.api.types.is_integer(value):  # no boolean
-        return int(value)
-    if pd.api.types.is_float(value) and float(value).is_integer() and abs(value) <= 2**53:
-        return int(value)
-    raise DataError(
-        f"groups: row {row} holds {value!r}; a group is a string or a whole number (below 2**53, if a float)"
-    )
 
 
 class ImageSet:
@@ -175,21 +132,20 @@ class ImageSet:
             raise DataError("images: the set is empty")
         if len(table) != len(images):
             raise DataError(f"table: {len(table)} rows for {len(images)} images; there must be one row an image")
-        if value_range is None:
-            value_range = (0.0, 255.0) if images.dtype == np.uint8 else (-1000.0, 2000.0)
-        if not value_range[0] < value_range[1]:
-            raise DataError(f"value_range: the first value must be below the second, got {value_range}")
         self.images = images
         self.table = table.reset_index(drop=True)
         self.factors = dict(factors)
         self.card = card
         self.group = group
-        self.value_range = (float(value_range[0]), float(value_range[1]))
+        self.value_range = as_range(value_range) or ((0.0, 255.0) if images.dtype == np.uint8 else (-1000.0, 2000.0))
         self.whole = self
         self._check_columns()
 
     def _check_columns(self) -> None:
         table = self.table
+        for name in dict.fromkeys([*self.factors, "split", self.group]):
+            if list(table.columns).count(name) > 1:
+                raise DataError(f"table: two columns are called {name!r}")
         for name, factor in self.factors.items():
             if name not in table:
                 raise DataError(f"table: no column for the factor {name!r}; it has {', '.join(table.columns)}")
@@ -200,21 +156,27 @@ class ImageSet:
                     )
             elif not pd.api.types.is_numeric_dtype(table[name]):
                 raise DataError(f"table: column {name!r} must be numeric for a {factor.kind} factor")
+            elif factor.kind == "binary":
+                values = table[name].to_numpy(np.float64, na_value=np.nan)
+                if len(wrong := np.flatnonzero(~np.isin(values, (0, 1)) & ~np.isnan(values))):
+                    raise DataError(f"table: column {name!r} is binary, and row {wrong[0]} holds {values[wrong[0]]:g}")
         if "split" in table and (strange := sorted(set(table["split"]) - set(SPLITS), key=str)):
             raise DataError(f"table: column 'split' holds {strange[0]!r}, which is none of {', '.join(SPLITS)}")
         if self.group is not None:
             if self.group not in table:
                 raise DataError(f"table: no column for the group {self.group!r}")
-            if table[self.group].isna().any():
-                row = int(table[self.group].isna().argmax())
+            keys = {value: "" if pd.isna(value) else group_key(value) for value in table[self.group].unique()}
+            if "" in keys.values():
+                row = int(table[self.group].isin([value for value, key in keys.items() if not key]).argmax())
                 raise DataError(f"table: row {row} has no {self.group}, so its split cannot be told")
             if "split" in table:
                 pairs = table[[self.group, "split"]].drop_duplicates()
-                twice = pairs[self.group][pairs[self.group].duplicated()]
-                if len(twice):
-                    raise DataError(
-                        f"table: {self.group} {twice.iloc[0]!r} lies in two splits; assign splits with split_by_group"
-                    )
+                where: dict[str, str] = {}
+                for value, split in zip(pairs[self.group], pairs["split"], strict=True):
+                    if where.setdefault(keys[value], split) != split:
+                        raise DataError(
+                            f"table: {self.group} {value!r} lies in two splits; assign splits with split_by_group"
+                        )
 
     # ------------------------------------------------------------------------------------ of images of one's own
 
@@ -547,6 +509,8 @@ class ImageSet:
                     # Text in quotes: a lone carriage return in it would otherwise end the row.
                     table.to_csv(partial / "table.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
                     about["sha256"] = {name: _sha256(partial / name) for name in FILES[:2]}
+                    written = json.loads(json_text(about, FORMAT, VERSION))
+                    about["sha256"]["card.json"] = _card_checksum(written)
                     (partial / "card.json").write_text(json_text(about, FORMAT, VERSION), encoding="utf-8")
                 for aside in _set_aside(place):
                     shutil.rmtree(aside.parent)
@@ -609,10 +573,12 @@ class ImageSet:
 
         Args:
             folder: what ``save`` wrote.
-            verify: compare the checksums of both files with the card (about half a second a gigabyte).
+            verify: compare the checksums of both files with the card (about half a second a gigabyte). That of the card
+                itself is compared in any case.
 
         Raises:
-            DataError: the folder is missing, foreign, damaged, or of a newer version; the message names the file.
+            DataError: the folder is missing, foreign, damaged, changed, or of a newer version; the message names the
+                file.
         """
         folder = Path(folder)
         _restore(Path(os.path.abspath(folder)))  # noqa: PTH100 - as in save
@@ -627,7 +593,7 @@ class ImageSet:
         path = folder / "card.json"
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path} is not valid JSON ({error}): pack the data set again") from None
         if not isinstance(card, dict) or card.get("format") != FORMAT:
             raise DataError(f"{path} does not describe an image set: its 'format' is not {FORMAT!r}")
@@ -637,7 +603,11 @@ class ImageSet:
                 "update medlatent, or pack the data set again"
             )
         try:
-            return cls._read(folder, card, verify)
+            images = cls._read(folder, card, verify)
+            # last, as what is wrong with a field says more; sets of earlier versions state none
+            if card.get("sha256", {}).get("card.json", true := _card_checksum(card)) != true:
+                raise DataError(f"{path} was changed or damaged (it is not what its checksum says): pack the set again")
+            return images
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise DataError(f"{path}: a field is missing or of the wrong type ({error}): pack it again") from None
 
@@ -669,7 +639,10 @@ class ImageSet:
                 if kind != "text":
                     table[name] = _numbers(name, table[name], kind)
                 elif rows := card.get("gaps", {}).get(name):
-                    table[name] = table[name].mask(table.index.isin(rows))
+                    gap = table.index.isin(rows)
+                    if gap.sum() != len(rows) or (table.loc[gap, name] != "").any():
+                        raise ValueError(f"column {name!r} has other rows without a value than the card says")
+                    table[name] = table[name].mask(gap)
         except DataError:
             raise
         except (ValueError, UnicodeDecodeError, pd.errors.ParserError, OverflowError) as error:
@@ -683,13 +656,13 @@ class ImageSet:
 
     @classmethod
     def _from_card(cls, images: np.ndarray, table: pd.DataFrame, card: dict) -> ImageSet:
-        factors = {
-            name: Factor(**{**values, "values": tuple(values["values"])}) for name, values in card["factors"].items()
-        }
+        factors = {name: Factor(**values) for name, values in card["factors"].items()}
         about = Card(**{name: card[name] for name in Card.__dataclass_fields__})
         for name, value in asdict(about).items():
             if not isinstance(value, dict if name == "attributes" else str):
                 raise DataError(f"the card's {name} is {value!r}")
+        if not isinstance(card["value_range"], list):
+            raise DataError(f"the card's value_range is {card['value_range']!r}, expected two numbers")
         return cls(images, table, factors, about, card["group"], tuple(card["value_range"]))
 
 
@@ -749,6 +722,12 @@ def _set_aside(folder: Path) -> list[Path]:
 def _earlier(folder: Path, kind: str) -> list[Path]:
     """Folders that earlier versions made beside the set."""
     return sorted(folder.parent.glob(f"{glob.escape(f'.{folder.name}.')}{kind}*"))
+
+
+def _card_checksum(card: Mapping) -> str:
+    """The checksum of a card but for itself; a note on gaps that is not there is one of none."""
+    files = {name: digest for name, digest in card["sha256"].items() if name != "card.json"}
+    return json_checksum({"gaps": {}, **card, "sha256": files})
 
 
 def _sha256(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path, PurePosixPath
@@ -18,7 +19,20 @@ if TYPE_CHECKING:
     from .imageset import Factor, ImageSet
 
 KINDS = ("continuous", "binary", "categorical", "plain")
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL")  # how tables write that there is no value
+MISSING = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "NaN",
+    "nan",
+    "null",
+    "NULL",
+    "#N/A",
+    "<NA>",
+)  # how tables write that there is no value
+WHOLE = re.compile(r"[+-]?\d+")
+EXACT = 2**53  # a float holds each whole number up to it
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 LEADING_ZERO = re.compile(r"[+-]?0\d+")  # 007 is a name, not a number
 COMMA = re.compile(r"[+-]?\d+(,\d+)?")  # 3,5 between semicolons
@@ -41,34 +55,36 @@ def read_table(table: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
     Of a CSV file, text in UTF-8 with a line of names; commas, semicolons or tabs between values, whichever the line of
     names has most of. Empty values and the words NA, N/A, NaN and null are missing ones. Whole columns of numbers
-    become numbers, but not where one begins with a needless 0, as identifiers do; between semicolons 3,5 is one.
+    become numbers, but not where one begins with a needless 0, as identifiers do, or is whole and too large to be kept
+    exactly; between semicolons 3,5 is one. Blanks around text do not count, in a data frame, too.
 
     Raises:
         DataError: the file is missing, is no such table, names a column twice, or has lines of different lengths.
     """
     if isinstance(table, pd.DataFrame):
-        if twice := [name for name in table.columns if list(table.columns).count(name) > 1]:
+        names = [as_name(name) for name in table.columns]
+        if twice := [name for name in names if names.count(name) > 1]:
             raise DataError(f"table: two columns are called {twice[0]!r}")
-        columns = {str(name): _from_pandas(str(name), table[name]) for name in table.columns}
+        if "" in names:
+            raise DataError(f"table: column {names.index('') + 1} has no name")
+        columns = {name: _from_pandas(name, table.iloc[:, place]) for place, name in enumerate(names)}
         return pd.DataFrame(columns, index=range(len(table))), "the table"
     path = Path(table)
     if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
         raise DataError(f"{path}: labels are read from .csv, .tsv and .txt; save the table as CSV, in UTF-8")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        lines, separator = table_lines(path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder: name the table in it") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not in UTF-8 (byte {error.start}): save it as CSV in UTF-8") from None
-    head = text.partition("\n")[0]
-    separator = max(",;\t", key=head.count)
-    try:
-        lines = [line for line in csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True) if line]
     except csv.Error as error:
         raise DataError(f"{path} cannot be read as a table ({error})") from None
     if len(lines) < 2:
         raise DataError(f"{path}: a table has a line of names and a line for each file, this has {len(lines)} lines")
-    names = [name.strip() for name in lines[0]]
+    names = [as_name(name) for name in lines[0]]
     if twice := [name for name in names if names.count(name) > 1]:
         raise DataError(f"{path}: two columns are called {twice[0]!r}")
     for number, line in enumerate(lines[1:], 2):
@@ -82,6 +98,31 @@ def read_table(table: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return pd.DataFrame({name: _from_text(values, separator) for name, values in columns.items()}), path.name
 
 
+def as_name(column: object) -> str:
+    """What a column is called in a set, whatever it is called in a data frame."""
+    return str(column).strip()
+
+
+def table_lines(content: bytes) -> tuple[list[list[str]], str]:
+    """The lines of a table as text, without the empty ones, and what stands between values.
+
+    Commas, semicolons or tabs, whichever the first line has most of; a line ``sep=;`` before it, as Excel writes, says.
+
+    Raises:
+        UnicodeDecodeError: it is not in UTF-8.
+        csv.Error: it is no table.
+    """
+    text = content.decode("utf-8-sig")
+    if "\0" in text:
+        raise csv.Error("it holds a zero byte; save it in UTF-8")
+    stated = re.match(r"sep=([,;\t])\r?\n", text, re.IGNORECASE)
+    text = text[stated.end() :] if stated else text
+    separator = stated[1] if stated else max(",;\t", key=re.split(r"[\r\n]", text, maxsplit=1)[0].count)
+    return [
+        line for line in csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True) if line
+    ], separator
+
+
 def _from_text(values: Sequence[str], separator: str) -> pd.Series:
     words = [value.strip() for value in values]
     known = [word for word in words if word not in MISSING]
@@ -90,8 +131,12 @@ def _from_text(values: Sequence[str], separator: str) -> pd.Series:
         known = [word.replace(",", ".") for word in known]
     if not known or not all(NUMBER.fullmatch(word) and not LEADING_ZERO.fullmatch(word) for word in known):
         return pd.Series([None if word in MISSING else word for word in words], dtype=object)
-    if all(re.fullmatch(r"[+-]?\d{1,18}", word) for word in words):
-        return pd.Series([int(word) for word in words], dtype=np.int64)
+    if all(map(WHOLE.fullmatch, known)):
+        largest = max(abs(int(word)) for word in known)
+        if len(known) == len(words) and largest < 2**63:
+            return pd.Series([int(word) for word in words], dtype=np.int64)
+        if largest > EXACT:  # as a float, two identifiers might become one
+            return pd.Series([None if word in MISSING else word for word in words], dtype=object)
     return pd.Series([np.nan if word in MISSING else float(word) for word in words], dtype=np.float64)
 
 
@@ -102,10 +147,15 @@ def _from_pandas(name: str, column: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column):
         if pd.api.types.is_complex_dtype(column):
             raise DataError(f"table: column {name!r} holds complex numbers")
-        if pd.api.types.is_integer_dtype(column) and not column.isna().any():
+        if not pd.api.types.is_integer_dtype(column):
+            return pd.Series(column.to_numpy(np.float64, na_value=np.nan))
+        known = [abs(int(value)) for value in column.dropna()]
+        if len(known) == len(column) and max(known, default=0) < 2**63:
             return column.astype(np.int64)
-        return pd.Series(column.to_numpy(np.float64, na_value=np.nan))
-    return pd.Series([None if pd.isna(value) else str(value) for value in column], dtype=object)
+        if max(known, default=0) <= EXACT:
+            return pd.Series(column.to_numpy(np.float64, na_value=np.nan))
+    words = [None if pd.isna(value) else _word(value).strip() for value in column]
+    return pd.Series([word or None for word in words], dtype=object)
 
 
 # --------------------------------------------------------------------------------------------------------------- kinds
@@ -200,6 +250,9 @@ def _formed(name: str, column: pd.Series, kind: str) -> tuple[pd.Series, tuple[s
             raise DataError(f"factors: {name!r} is to be {kind}, {expected}, and row {row} holds {known.iloc[0]!r}")
         column = column.map(lambda value: np.nan if pd.isna(value) else pair[str(value).lower()])
         return column.astype(np.float64 if column.isna().any() else np.int64), ()
+    if (wrong := known[~np.isfinite(known)]).size:
+        raise DataError(f"factors: {name!r} is to be {kind}, and row {wrong.index[0]} holds {wrong.iloc[0]:g}; leave "
+                        "it empty where there is no value")  # fmt: skip
     if kind == "binary" and (wrong := known[~known.isin([0, 1])]).size:
         raise DataError(f"factors: {name!r} is to be binary, 0 and 1, and row {wrong.index[0]} holds {wrong.iloc[0]:g}")
     return column, ()
@@ -218,9 +271,18 @@ def natural(text: str) -> tuple:
 
 
 def with_known_splits(table: pd.DataFrame, source: str) -> tuple[pd.DataFrame, list[str]]:
-    """The table with splits called as image sets call them: ``val`` is ``validation``, upper and lower case are one."""
-    if "split" not in table:
+    """The table with splits called as image sets call them: ``val`` is ``validation``, upper and lower case are one.
+
+    So it is with the name of the column: ``Split`` is ``split``.
+
+    Raises:
+        DataError: two columns may be meant, or a row has no split.
+    """
+    if not (names := [name for name in table if name.lower() == "split"]):
         return table, []
+    if len(names) > 1:
+        raise DataError(f"{source}: the columns {' and '.join(names)} may both be the split: rename one")
+    table = table.rename(columns={names[0]: "split"})
     if table["split"].isna().any():
         raise DataError(f"{source}: row {int(table['split'].isna().argmax())} has no split: give it one")
     words = table["split"].map(lambda value: str(value).strip().lower()).map(lambda word: SPLIT_NAMES.get(word, word))
@@ -291,11 +353,13 @@ def joined(
 
 def _names(paths: Sequence[str]) -> dict[str, list[str]]:
     """The files that a name may stand for: a path within the folder is one file's alone, and comes first."""
-    exact = {path: [path] for path in paths}
+    exact: dict[str, list[str]] = {}
+    for path in paths:
+        exact.setdefault(_composed(path), []).append(path)
     for shorten in (stem, lambda path: PurePosixPath(path).name, lambda path: stem(PurePosixPath(path).name)):
         found: dict[str, list[str]] = {}
         for path in paths:
-            found.setdefault(shorten(path), []).append(path)
+            found.setdefault(_composed(shorten(path)), []).append(path)
         exact = found | exact
     return exact
 
@@ -311,7 +375,12 @@ def _key(value: object) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return ""
     text = _word(value).strip().replace("\\", "/")
-    return text.removeprefix("./")
+    return _composed(text.removeprefix("./"))
+
+
+def _composed(text: str) -> str:
+    """The same text for the same letters: macOS writes ü in the name of a file as u and two dots."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _column(table: pd.DataFrame, known: Mapping[str, object], such: str, source: str) -> str:

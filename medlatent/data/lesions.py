@@ -84,10 +84,10 @@ def balanced(images: ImageSet) -> ImageSet:
     return ImageSet(pixels, seen, factors, card, images.group, images.value_range)
 
 
-def _flips(image_id: str) -> list[str]:
+def _flips(image_id: object) -> list[str]:
     """Two of the three ways to flip, by the image's identifier."""
     ways = [way for way in FLIPS if way != "none"]
-    del ways[hashlib.sha256(image_id.encode()).digest()[0] % len(ways)]
+    del ways[hashlib.sha256(str(image_id).encode()).digest()[0] % len(ways)]
     return ways
 
 

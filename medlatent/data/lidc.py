@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from . import dicom
 from .errors import DataError
-from .imageset import Card, ImageSet, split_by_group
+from .imageset import Card, ImageSet
 from .lidc_ct import CITATION, LICENCE
 from .nodules import (
     CHARACTERISTICS,
@@ -53,6 +53,7 @@ from .nodules import (
 )
 from .packing import File, Files, Findings, find_files, parallel
 from .source import ClassifierSpec, Source, StandIn
+from .splits import split_by_group
 from .views import coarser
 
 NAME = "LIDC-IDRI nodules"

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from .errors import DataError
-from .imageset import Card, Factor, ImageSet, split_by_group
+from .imageset import Card, Factor, ImageSet
 from .source import ClassifierSpec, Source, StandIn
+from .splits import split_by_group
 
 FILES = {  # of train and test: images, labels
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -135,11 +136,11 @@ def digits() -> ImageSet:
 
 
 def _find(folder: Path, name: str) -> Path:
-    # unpackers on some systems write a dot before "idx"
-    names = [f"{name}.gz", name, name.replace("-idx", ".idx")]
-    for candidate in names:
-        if (folder / candidate).is_file():
-            return folder / candidate
+    dotted = name.replace("-idx", ".idx")  # as unpackers on some systems write
+    there = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
+    for candidate in (f"{name}.gz", name, f"{dotted}.gz", dotted):
+        if candidate in there:
+            return there[candidate]
     raise DataError(f"{folder}: {name}.gz is missing (so is {name})")
 
 
@@ -152,7 +153,7 @@ def _pair(images: Path, labels: Path, official: bool) -> tuple[np.ndarray, np.nd
             expected = "(N, 28, 28)" if sides else "(N,)"
             raise DataError(f"{path} holds an array of shape {array.shape} where {expected} is expected")
         # of the unpacked bytes: the same digits may be compressed differently
-        expected = MD5[path.name.removesuffix(".gz").replace(".idx", "-idx")]
+        expected = MD5[path.name.lower().removesuffix(".gz").replace(".idx", "-idx")]
         if official and (found := hashlib.md5(content).hexdigest()) != expected:
             raise DataError(f"{path} is not the published file (md5 {found}, not {expected}): download it again")
         arrays.append(array)
@@ -162,7 +163,8 @@ def _pair(images: Path, labels: Path, official: bool) -> tuple[np.ndarray, np.nd
     if not len(values):
         raise DataError(f"{images} holds no image")
     if values.max() > 9:
-        raise DataError(f"{labels}: label {np.argmax(values > 9)} is {values.max()}, where digits 0 to 9 are expected")
+        first = np.argmax(values > 9)
+        raise DataError(f"{labels}: label {first} is {values[first]}, where digits 0 to 9 are expected")
     return pixels, values
 
 
@@ -173,7 +175,7 @@ def _content(path: Path) -> bytes:
             zipped = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if zipped else open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise DataError(f"{path}: no such file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is cut short or damaged ({error}): download it again") from None

@@ -96,17 +96,26 @@ def binarised(name: str, median: np.ndarray) -> np.ndarray:
     Above 3 is 1; of calcification, below 6 is.
 
     Raises:
-        DataError: the name is none of the six.
+        DataError: the name is none of the six, or a median lies outside of the scale, as one that is missing does.
     """
     if name not in CHARACTERISTICS:
         raise DataError(f"characteristic {name!r} is none of {', '.join(CHARACTERISTICS)}")
     median = np.asarray(median, dtype=np.float64)
+    if (wrong := median[~((median >= 1) & (median <= RATINGS[name]))]).size:
+        raise DataError(f"{name}: a median of {wrong[0]:g}, where ratings go from 1 to {RATINGS[name]}")
     return (median < ABSENT if name == "calcification" else median > MIDDLE).astype(np.int64)
 
 
 def size_bin(size: np.ndarray) -> np.ndarray:
-    """The bin of each size in mm, as an index into ``SIZES``; a size on an edge is in the bin above."""
-    return np.searchsorted(SIZE_EDGES, np.asarray(size, dtype=np.float64), side="right")
+    """The bin of each size in mm, as an index into ``SIZES``; a size on an edge is in the bin above.
+
+    Raises:
+        DataError: a size is missing, negative or infinite.
+    """
+    size = np.asarray(size, dtype=np.float64)
+    if (wrong := size[~((size >= 0) & (size < np.inf))]).size:
+        raise DataError(f"size: {wrong[0]:g} is no size in mm")
+    return np.searchsorted(SIZE_EDGES, size, side="right")
 
 
 def equivalent_diameter(pixels: int, spacing: tuple[float, float]) -> float:

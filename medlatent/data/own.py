@@ -17,8 +17,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from .errors import DataError
-from .imageset import SPLITS, Card, Factor, ImageSet, split_by_group
-from .labels import OWNER, described, joined, read_table, with_known_splits
+from .imageset import Card, Factor, ImageSet
+from .labels import OWNER, as_name, described, joined, read_table, with_known_splits
 from .picture_files import Picture, Reading, find_pictures, read_pictures
 from .pixels import (
     Fitting,
@@ -30,6 +30,7 @@ from .pixels import (
     check_numbers,
     stored,
 )
+from .splits import SPLITS, split_by_group
 
 NOT_STATED = "not stated"
 LISTED = 5
@@ -88,6 +89,7 @@ def of_arrays(
 ) -> Made:
     """See :meth:`medlatent.data.ImageSet.from_arrays`; ``values`` is the range and whether to clip."""
     value_range = as_range(values[0])
+    factors, splitting = _by_name(factors, splitting)
     pictures = channels_second(images, channels)
     if not len(pictures):
         raise DataError("images: there are none")
@@ -121,6 +123,8 @@ def of_folder(
     """See :meth:`medlatent.data.ImageSet.from_folder`; ``values``: the range, whether to clip, and the percentiles."""
     value_range, percentiles = as_range(values[0]), as_percentiles(values[2], values[0])
     reading.check()
+    factors, splitting = _by_name(factors, splitting)
+    file_column = None if file_column is None else as_name(file_column)
     if table is None and file_column is not None:
         raise DataError("file_column: it is a column of the table, and there is no table")
     found = find_pictures(folder)
@@ -328,6 +332,15 @@ def _numbers(part: slice | None) -> str:
 # ------------------------------------------------------------------------------------------------------------ together
 
 
+def _by_name(
+    factors: Mapping[str, object] | None, splitting: Splitting
+) -> tuple[Mapping[str, object] | None, Splitting]:
+    """The same, with columns called as tables of labels call them."""
+    if splitting.group is not None:
+        splitting = splitting._replace(group=as_name(splitting.group))
+    return factors and {as_name(column): kind for column, kind in factors.items()}, splitting
+
+
 def _labelled(
     table: pd.DataFrame,
     factors: Mapping[str, object] | None,
@@ -385,7 +398,11 @@ def _split(
             how += f"; whose images they are was not said{perhaps}: those of one patient may lie in two splits"
     else:
         names = list(alone if group is None else table[group])
-        table = table.assign(split=split_by_group(names, fractions, splitting.seed))
+        try:
+            table = table.assign(split=split_by_group(names, fractions, splitting.seed))
+        except DataError as error:
+            about_rows = group and str(error).startswith("groups: ")
+            raise DataError(f"column {group!r}: {error}" if about_rows else str(error)) from None
         how = f"split by {whose if group is None else group} (seed {splitting.seed})"
         if group is None or group == "file":
             how += f"; whose images they are was not said{perhaps}: those of one patient may lie in two splits"

@@ -24,8 +24,12 @@ OTHER_PICTURES = {  # which are known not to be read: leaving them out would mak
     *(".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".svs", ".ndpi", ".czi", ".nd2"),
     *(".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".img", ".hdr", ".mnc", ".npy", ".npz", ".h5", ".zip", ".tar"),
 }
-OF_SYSTEMS = {"thumbs.db", "desktop.ini", "__macosx", "dicomdir", "ehthumbs.db"}
+OF_SYSTEMS = {
+    *("thumbs.db", "desktop.ini", "__macosx", "dicomdir", "ehthumbs.db", "icon\r"),
+    *("@eadir", "$recycle.bin", "system volume information", "lost+found"),
+}
 PLANES = {"axial": "SI", "coronal": "AP", "sagittal": "LR"}
+DEEP = ("I;16", "I;16B", "I;16L", "I", "F")  # Pillow's names for grey of more than 8 bits
 ALPHAS = ("drop", "black", "white")
 
 
@@ -115,8 +119,11 @@ def find_pictures(folder: str | os.PathLike) -> Found:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder" if not folder.exists() else f"{folder} is a file: name its folder")
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    names = sorted(filter(_counts, names), key=natural)
+    # links to folders, which are not followed, and links that lead nowhere are told of like other files
+    paths = [path for path in folder.rglob("*") if path.is_file() or path.is_symlink()]
+    names = sorted(filter(counts, (path.relative_to(folder).as_posix() for path in paths)), key=natural)
+    if strange := [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]:
+        raise DataError(f"{folder}: the name {strange[0]!r} is no text in UTF-8: rename the file")
     files = [name for name in names if _ending(name) in ENDINGS or _is_bare_dicom(folder / name)]
     others = [name for name in names if name not in set(files)]
     if refused := [name for name in others if _ending(name) in OTHER_PICTURES]:
@@ -131,7 +138,8 @@ def find_pictures(folder: str | os.PathLike) -> Found:
     return Found(files, others)
 
 
-def _counts(name: str) -> bool:
+def counts(name: str) -> bool:
+    """Whether a path, with ``/``, is of a file that somebody put there: neither hidden nor an operating system's."""
     return not any(part.startswith(".") or part.lower() in OF_SYSTEMS for part in name.split("/"))
 
 
@@ -142,6 +150,8 @@ def _ending(name: str) -> str:
 
 def _is_bare_dicom(path: Path) -> bool:
     if _ending(path.name).strip(".0123456789") != "":  # 1.2.840.10008 has no ending, but numbers
+        return False
+    if not path.is_file():  # but a link
         return False
     with open(path, "rb") as file:
         return file.read(132)[128:] == b"DICM"
@@ -201,26 +211,42 @@ def _plain(path: Path, name: str, how: Reading) -> Iterator[Picture]:
         raise DataError(f"{name} cannot be read ({_reason(error)}): get the file again, or move it elsewhere") from None
 
 
+def _stored(image) -> str:
+    return str(image.tile[0][3]) if image.tile else ""
+
+
+def is_deep(image) -> bool:
+    """Whether the file has more than 8 bits a value, of which Pillow may keep 8; to be asked before it is loaded."""
+    bits = max(image.tag_v2.get(258, (1,))) if image.format == "TIFF" else 1
+    return ";16" in _stored(image) or bits > 8
+
+
+def is_turned(image) -> bool:
+    """Whether EXIF says that it is to be shown turned or mirrored."""
+    return image.getexif().get(0x0112) in range(2, 9)
+
+
 def _values(image, name: str, how: Reading) -> tuple[np.ndarray, str, list[str]]:
     """The pixels ``(C, H, W)`` of what Pillow has opened."""
     from PIL import ImageOps
 
-    stored = str(image.tile[0][3]) if image.tile else ""  # how the file has it, before Pillow makes 8 bits of 16
+    stored, deep = _stored(image), is_deep(image)
     white_is_zero = image.format == "TIFF" and image.tag_v2.get(262) == 0
-    bits = max(image.tag_v2.get(258, (1,))) if image.format == "TIFF" else 1
     image.load()
     said, mode = [], image.mode
-    if image.getexif().get(0x0112, 1) != 1:
+    if is_turned(image):
         said.append("turned as EXIF says")
     image = ImageOps.exif_transpose(image)
-    if (";16" in stored or bits > 8) and mode not in ("I;16", "I;16B", "I;16L", "I", "F"):
+    if deep and (mode not in DEEP or "transparency" in image.info):
         raise DataError(f"{name}: colours or transparency of more than 8 bits, which would be cut; save it with 8, or "
                         "as grey of 16 bits")  # fmt: skip
-    if mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+    if mode in DEEP:
         values = np.asarray(image)
         if mode.startswith("I;16"):
             values = values.astype(np.uint16)
             values = 65535 - values if white_is_zero else values
+        elif white_is_zero:
+            raise DataError(f"{name}: white is 0 in it, and its values have no greatest: save it with black as 0")
         elif values.size and mode == "I" and ";16" in stored and "S" not in stored:
             values = values.astype(np.uint16)
         if how.colour == "rgb":

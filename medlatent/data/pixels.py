@@ -6,7 +6,7 @@ which argument decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -259,11 +259,16 @@ def as_range(value_range: object) -> tuple[float, float] | None:
     if value_range is None:
         return None
     try:
+        if isinstance(value_range, str | Mapping):
+            raise TypeError("one value")
         low, high = map(float, value_range)
-    except (TypeError, ValueError):
-        raise DataError(f"value_range: expected two numbers (low, high), got {value_range!r}") from None
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise DataError(f"value_range: the first value must be below the second, both finite, got {value_range!r}")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"value_range: expected two numbers (low, high), got {value_range!r} ({error})") from None
+    if not low < high:
+        raise DataError(f"value_range: the first value must be below the second, got {value_range!r}")
+    for place, end in enumerate((low, high)):
+        if not np.isfinite(end):
+            raise DataError(f"value_range: both values must be finite, and value_range[{place}] is {end}")
     return low, high
 
 

@@ -4,7 +4,7 @@ tensors and JSON in files that say what they are and notice when they are no lon
 from typing import TYPE_CHECKING
 
 from .claims import Claimed, claim
-from .fields import check_fields, json_text, plain, read_json, write_json
+from .fields import check_fields, json_checksum, json_text, plain, read_json, write_json
 from .names import check_name, is_name
 from .one import check_writable, replacing
 from .places import project_files, project_folder
@@ -21,6 +21,7 @@ __all__ = [
     "check_writable",
     "claim",
     "is_name",
+    "json_checksum",
     "json_text",
     "plain",
     "project_files",

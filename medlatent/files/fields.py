@@ -49,7 +49,7 @@ def json_text(fields: Mapping[str, object], format: str, version: int, checksum:
         content = {"format": format, "version": version, **plain(fields)}
         check_json(content, "")
         if checksum:
-            content[CHECKSUM] = _checksum(content)
+            content[CHECKSUM] = json_checksum(content)
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     except RecursionError:
         raise ValueError("the fields are nested too deeply") from None
@@ -120,7 +120,7 @@ def read_json(
             parse_float=_finite,
         )
         stated = content.pop(CHECKSUM, None) if isinstance(content, dict) else None
-        true = _checksum(content) if checksum or stated is not None else None
+        true = json_checksum(content) if checksum or stated is not None else None
     except RecursionError:
         raise ValueError(f"{path} is not valid JSON: it is nested too deeply") from None
     except ValueError as error:
@@ -208,5 +208,6 @@ def check_json(value: object, path: str) -> None:
         raise ValueError(f"{path} is {short(value)} ({type(value).__name__}), which is no JSON")
 
 
-def _checksum(content: Mapping) -> str:
+def json_checksum(content: Mapping) -> str:
+    """The SHA-256 of JSON fields, whatever their order and the layout of the file."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -6,10 +6,12 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -304,6 +306,36 @@ def test_a_list_of_files_and_the_tab_separated_table_of_the_dataverse(source, pa
     assert list(pack(sorted(folder.iterdir())).table["dx"]) == list(source.table["dx"])
 
 
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_other_endings_and_what_operating_systems_leave(source, pack, tmp_path, unpacked):
+    packed = pack(source.write())
+    shutil.rmtree(source.folder)
+    system = {
+        "Thumbs.db": b"",
+        ".DS_Store": b"",
+        "__MACOSX/ISIC_1.JPG": b"",
+        "@eaDir/x/ISIC_2.jpg": b"",
+        "._ISIC.png": b"",
+    }
+    endings = (".JPG", ".jpeg", ".JPEG", ".Jpg")
+    images = {Path(n).stem + endings[k % 4]: content for k, (n, content) in enumerate(source.images.items())}
+    files = {
+        "ham10000_Images_part_1": images | system,
+        "HAM10000_segmentations_lesion_tschandl": {n.upper(): c for n, c in source.pngs.items()} | system,
+    }
+    for name, contents in files.items():
+        # as some archives made on Windows have it; in the name of a file it would be no folder
+        source.write_zip(f"{name}.ZIP", contents, "" if unpacked else "folder\\")
+        if unpacked:
+            with zipfile.ZipFile(source.folder / f"{name}.ZIP") as archive:
+                archive.extractall(source.folder / name)
+            (source.folder / f"{name}.ZIP").unlink()
+    source.table.to_csv(source.folder / "HAM10000_metadata.CSV", index=False)
+    again = ham10000.pack(source.folder, tmp_path / "again", workers=1, progress=False)
+    assert again.fingerprint == packed.fingerprint
+    pd.testing.assert_frame_equal(again.table, packed.table)
+
+
 # ------------------------------------------------------------------------------------------------ the layouts of ISIC
 
 
@@ -374,6 +406,13 @@ def test_task_3_needs_the_groupings_and_one_class_an_image(source, refused):
     name = "ISIC2018_Task3_Training_GroundTruth"
     source.write_zip(f"{name}.zip", {f"{name}.csv": classes.to_csv(index=False)})
     refused(source.folder, "1 × row whose class columns are not one 1 and six 0", source.ids[4])
+
+
+def test_an_image_of_two_lesions(source, refused):
+    source.write_task3()
+    groups = source.folder / "ISIC2018_Task3_Training_LesionGroupings.csv"
+    groups.write_text(groups.read_text() + f"{source.ids[2]},HAM_0000099,histopathology\n")
+    refused(source.folder, f"1 × image of two lesions in {groups.stem} ({source.ids[2]})")
 
 
 # --------------------------------------------------------------------------------------------------------- bad input
@@ -472,17 +511,78 @@ def test_a_mask_one_row_too_high_is_refused(source, refused):
     refused(source.write(), "the mask is 600×451 pixels")
 
 
-@pytest.mark.parametrize("kind", ["1", "zero and one", "RGB", "soft"])
+@pytest.mark.parametrize(
+    "kind",
+    ["1", "zero and one", "RGB", "soft", "16 bits", "16 bits, zero and one", "opaque LA", "opaque RGBA", "opaque PA"],
+)
 def test_other_codings_of_a_mask_are_read_alike(source, pack, kind):
     image = Image.fromarray(source.masks[0])  # one bit a pixel
     if kind == "zero and one":
         image = Image.fromarray(source.masks[0].astype(np.uint8))
     if kind == "RGB":
         image = image.convert("RGB")
+    if kind.startswith("16 bits"):
+        one = 1 if "one" in kind else 65535
+        soft = Image.fromarray(source.masks[0].astype(np.float32)).resize((300, 225), Image.Resampling.BOX)
+        image = Image.fromarray(np.rint(np.asarray(soft) * one).astype(np.uint16))
+    if kind.startswith("opaque"):
+        image = image.convert("P" if "PA" in kind else kind.split()[1])
     if kind == "soft":
         image = image.convert("L").resize((300, 225), Image.Resampling.BOX)
-    source.pngs[source.ids[0] + "_segmentation.png"] = encoded(image, "PNG")
+    options = {"transparency": b"\xff" * 256} if "PA" in kind else {}
+    source.pngs[source.ids[0] + "_segmentation.png"] = encoded(image, "PNG", **options)
     assert pack(source.write()).table["size"][0] == pytest.approx(source.masks[0].mean(), rel=0.02)
+
+
+def deep_colours(height=75, width=100):
+    """A PNG of three colours of 16 bits, which Pillow reads and does not write."""
+    lines = b"".join(b"\0" + np.full((width, 3), 1000, ">u2").tobytes() for _ in range(height))
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def turned(by=6):
+    exif = Image.Exif()
+    exif[0x0112] = by
+    return exif
+
+
+GREY = Image.fromarray(np.full((75, 100), 200, np.uint8))
+GREY16 = Image.fromarray(np.full((75, 100), 1000, np.uint16))
+HALF_SEEN = GREY.convert("RGBA")
+HALF_SEEN.putalpha(Image.linear_gradient("L").resize((100, 75)))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (encoded(GREY16, "PNG"), "more than 8 bits a colour, which would be cut; save it with 8"),
+        (deep_colours(), "more than 8 bits a colour"),
+        (encoded(HALF_SEEN, "PNG"), "it has transparent pixels; save it without transparency"),
+        (encoded(HALF_SEEN.convert("LA"), "PNG"), "it has transparent pixels"),
+        (encoded(GREY.convert("P"), "PNG", transparency=200), "it has transparent pixels"),
+        (encoded(GREY, "PNG", transparency=200), "it has transparent pixels"),
+        (encoded(GREY.convert("CMYK"), "JPEG"), "CMYK is no kind of picture that is read; save it as RGB"),
+        (encoded(GREY.convert("RGB"), "JPEG", exif=turned()), "EXIF says that it is to be shown turned"),
+        (encoded(GREY, "PNG", exif=turned(3)), "EXIF says that it is to be shown turned"),
+        (encoded(GREY, "PNG", save_all=True, append_images=[GREY.rotate(90)]), "an animation of 2 pictures"),
+    ],
+)
+def test_pictures_that_would_be_read_otherwise_than_they_look(source, refused, content, reason):
+    image, mask = source.ids[0] + ".jpg", source.ids[1] + "_segmentation.png"
+    source.images[image] = source.pngs[mask] = content
+    deep_grey = content == encoded(GREY16, "PNG")
+    words = f"1 × image that cannot be decoded ({image}: {reason}"
+    refused(source.write(), words, *([] if deep_grey else [f"1 × mask that cannot be decoded ({mask}: {reason}"]))
+
+
+def test_a_mask_of_16_bits_with_a_transparent_grey(source, refused):
+    source.pngs[source.ids[0] + "_segmentation.png"] = encoded(GREY16, "PNG", transparency=1000)
+    refused(source.write(), "it has transparent pixels")
 
 
 @pytest.mark.parametrize(
@@ -492,7 +592,15 @@ def test_other_codings_of_a_mask_are_read_alike(source, pack, kind):
         (2, "dx", "", "1 × unknown dx"),
         (3, "image_id", "ISIC_0024306", "1 × image with two rows in the table (ISIC_0024306)"),
         (4, "age", "forty", "1 × age that is no number (ISIC_0024310: 'forty')"),
-        (5, "lesion_id", "", "1 × row without a lesion_id (ISIC_0024311)"),
+        *(
+            (4, "age", age, f"1 × age outside of 0 to 120 years (ISIC_0024310: '{age}')")
+            for age in ("-5", "-0.5", "121", "1e9", "inf", "-inf", "Infinity", "1e400")
+        ),
+        *(
+            (5, "lesion_id", none, "1 × row without a lesion_id (ISIC_0024311)")
+            for none in ("", " ", "NA", "nan", "NULL")
+        ),
+        (5, "lesion_id", "None", "groups: row 5 has none ('None')"),
     ],
 )
 def test_wrong_values_in_the_table(source, refused, row, column, value, words):
@@ -506,6 +614,22 @@ def test_an_image_in_both_archives(source, refused):
     with zipfile.ZipFile(source.folder / "HAM10000_images_part_2.zip", "a") as archive:
         archive.writestr(source.ids[0] + ".jpg", source.images[source.ids[0] + ".jpg"])
     refused(source.folder, f"1 × image twice ({source.ids[0]}.jpg)")
+
+
+def test_what_excel_makes_of_the_table_is_the_same_table(source, pack, tmp_path):
+    packed = pack(source.write()).table
+    table = source.folder / "HAM10000_metadata.csv"
+    lines = [" ; ".join(line.split(",")) + " \r\n" for line in table.read_text().splitlines()]
+    for k, head in enumerate(("", "sep=;\r\n")):
+        table.write_text(head + "".join(lines) + "\r\n", encoding="utf-8-sig", newline="")
+        again = ham10000.pack(source.folder, tmp_path / f"again{k}", workers=1, progress=False).table
+        pd.testing.assert_frame_equal(again, packed)
+
+
+def test_a_column_that_is_there_twice(source, refused):
+    table = source.write() / "HAM10000_metadata.csv"
+    table.write_text(table.read_text().replace("age,sex", "age,age "))
+    refused(source.folder, "HAM10000_metadata.csv: two columns are called 'age'")
 
 
 @pytest.mark.parametrize("column", ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"])
@@ -539,7 +663,15 @@ def test_sources_that_hold_nothing(source, refused, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"size": 4}, "size must be 8"), ({"patch": 65}, "patch must be 8 to 64"), ({"workers": 0}, "workers must be")],
+    [
+        ({"size": 4}, "size must be 8"),
+        ({"size": 64.0}, "size must be 8 to 1024 pixels, not 64.0"),
+        ({"size": "64"}, "size must be 8 to 1024 pixels, not '64'"),
+        ({"patch": 65}, "patch must be 8 to 64"),
+        ({"patch": 48.5}, "patch must be 8 to 64 pixels, or None, not 48.5"),
+        ({"workers": 0}, "workers must be"),
+        ({"workers": True}, "workers must be at least 1, not True"),
+    ],
 )
 def test_arguments_that_are_refused(source, refused, options, words):
     refused(source.write(), words, **options)

@@ -1,10 +1,14 @@
 """``ImageSet``: what it refuses, what it gives, and that a folder gives back exactly what was saved."""
 
+import copy
+import functools
 import hashlib
 import itertools
 import json
 import math
+import operator
 import os
+import re
 import shutil
 import signal
 import warnings
@@ -18,7 +22,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medlatent.data import Card, DataError, Factor, ImageSet, split_by_group
+from medlatent.data import Card, DataError, Factor, ImageSet
 from medlatent.data.imageset import NUMBERS, SPLITS
 from medlatent.files import claim
 
@@ -119,6 +123,26 @@ def without(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     return frame.drop(columns=list(columns))
 
 
+def twice(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    return pd.concat([frame, frame[[column]]], axis=1)
+
+
+def leaves(value: object, place: tuple = ()) -> list[tuple]:
+    """Where everything lies in JSON, containers too, and what it is."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    within = [leaf for key, item in items for leaf in leaves(item, (*place, key))]
+    return ([(place, value)] if place else []) + within
+
+
+def another(value: object) -> object:
+    """Something else of the same type, where there is one."""
+    if isinstance(value, dict):
+        return {**value, "more": 1}
+    if isinstance(value, list):
+        return [*value, 1]
+    return {bool: True, str: f"{value}x", type(None): 1}.get(type(value)) or value + 1
+
+
 class TestFactor:
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -128,6 +152,17 @@ class TestFactor:
             ({"values": ("a",)}, "values are given for a categorical factor, and only for one"),
             ({"kind": "angle"}, "a period is given for an angle, and only for one"),
             ({"kind": "binary", "period": 1.0}, "a period is given for an angle, and only for one"),
+            ({"kind": "angle", "period": 0}, "'meaning': the period is 0, expected a number above 0"),
+            ({"kind": "angle", "period": -math.pi}, "the period is -3.14.*, expected a number above 0"),
+            ({"kind": "angle", "period": math.inf}, "the period is inf, expected a number above 0"),
+            ({"kind": "angle", "period": math.nan}, "the period is nan, expected a number above 0"),
+            ({"kind": "angle", "period": True}, "the period is True, expected a number above 0"),
+            ({"kind": "angle", "period": "pi"}, "the period is 'pi', expected a number above 0"),
+            ({"kind": "categorical", "values": ("a", "b", "a")}, "the value 'a' is there twice"),
+            ({"kind": "categorical", "values": ("a", 1)}, r"the values are \('a', 1\), expected several texts"),
+            ({"kind": "categorical", "values": "ab"}, "the values are 'ab', expected several texts"),
+            ({"kind": "categorical", "values": 5}, "the values are 5, expected several texts"),
+            ({"unit": None}, "the unit is None, expected text"),
         ],
     )
     def test_parts_that_do_not_fit_together(self, options, message):
@@ -160,6 +195,17 @@ class TestConstruction:
             ({"table": table().assign(patient=["p1", None] * (N // 2))}, "table: row 1 has no patient"),
             ({"value_range": (1, 1)}, r"value_range: the first value must be below the second, got \(1, 1\)"),
             ({"value_range": (0, float("nan"))}, "value_range: the first value must be below the second"),
+            ({"value_range": (0, math.inf)}, r"value_range: both values must be finite, and value_range\[1\] is inf"),
+            ({"value_range": (0, 1, 2)}, r"value_range: expected two numbers \(low, high\), got \(0, 1, 2\)"),
+            ({"value_range": "01"}, "value_range: expected two numbers"),
+            ({"value_range": 5}, "value_range: expected two numbers"),
+            ({"table": table().assign(hair=[0, 1] * 6 + [7, 1])}, "column 'hair' is binary, and row 12 holds 7"),
+            ({"table": table().assign(hair=0.5)}, "column 'hair' is binary, and row 0 holds 0.5"),
+            ({"table": table().assign(patient=["p1", " "] * (N // 2))}, "table: row 1 has no patient"),
+            ({"table": table().assign(patient=["p1", "nan"] * (N // 2))}, "table: row 1 has no patient"),
+            ({"table": twice(table(), "size")}, "table: two columns are called 'size'"),
+            ({"table": twice(table(), "split")}, "table: two columns are called 'split'"),
+            ({"table": twice(table(), "patient")}, "table: two columns are called 'patient'"),
         ],
     )
     def test_parts_that_do_not_fit_together(self, changes, message):
@@ -171,6 +217,16 @@ class TestConstruction:
         rows.loc[8, "split"] = "test"
         with pytest.raises(DataError, match="patient 'p2' lies in two splits; assign splits with split_by_group"):
             build(table=rows)
+
+    @pytest.mark.parametrize(
+        ("one", "other"), [("7", "7 "), ("7", "007"), (7, "7"), (7.0, "7"), (7, 7.0), (7, "7.0"), ("p", "p\t")]
+    )
+    def test_a_patient_is_known_again_however_the_id_is_written(self, one, other):
+        splits = ["train", "validation", "test"]
+        rows = pd.DataFrame({"patient": pd.Series([one, "q", other], dtype=object), "split": splits})
+        with pytest.raises(DataError, match=re.escape(f"table: patient {other!r} lies in two splits")):
+            ImageSet(pictures(3), rows, {}, CARD, "patient")
+        ImageSet(pictures(3), rows.assign(split="train"), {}, CARD, "patient")
 
     def test_split_and_group_are_optional(self):
         images = build(table=without(table(), "split", "patient"), group=None)
@@ -692,7 +748,6 @@ class TestSaving:
             ({"card": Card("a", "b", "c", "d", "e", {"seed": float("nan")})}, r"attributes\.seed is nan"),
             ({"card": Card("a", "b", "c", "d", "e", [1])}, r"the card's attributes is \[1\], expected a dict"),
             ({"card": Card(5, "b", "c", "d", "e")}, "the card's name is 5, expected text"),
-            ({"value_range": (0, float("inf"))}, r"value_range\[1\] is inf"),
             ({"table": table().assign(odd=[1, "x"] * (N // 2))}, r"column 'odd' .* row 0 holds 1 \(int\)"),
             ({"table": table().assign(odd=pd.Timestamp(0))}, r"column 'odd' of type datetime64.* holds Timestamp"),
             ({"table": table().assign(odd=1j)}, r"column 'odd' of type complex128"),
@@ -876,6 +931,20 @@ class TestDamage:
             ({"value_range": [5, 1]}, "value_range: the first value must be below"),
             ({"value_range": [5]}, "value_range|of the wrong type"),
             ({"value_range": ["a", "b"]}, "could not convert"),
+            ({"value_range": [0, 1, 2]}, "value_range: expected two numbers"),
+            ({"value_range": "01"}, "the card's value_range is '01', expected two numbers"),
+            ({"value_range": [0, math.inf]}, "value_range: both values must be finite"),
+            ({"gaps": {"text": [N]}}, "column 'text' has other rows without a value than the card says"),
+            ({"gaps": {"text": [0]}}, "column 'text' has other rows without a value than the card says"),
+            (
+                {"factors": {"turn": {"meaning": "m", "kind": "angle", "values": [], "period": 0}}},
+                "the period is 0, expected a number above 0",
+            ),
+            ({"factors": {"byte": {"meaning": "m", "kind": "binary", "values": []}}}, "column 'byte' is binary"),
+            (
+                {"factors": {"dx": {"meaning": "m", "kind": "categorical", "values": ["mel", "nv", "NA", "NA"]}}},
+                "the value 'NA' is there twice",
+            ),
             (
                 {"factors": {"age": {"meaning": "m", "kind": "continuous", "values": []}}},
                 "no column for the factor 'age'",
@@ -891,103 +960,44 @@ class TestDamage:
             ImageSet.load(folder)
         assert str(folder) in str(caught.value)
 
+    @pytest.mark.parametrize("changes", [{"value_range": [0, 1]}, {"group": None}, {"factors": {}}, {"more": 1}])
+    @pytest.mark.parametrize("verify", [True, False])
+    def test_a_card_that_fits_and_is_not_what_was_saved(self, folder, changes, verify):
+        self.edit(folder, **changes)
+        with pytest.raises(DataError, match=r"set/card\.json was changed or damaged"):
+            ImageSet.load(folder, verify=verify)
 
-class TestSplitByGroup:
-    GROUPS = st.lists(st.text(max_size=5), min_size=1, max_size=40) | st.lists(st.integers(), min_size=1, max_size=40)
+    def test_whatever_is_changed_in_the_card_is_noticed(self, tmp_path):
+        rows = table().assign(text=[None, *TEXTS[1:]])
+        path = build(table=rows).save(tmp_path / "set") / "card.json"
+        card = json.loads(path.read_text("utf-8"))
+        places = [place for place, _ in leaves(card)]
+        assert len(places) > 60
+        for place in places:
+            changed = copy.deepcopy(card)
+            *way, last = place
+            within = functools.reduce(operator.getitem, way, changed)
+            within[last] = another(within[last])
+            path.write_text(json.dumps(changed), "utf-8")
+            with pytest.raises(DataError, match=r"set(/|: )"):
+                ImageSet.load(path.parent)
+            del within[last]
+            path.write_text(json.dumps(changed), "utf-8")
+            if place != ("sha256", "card.json"):  # without its own checksum a card is one of an earlier version
+                with pytest.raises(DataError, match=r"set(/|: )"):
+                    ImageSet.load(path.parent)
 
-    @given(GROUPS, st.integers(0, 5))
-    @settings(max_examples=25, deadline=None)
-    def test_no_group_lies_in_two_splits(self, groups, seed):
-        splits = split_by_group(groups, seed=seed)
-        assert len(splits) == len(groups)
-        assert set(splits) <= set(SPLITS)
-        assert len(set(zip(groups, splits, strict=True))) == len(set(groups))
+    def test_the_layout_of_the_card_does_not_count(self, folder):
+        card = json.loads((folder / "card.json").read_text("utf-8"))
+        (folder / "card.json").write_text(json.dumps(dict(reversed(card.items())), indent=7), "utf-8")
+        assert ImageSet.load(folder).fingerprint == build().fingerprint
 
-    @given(st.lists(st.integers(-(2**50), 2**50), min_size=1, max_size=20), st.integers(0, 3))
-    @settings(max_examples=50, deadline=None)
-    def test_a_patient_is_the_same_in_every_type(self, groups, seed):
-        expected = split_by_group(groups, seed=seed).tolist()
-        for kind in ("int64", "Int64", "float64", "Float64", object, str):
-            assert split_by_group(pd.Series(groups, dtype=kind), seed=seed).tolist() == expected
-        assert split_by_group(np.array(groups, float), seed=np.int64(seed)).tolist() == expected
-        assert split_by_group([float(g) if g % 2 else g for g in groups], seed=seed).tolist() == expected
+    def test_sets_of_earlier_versions_have_no_checksum_of_the_card(self, folder):
+        sha256 = json.loads((folder / "card.json").read_text("utf-8"))["sha256"]
+        self.edit(folder, sha256={name: sha256[name] for name in ("images.npy", "table.csv")}, licence="CC0")
+        assert ImageSet.load(folder).card.licence == "CC0"
 
-    @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
-    @pytest.mark.parametrize("there", ["p1", 1, 1.0])
-    def test_a_missing_group_is_refused_with_its_row(self, missing, there):
-        with pytest.raises(DataError, match="groups: row 2 has none"):
-            split_by_group([there, there, missing, there])
-        with pytest.raises(DataError, match="groups: row 2 has none"):
-            split_by_group(pd.Series([there, there, missing, there]))
-
-    @pytest.mark.parametrize("group", [1.5, np.inf, True, np.bool_(False), b"p1", (1, 2), 2.0**60, pd.Timestamp(0)])
-    def test_what_names_no_patient_is_refused_with_its_row(self, group):
-        with pytest.raises(DataError, match=r"groups: row 1 holds .*; a group is a string or a whole number"):
-            split_by_group([3, group])
-
-    def test_strings_and_numbers_are_not_mixed(self):
-        with pytest.raises(DataError, match="groups: row 0 holds 3 and row 2 '3'; make all strings, or all numbers"):
-            split_by_group([3, 4.0, "3"])
-
-    @pytest.mark.parametrize("seed", [0.0, "0", None])
-    def test_a_seed_is_a_whole_number(self, seed):
-        with pytest.raises(DataError, match="seed: expected a whole number"):
-            split_by_group(["a"], seed=seed)
-
-    def test_no_group_at_all(self):
-        assert split_by_group([]).tolist() == []
-
-    @given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.lists(st.integers(51, 99), max_size=20))
-    @settings(max_examples=25, deadline=None)
-    def test_more_groups_move_nobody(self, groups, others):
-        before = split_by_group(groups)
-        after = split_by_group([*others, *groups])[len(others) :]
-        assert before.tolist() == after.tolist()
-        assert split_by_group(groups[::-1])[::-1].tolist() == before.tolist()
-
-    @pytest.mark.parametrize(
-        "fractions", [None, {"train": 0.5, "test": 0.5}, {"test": 0.3, "train": 0.6, "validation": 0.1}]
-    )
-    def test_the_shares_are_those_asked_for(self, fractions):
-        n = 20_000
-        splits = split_by_group([f"lesion_{k}" for k in range(n)], fractions)
-        for name, share in (fractions or {"train": 0.8, "validation": 0.1, "test": 0.1}).items():
-            deviation = math.sqrt(n * share * (1 - share))
-            assert abs((splits == name).sum() - n * share) < 4 * deviation
-
-    def test_shares_are_of_groups_and_not_of_rows(self):
-        groups = np.repeat(np.arange(5000), np.arange(5000) % 7 + 1)
-        first = pd.DataFrame({"g": groups, "s": split_by_group(groups)}).drop_duplicates("g")
-        assert abs((first["s"] == "train").mean() - 0.8) < 4 * math.sqrt(0.8 * 0.2 / 5000)
-
-    def test_a_share_of_nothing_and_of_everything(self):
-        groups = range(1000)
-        assert set(split_by_group(groups, {"train": 1.0, "test": 0.0})) == {"train"}
-        assert set(split_by_group(groups, {"train": 0.0, "test": 1.0})) == {"test"}
-        assert set(split_by_group(groups, {"train": 1.0})) == {"train"}
-
-    def test_the_seed_decides_and_strings_are_as_good_as_integers(self):
-        groups = list(range(200))
-        assert split_by_group(groups).tolist() == split_by_group(list(map(str, groups))).tolist()
-        assert split_by_group(groups, seed=1).tolist() == split_by_group(groups, seed=1).tolist()
-        assert split_by_group(groups, seed=1).tolist() != split_by_group(groups, seed=2).tolist()
-
-    def test_stays_what_it_was(self):
-        # Recorded results depend on it. The first bytes of sha256sum of "0:lesion_0" and so on: below cc (0.8) is
-        # train, below e6 (0.9) validation. None of these lies on an edge.
-        first = ["de", "64", "b2", "ff", "95", "ca", "71", "46", "e1", "22", "d3", "01", "f1", "5e", "52", "06"]
-        expected = ["train" if b < "cc" else "validation" if b < "e6" else "test" for b in first]
-        assert split_by_group([f"lesion_{k}" for k in range(16)]).tolist() == expected
-
-    @pytest.mark.parametrize(
-        ("fractions", "message"),
-        [
-            ({"train": 0.8, "dev": 0.2}, r"fractions: unknown split \['dev'\]; the splits are train, validation, test"),
-            ({"train": 0.8, "test": 0.3}, "fractions must be non-negative and sum to 1"),
-            ({"train": 1.2, "test": -0.2}, "fractions must be non-negative and sum to 1"),
-            ({"train": float("nan"), "test": 0.2}, "fractions must be non-negative and sum to 1"),
-        ],
-    )
-    def test_errors(self, fractions, message):
-        with pytest.raises(DataError, match=message):
-            split_by_group(["a", "b"], fractions)
+    def test_a_card_that_is_nested_too_deeply(self, folder):
+        (folder / "card.json").write_text("[" * 100_000)
+        with pytest.raises(DataError, match=r"card\.json is not valid JSON"):
+            ImageSet.load(folder)

@@ -94,3 +94,9 @@ def test_diagnoses_that_are_not_all_known():
 def test_none_of_the_three():
     with pytest.raises(DataError, match="lesions: of its 2 images none is of nv, mel, bkl"):
         balanced(lesions(["akiec", "akiec"], ["train", "test"]))
+
+
+def test_numbers_may_name_the_images():
+    images = lesions(["mel", "nv"], ["train", "train"])
+    images.table["image_id"] = [24306, 24307]
+    assert balanced(images).table["image_id"].tolist() == [24306] * 3 + [24307]

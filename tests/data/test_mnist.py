@@ -48,7 +48,7 @@ def refused(source, tmp_path, *words, **options):
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
 
 
-@pytest.mark.parametrize("layout", ["compressed", "plain", "dotted", "mixed"])
+@pytest.mark.parametrize("layout", ["compressed", "plain", "dotted", "mixed", "upper", "dotted.gz"])
 def test_packing(source, arrays, tmp_path, layout):
     for k, name in enumerate(NAMES):
         path = source / f"{name}.gz"
@@ -56,6 +56,8 @@ def test_packing(source, arrays, tmp_path, layout):
             plain = source / (name.replace("-idx", ".idx") if layout == "dotted" else name)
             plain.write_bytes(gzip.decompress(path.read_bytes()))
             path.unlink()
+        elif layout in ("upper", "dotted.gz"):
+            path.rename(source / (path.name.upper() if layout == "upper" else path.name.replace("-idx", ".idx")))
     images = mnist.pack(source, tmp_path / "packed", official=False)
     assert images.images.shape == (80, 1, 28, 28)
     np.testing.assert_array_equal(images.images[:60, 0], arrays[NAMES[0]])
@@ -120,6 +122,8 @@ def test_a_gzip_stream_that_unpacks_to_too_much(tmp_path, monkeypatch):
     (tmp_path / "large").write_bytes(gzip.compress(bytes(2000)))
     with pytest.raises(DataError, match="large unpacks to more than 1000 bytes"):
         mnist.read_idx(tmp_path / "large")
+    with pytest.raises(DataError, match="no such file"):
+        mnist.read_idx(tmp_path)
 
 
 def test_files_that_do_not_fit_together(source, tmp_path, arrays):
@@ -127,7 +131,7 @@ def test_files_that_do_not_fit_together(source, tmp_path, arrays):
     both = images.read_bytes(), labels.read_bytes()
     labels.write_bytes(gzip.compress(idx(arrays[NAMES[1]][:59])))
     refused(source, tmp_path, f"{NAMES[0]}.gz holds 60 images", f"{NAMES[1]}.gz 59 labels")
-    labels.write_bytes(gzip.compress(idx(np.where(np.arange(60) == 7, 11, 0))))
+    labels.write_bytes(gzip.compress(idx(np.select([np.arange(60) == 7, np.arange(60) == 9], [11, 12]))))
     refused(source, tmp_path, f"{NAMES[1]}.gz: label 7 is 11, where digits 0 to 9 are expected")
     labels.write_bytes(both[0])
     refused(source, tmp_path, "holds an array of shape (60, 28, 28) where (N,) is expected")

@@ -67,6 +67,17 @@ class TestTheConditionVector:
         # 314 pixels of 0.5 mm × 2 mm: a disc of 10 mm radius has 314 mm².
         assert nodules.equivalent_diameter(314, (0.5, 2.0)) == pytest.approx(20, abs=0.01)
 
+    @pytest.mark.parametrize("wrong", [np.nan, np.inf, 0, 7, -1])
+    def test_what_is_no_rating_is_not_taken_for_absent(self, wrong):
+        for name in nodules.CHARACTERISTICS:
+            with pytest.raises(DataError, match=f"{name}: a median of .*, where ratings go from 1 to [56]"):
+                nodules.binarised(name, [1.0, wrong])
+
+    @pytest.mark.parametrize("wrong", [np.nan, np.inf, -1])
+    def test_what_is_no_size_has_no_bin(self, wrong):
+        with pytest.raises(DataError, match=r"size: .* is no size in mm"):
+            nodules.size_bin([3.0, wrong])
+
 
 class TestPixels:
     """The corners are (column, row); the outline itself is outside of the nodule."""

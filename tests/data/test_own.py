@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -305,7 +305,8 @@ class TestSize:
 class TestFinding:
     def test_natural_order_at_any_depth_without_what_systems_leave(self, tmp_path):
         pictures = ("b/img10.PNG", "b/img2.png", "a.dcm", "B/x.tif", "c.nii.gz")
-        of_systems = ("._b.png", ".DS_Store", "Thumbs.db", "__MACOSX/b/img2.png", ".cache/x.png", "b/desktop.ini")
+        of_systems = ("._b.png", ".DS_Store", "Thumbs.db", "__MACOSX/b/img2.png", ".cache/x.png", "b/desktop.ini",
+                      "b/@eaDir/img2.png/A.jpg", "$RECYCLE.BIN/x.png", "System Volume Information/x.png")  # fmt: skip
         for name in (*pictures, *of_systems, "notes.txt", "labels.csv"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(b"")
@@ -336,6 +337,19 @@ class TestFinding:
         for k in range(7):
             (tmp_path / f"b{k}.bmp").write_bytes(b"")
         refused(r"not read: b0.bmp, b1.bmp, b2.bmp, b3.bmp, b4.bmp and 2 more; convert", ImageSet.from_folder, tmp_path)
+
+    def test_links_that_are_not_followed_are_not_left_out_in_silence(self, tmp_path):
+        png(tmp_path / "a.png", grey())
+        (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+        (tmp_path / "c").symlink_to(tmp_path / "gone")
+        (tmp_path / "d").symlink_to(tmp_path)
+        assert find_pictures(tmp_path) == (["a.png", "b.png"], ["c", "d"])
+        refused("b.png cannot be read", ImageSet.from_folder, tmp_path)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+    def test_a_name_that_is_no_text(self, tmp_path):
+        (tmp_path / os.fsdecode(b"a\xff.png")).write_bytes(b"")
+        refused(r"the name 'a\\udcff\.png' is no text in UTF-8: rename the file", find_pictures, tmp_path)
 
     def test_other_files_are_told(self, tmp_path):
         png(tmp_path / "a.png", grey())
@@ -419,6 +433,24 @@ class TestPlainFiles:
         assert images.images[0, 0, 18:].max() < 15
         if ending != "jpg":
             assert np.array_equal(images.images[0, 0], np.rot90(pixels, -1))
+
+    def test_an_orientation_that_exif_does_not_know_turns_nothing(self, tmp_path):
+        exif = Image.Exif()
+        exif[0x0112] = 77
+        png(tmp_path / "a.png", pixels := grey(), exif=exif)
+        made = from_folder(tmp_path)
+        np.testing.assert_array_equal(made.images[0, 0], pixels)
+        assert "EXIF" not in made.card.preprocessing
+
+    def test_floats_whose_white_is_zero_are_refused(self, tmp_path):
+        info = TiffImagePlugin.ImageFileDirectory_v2()
+        info[262] = 0
+        png(tmp_path / "a.tif", np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4), tiffinfo=info)
+        refused("a.tif: white is 0 in it", from_folder, tmp_path)
+
+    def test_a_transparent_grey_of_sixteen_bits_is_refused(self, tmp_path):
+        png(tmp_path / "a.png", grey(dtype=np.uint16, top=65536), transparency=1000)
+        refused("a.png: colours or transparency of more than 8 bits", from_folder, tmp_path, value_range=(0, 65535))
 
     def test_a_palette_is_looked_up(self, tmp_path):
         picture = Image.fromarray(np.array([[0, 1]], np.uint8), "P")

@@ -40,9 +40,10 @@ import torch
 import torch.nn.functional as F
 from scipy.special import ndtr
 
-from ..imageset import Card, Factor, ImageSet, split_by_group
+from ..imageset import Card, Factor, ImageSet
 from ..optional import extra
 from ..source import Source
+from ..splits import split_by_group
 from ..views import coarser
 from ._common import (
     checked_count,

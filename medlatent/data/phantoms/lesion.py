@@ -41,10 +41,11 @@ import torch
 import torch.nn.functional as F
 
 from ..errors import DataError
-from ..imageset import Card, Factor, ImageSet, split_by_group
+from ..imageset import Card, Factor, ImageSet
 from ..lesions import NAME as CHOSEN
 from ..lesions import balanced
 from ..source import ClassifierSpec, Source
+from ..splits import split_by_group
 from ..views import coarser
 
 DX = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")

@@ -56,7 +56,7 @@ import torch.nn.functional as F
 from scipy.special import ndtr
 
 from ..errors import DataError
-from ..imageset import Card, Factor, ImageSet, split_by_group
+from ..imageset import Card, Factor, ImageSet
 from ..nodules import (
     ABSENT,
     CHARACTERISTICS,
@@ -71,6 +71,7 @@ from ..nodules import (
 )
 from ..nodules import FACTORS as CONDITIONED
 from ..source import ClassifierSpec, Source
+from ..splits import split_by_group
 from ..views import coarser
 from ._common import (
     checked_count,

@@ -42,8 +42,9 @@ import torch.nn.functional as F
 from scipy.special import expit, logit, ndtr
 
 from ..errors import DataError
-from ..imageset import Card, Factor, ImageSet, split_by_group
+from ..imageset import Card, Factor, ImageSet
 from ..source import Source
+from ..splits import split_by_group
 from ..views import coarser
 from ._common import (
     checked_count,
