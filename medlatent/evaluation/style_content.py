@@ -247,8 +247,10 @@ def _predicted(codes: np.ndarray, column: np.ndarray, whose: np.ndarray, is_name
     predicted = cross_val_predict(pipeline, np.asarray(codes, np.float64), column, groups=whose, cv=GroupKFold(FOLDS))
     if is_name:
         chance = 1 / len(np.unique(column))
-        return max(0.0, float((balanced_accuracy_score(column, predicted) - chance) / (1 - chance)))
-    return max(0.0, float(r2_score(column, predicted)))
+        known = (balanced_accuracy_score(column, predicted) - chance) / (1 - chance)
+    else:
+        known = r2_score(column, predicted)
+    return float(np.maximum(known, 0.0))  # of NaN it makes no 0
 
 
 def _conditions(model: StyleContentModel, images: ImageSet, rows: np.ndarray) -> dict[str, Tensor]:

@@ -376,6 +376,7 @@ def test_extreme_values_give_finite_numbers_or_an_error(name, argument):
     extreme |= {f"times {scale:g}": clean * scale for scale in (1e-300, 1e-160, 1e-30, 1e25, 1e40, 1e69, 1e160, 1e300)}
     extreme |= {"one is large": np.where(np.arange(clean.size).reshape(clean.shape) == 1, 1e300, clean)}
     extreme |= {"largest": np.where(clean > 0, 1.7e308, -1.7e308)}
+    extreme |= {"far off": 1e308 + clean * 1e306}
     if clean.ndim == 2:
         extreme["a constant column"] = np.c_[clean[:, :-1], np.full(len(clean), 0.1)]
         extreme["a column twice"] = np.c_[clean[:, :-1], clean[:, 0]]

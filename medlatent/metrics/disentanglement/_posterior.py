@@ -10,7 +10,7 @@ import torch
 from joblib import Parallel, delayed
 
 from .._checks import not_larger, posterior
-from ._shared import _checked
+from ._shared import SUMMABLE, _checked
 
 ELEMENTS = 2**18  # of a sample-by-posterior matrix that a thread holds: 2 MiB
 LARGEST_LOGVAR = 600.0  # beyond it, the density of a sample leaves the range of float64
@@ -24,7 +24,9 @@ def _checked_posterior(mean, logvar) -> tuple[np.ndarray, np.ndarray]:
     return mean, logvar
 
 
-def _checked_with_factors(mean, logvar, factors, largest: float = np.inf) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked_with_factors(
+    mean, logvar, factors, largest: float = SUMMABLE
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mean, logvar = _checked_posterior(mean, logvar)
     not_larger("mean", mean, largest)
     if mean.shape[1] < 2:

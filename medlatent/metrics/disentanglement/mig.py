@@ -9,7 +9,7 @@ from scipy import stats
 
 from .._checks import class_labels, finite
 from ._posterior import _checked_with_factors, _log_densities
-from ._shared import _checked, _gap, _labels, _table
+from ._shared import SUMMABLE, _checked, _gap, _labels
 from .information import _mutual_information
 
 PERIODS = 1e9  # beyond so many, an angle has too few digits left
@@ -140,7 +140,7 @@ def mig_p(codes, labels, bins: int = 20) -> MIGScore:
     Raises:
         ValueError: there is one class only, or :func:`mig` refuses the codes.
     """
-    codes = _table("codes", codes, "(N, D)")
+    codes = finite("codes", codes, "(N, D)", largest=SUMMABLE)
     classes, index = class_labels("labels", labels, len(codes))
     return mig(codes, index[:, None] == np.arange(len(classes)), bins)
 

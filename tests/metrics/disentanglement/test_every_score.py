@@ -174,5 +174,5 @@ def test_constant_factors_and_bad_values_are_refused(name):
         score(CODES[:0], FACTORS[:0])
     with pytest.raises(ValueError, match="expected numbers"):
         score(CODES, np.full((N, 1), "naevus"))
-    with pytest.raises(ValueError, match=r"spans more than float64|codes\[0, 0\] is .*1.7e\+308, beyond"):
+    with pytest.raises(ValueError, match=r"codes\[0, 0\] is .*1.7e\+308, beyond"):
         score(np.where(CODES > 0, 1.7e308, -1.7e308), FACTORS)
