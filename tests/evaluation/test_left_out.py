@@ -7,7 +7,17 @@ import pytest
 from evaluation_cases import CARD, factor_set, image_set, small_generator, small_vae
 
 from medlatent.data import Factor, ImageSet, open_images
-from medlatent.evaluation import Numbers, by_reason, evaluate, numbers_of, style_content, suite, suite_names
+from medlatent.evaluation import (
+    Numbers,
+    attributes,
+    by_reason,
+    digits,
+    evaluate,
+    numbers_of,
+    style_content,
+    suite,
+    suite_names,
+)
 from medlatent.evaluation.factor_meters import FactorMeter, Scale
 from medlatent.models import CAVAE, DAI, AttriVAE, LatentDirections
 from medlatent.nets import FactorRegressor
@@ -187,6 +197,20 @@ def test_every_suite_that_can_give_less_says_what():
 
 
 class TestWhatIsNoNumber:
+    def test_a_class_that_is_missing_is_no_class(self):
+        images = factor_set(66)
+        images.table["kind"] = images.table["kind"].astype(object).where(np.arange(66) != 3)
+        labels = style_content._labels(images)
+        assert np.isnan(labels[3]).any()
+        assert np.isfinite(np.delete(labels, 3, 0)).all()
+        assert style_content._not_retrieved(labels, np.arange(66)) == "1 of 66 images lack a label"
+        assert np.flatnonzero(np.isnan(digits._classes(images))).tolist() == [3]
+        measured = np.r_[[0.0, 2.0, 1.0], np.full(63, 100.0)]
+        assert digits._spread(measured, np.r_[[0.0, 0.0, 1.0], np.full(63, np.nan)]) == pytest.approx((2 / 3) ** 0.5)
+        diagnosed = ImageSet(images.images, images.table.rename(columns={"kind": "diagnosis"}), {}, CARD)
+        diagnosed.factors["diagnosis"] = images.factors["kind"]
+        assert attributes._no_diagnosis(diagnosed) == "1 of 66 patients have no diagnosis"
+
     def test_of_what_is_infinite_the_reason_stands_in_its_place(self):
         columns = {name: np.ones(3) for name in ("sse", "psnr", "ssim")}
         columns["psnr"][1] = np.inf  # reproduced exactly
