@@ -118,7 +118,8 @@ def numbers_of(
     images: ImageSet,
     suites: Sequence[str],
 ) -> Numbers:
-    """The numbers of suites from what was observed, as :func:`observe` returns it, and what is left out.
+    """The numbers of suites from what was observed, as :func:`observe` returns it, and what is left out: of what was
+    computed, what is no finite number.
 
     Raises:
         ValueError: a suite is unknown, two suites give one name to two numbers, or what a suite needs was not observed.
@@ -132,9 +133,13 @@ def numbers_of(
         found = module.numbers(observed[source], images)
         if twice := [key for key in found if key in values]:
             raise ValueError(f"the suite {name} computes {twice[0]!r}, which another suite computes, too")
-        values |= found
         if hasattr(module, "left_out"):
             values.left_out |= module.left_out(observed[source], images)
+        for key, number in found.items():
+            if math.isfinite(number):
+                values[key] = number
+            else:
+                values.left_out[key] = f"it is {number}"
     return values
 
 

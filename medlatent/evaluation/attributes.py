@@ -243,7 +243,7 @@ def _diagnoses(
 ) -> dict[str, float]:
     if _no_diagnosis(images):
         return {}
-    diagnosis = _diagnosis(images)
+    diagnosis = _diagnosis(images).astype(int)
     own = mean[:, np.unique(_whole(observed["dimension"]))]
     return {
         "diagnosis.volumes": diagnosis_accuracy(volumes, diagnosis),
@@ -254,15 +254,17 @@ def _diagnoses(
 
 
 def _diagnosis(images: ImageSet) -> np.ndarray:
-    """The diagnosis of each patient, whose slices have the same one."""
-    return means_of_groups(images.factor_matrix(["diagnosis"]), images)[:, 0].astype(int)
+    """The diagnosis of each patient, whose slices have the same one; NaN where it is missing."""
+    return means_of_groups(images.factor_matrix(["diagnosis"]), images)[:, 0]
 
 
 def _no_diagnosis(images: ImageSet) -> str:
     """Why there is no accuracy of a diagnosis; empty where there is."""
     if "diagnosis" not in images.factors:
         return "the images have no factor diagnosis"
-    counts = np.unique(_diagnosis(images), return_counts=True)[1]
+    if missing := int(np.isnan(diagnosis := _diagnosis(images)).sum()):
+        return f"{missing} of {len(diagnosis)} patients have no diagnosis"
+    counts = np.unique(diagnosis, return_counts=True)[1]
     if len(counts) < 2:
         return "all patients have one diagnosis"
     least = f"a diagnosis has {counts.min()} patients, at least {FOLDS} are needed"

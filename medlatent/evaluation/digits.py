@@ -101,15 +101,14 @@ def _real(images: ImageSet) -> Tensor:
 
 
 def _classes(images: ImageSet) -> np.ndarray:
-    """The class of each of these images; all in one where the set has none."""
+    """The class of each of these images, NaN where it is missing; all in one where the set has none."""
     names = [name for name, factor in images.factors.items() if factor.kind == "categorical"][:1]
-    column = images.factor_matrix(names)[:GENERATED, 0] if names else np.zeros(len(_real(images)))
-    return column.astype(int)
+    return images.factor_matrix(names)[:GENERATED, 0] if names else np.zeros(len(_real(images)))
 
 
 def _spread(measured: np.ndarray, groups: np.ndarray) -> float:
-    """The standard deviation within groups; images in which nothing could be measured do not count."""
-    there = np.isfinite(measured)
+    """The standard deviation within groups; images in which nothing could be measured, or of none, do not count."""
+    there = np.isfinite(measured) & np.isfinite(groups)
     if not there.any():
         return 0.0
     measured, groups = measured[there].astype(np.float64), groups[there].astype(int)

@@ -169,13 +169,16 @@ def _retrieved(codes: Mapping[str, np.ndarray], images: ImageSet) -> dict[str, f
 
 
 def _labels(images: ImageSet) -> np.ndarray:
-    """The labels of retrieval, ``(N, L)``: one-hot conditions, and the size."""
+    """The labels of retrieval, ``(N, L)``: one-hot conditions, and the size; NaN where one is missing."""
     parts = []
     for name, factor in images.factors.items():
         column = images.factor_matrix([name])[:, 0]
         if factor.kind in ("binary", "categorical"):
             count = 2 if factor.kind == "binary" else len(factor.values)
-            parts.append(np.eye(count)[column.astype(int)])
+            known = np.isfinite(column)
+            hot = np.full((len(column), count), np.nan)
+            hot[known] = np.eye(count)[column[known].astype(int)]
+            parts.append(hot)
         elif name == "size" and factor.unit == "mm":
             parts.append(column[:, None] / PAPER_PIXEL)
     return np.concatenate(parts, 1) if parts else np.empty((len(images), 0))
@@ -226,7 +229,10 @@ def _not_retrieved(labels: np.ndarray, whose: np.ndarray) -> str:
     """Why nothing is retrieved; empty where something is."""
     if len(np.unique(whose)) < 2:
         return "all images are of one patient"
-    return "" if labels.shape[1] else "the images have no factor that is a name, nor a size in mm"
+    if not labels.shape[1]:
+        return "the images have no factor that is a name, nor a size in mm"
+    missing = int((~np.isfinite(labels)).any(1).sum())
+    return f"{missing} of {len(labels)} images lack a label" if missing else ""
 
 
 def _not_learnt(column: np.ndarray, whose: np.ndarray) -> str:
@@ -247,8 +253,10 @@ def _predicted(codes: np.ndarray, column: np.ndarray, whose: np.ndarray, is_name
     predicted = cross_val_predict(pipeline, np.asarray(codes, np.float64), column, groups=whose, cv=GroupKFold(FOLDS))
     if is_name:
         chance = 1 / len(np.unique(column))
-        return max(0.0, float((balanced_accuracy_score(column, predicted) - chance) / (1 - chance)))
-    return max(0.0, float(r2_score(column, predicted)))
+        known = (balanced_accuracy_score(column, predicted) - chance) / (1 - chance)
+    else:
+        known = r2_score(column, predicted)
+    return float(np.maximum(known, 0.0))  # of NaN it makes no 0
 
 
 def _conditions(model: StyleContentModel, images: ImageSet, rows: np.ndarray) -> dict[str, Tensor]:

@@ -14,6 +14,12 @@ def one_shape(**given: Tensor) -> None:
         raise ValueError(f"expected one shape, got {_shapes(given)}")
 
 
+def one_each(name: str, rows: Tensor, **given: Tensor) -> None:
+    """Refuses rows that are not ``(B, D)``, and tensors that have not one value for each of them, ``(B,)``."""
+    if rows.ndim != 2 or any(value.shape != rows.shape[:1] for value in given.values()):
+        raise ValueError(f"expected {name} (B, D) and one value a row, (B,), got {_shapes({name: rows, **given})}")
+
+
 def codes_of_one_batch(*pairs: dict[str, Tensor]) -> None:
     """Refuses codes that are not ``(B, D)`` with one B, and pairs of codes whose D differs."""
     given = {name: value for pair in pairs for name, value in pair.items()}

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ._checks import one_shape
+
 
 def deception_loss(fake: Tensor) -> Tensor:
     """-log D(x̂) of each image: small where the discriminator takes it for real. The non-saturating form.
@@ -66,7 +68,11 @@ def discriminator_loss(real: Tensor, fake: Tensor, smoothing: float | Tensor = 0
 
     Returns:
         The shape of the logits, in nats.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    _as_one(real, fake, smoothing=smoothing)
     is_real, is_fake = F.softplus(-real), F.softplus(real)  # -log D(x), -log(1 - D(x))
     return (1 - smoothing) * is_real + smoothing * is_fake + F.softplus(fake)
 
@@ -86,7 +92,11 @@ def least_squares_discriminator_loss(real: Tensor, fake: Tensor, a: float = 0.0,
 
     Returns:
         The shape of the outputs.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    _as_one(real, fake, b=b)
     return 0.5 * (real - b).square() + 0.5 * (fake - a).square()
 
 
@@ -121,7 +131,11 @@ def wasserstein_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
 
     Returns:
         The shape of the outputs, in units of the images' distance.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(real=real, fake=fake)
     return fake - real
 
 
@@ -153,9 +167,18 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 
     Returns:
         ``(B,)``, from which gradients reach the critic's weights.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(real=real, fake=fake)
     share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
     between = torch.lerp(fake.detach(), real, share).requires_grad_()
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     # The root's own slope at 0 is infinite.
     return (slope.flatten(1).square().sum(1).clamp(min=1e-12).sqrt() - 1).square()
+
+
+def _as_one(real: Tensor, fake: Tensor, **target: float | Tensor) -> None:
+    """Refuses outputs of two shapes, and targets that are neither one number nor one for each output."""
+    one_shape(real=real, fake=fake, **{k: v for k, v in target.items() if isinstance(v, Tensor) and v.ndim})

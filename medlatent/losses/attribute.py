@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ._checks import one_each
+
 
 def attribute_distances(values: Tensor) -> Tensor:
     """The signed differences a(x_i) - a(x_j) of all pairs of a batch, an antisymmetric matrix.
@@ -43,7 +45,7 @@ def attribute_loss(z: Tensor, attributes: Tensor, delta: float = 10.0) -> Tensor
         delta: δ, positive: 1 in Pati and Lerch (2021), 10 in Di Folco et al. (2024), 100 in Cetin et al. (2023).
 
     Returns:
-        ``(K,)``, between 0 and 2. The rest of the code has no gradient.
+        ``(K,)``, between 0 and 2; NaN where a value of the attribute is missing. The rest of the code has no gradient.
 
     Raises:
         ValueError: ``delta`` is not positive, or the shapes do not fit.
@@ -52,12 +54,14 @@ def attribute_loss(z: Tensor, attributes: Tensor, delta: float = 10.0) -> Tensor
         raise ValueError(f"delta must be positive, got {delta}")
     if z.ndim != 2 or attributes.ndim != 2 or len(z) != len(attributes) or attributes.shape[1] > z.shape[1]:
         raise ValueError(
-            f"attributes must be (B, K) for codes (B, D) with K at most D, got {tuple(attributes.shape)} for "
+            f"attributes must be (B, K) for codes z (B, D) with K at most D, got {tuple(attributes.shape)} for "
             f"{tuple(z.shape)}"
         )
     codes = attribute_distances(z[:, : attributes.shape[1]])
     order = attribute_distances(attributes).sign()
-    return (torch.tanh(delta * codes) - order).abs().mean((0, 1))
+    # The sign of NaN is 0: a value that is missing would be a tie with all others.
+    missing = (0 * attributes.detach()).sum(0)
+    return (torch.tanh(delta * codes) - order).abs().mean((0, 1)) + missing
 
 
 def attri_vae_objective(
@@ -79,5 +83,9 @@ def attri_vae_objective(
 
     Returns:
         A scalar: the mean over the batch.
+
+    Raises:
+        ValueError: there is not one L_r for each row of ``kl``.
     """
+    one_each("kl", kl, reconstruction=reconstruction)
     return (reconstruction + beta * kl.sum(1)).mean() + gamma_reg * attribute.sum()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from ._checks import one_each, one_shape
+
 
 def direction_loss(logits: Tensor, k: Tensor) -> Tensor:
     """L_cl(k, k̂) = -log p(k) of each pair: the cross-entropy of the reconstructor's guess at the direction.
@@ -17,7 +19,11 @@ def direction_loss(logits: Tensor, k: Tensor) -> Tensor:
 
     Returns:
         ``(B,)``, in nats.
+
+    Raises:
+        ValueError: there is not one direction for each row of logits.
     """
+    one_each("logits", logits, k=k)
     return F.cross_entropy(logits, k, reduction="none")
 
 
@@ -33,7 +39,11 @@ def shift_loss(predicted: Tensor, alpha: Tensor) -> Tensor:
     Returns:
         ``(B,)``, in units of the shift: lengths in the latent space, of which a standard normal dimension has deviation
         1.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(predicted=predicted, alpha=alpha)
     return (alpha - predicted).abs()
 
 
@@ -50,5 +60,9 @@ def directions_objective(classification: Tensor, shift: Tensor, gamma: float = 0
 
     Returns:
         A scalar.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(classification=classification, shift=shift)
     return (classification + gamma * shift).mean()

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ._checks import one_each, one_shape
+
 
 def reparametrise(mean: Tensor, logvar: Tensor) -> Tensor:
     """A sample of N(mean, exp(logvar)) through which gradients reach ``mean`` and ``logvar``.
@@ -24,7 +26,11 @@ def reparametrise(mean: Tensor, logvar: Tensor) -> Tensor:
 
     Returns:
         ``(B, D)``.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(mean=mean, logvar=logvar)
     return mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
 
 
@@ -40,7 +46,11 @@ def kl_to_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
 
     Returns:
         ``(B, D)``, nowhere negative up to rounding.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(mean=mean, logvar=logvar)
     return 0.5 * (mean.square() + logvar.exp() - logvar - 1)
 
 
@@ -53,7 +63,11 @@ def squared_error(reconstruction: Tensor, images: Tensor) -> Tensor:
 
     Returns:
         ``(B,)``.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(reconstruction=reconstruction, images=images)
     return (reconstruction - images).square().sum((1, 2, 3))
 
 
@@ -72,7 +86,7 @@ def gaussian_nll(reconstruction: Tensor, images: Tensor, variance: float = 0.5) 
         ``(B,)``.
 
     Raises:
-        ValueError: ``variance`` is not positive.
+        ValueError: ``variance`` is not positive, or the shapes differ.
     """
     if not variance > 0:
         raise ValueError(f"variance must be positive, got {variance}")
@@ -92,7 +106,11 @@ def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
 
     Returns:
         ``(B,)``.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(logits=logits, images=images)
     return F.binary_cross_entropy_with_logits(logits, images, reduction="none").sum((1, 2, 3))
 
 
@@ -109,5 +127,9 @@ def beta_vae_objective(reconstruction: Tensor, kl: Tensor, beta: float = 1.0) ->
 
     Returns:
         A scalar in nats per image.
+
+    Raises:
+        ValueError: there is not one reconstruction term for each row of ``kl``.
     """
+    one_each("kl", kl, reconstruction=reconstruction)
     return (reconstruction + beta * kl.sum(1)).mean()

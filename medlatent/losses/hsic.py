@@ -27,7 +27,12 @@ def median_squared_distance(x: Tensor) -> Tensor:
 
     Args:
         x: ``(m, ...)``, m at least 2.
+
+    Raises:
+        ValueError: there is one row, or none.
     """
+    if len(x) < 2:
+        raise ValueError(f"x: expected at least two rows, which make a pair, got {len(x)}")
     distances = squared_distances(x)
     above = torch.ones_like(distances).triu(1).bool()
     return distances[above].median()

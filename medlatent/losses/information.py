@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from ._checks import codes_of_one_batch
+from ._checks import codes_of_one_batch, one_shape
 
 
 def categorical_nll(logits: Tensor, category: Tensor) -> Tensor:
@@ -24,7 +24,11 @@ def categorical_nll(logits: Tensor, category: Tensor) -> Tensor:
 
     Returns:
         ``(B,)``, in nats; log K where Q knows nothing.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(logits=logits, category=category)
     return -(category * logits.log_softmax(1)).sum(1)
 
 
@@ -40,7 +44,11 @@ def gaussian_code_nll(mean: Tensor, logvar: Tensor, code: Tensor) -> Tensor:
 
     Returns:
         ``(B,)``, in nats, summed over the K codes.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(mean=mean, logvar=logvar, code=code)
     squared_distance = (code - mean).square() * (-logvar).exp()
     return 0.5 * (math.log(2 * math.pi) + logvar + squared_distance).sum(1)
 

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ._checks import one_shape
+
 
 class JudgedImages(NamedTuple):
     """What an encoder and a decoder make of a batch of images, real or generated, one value an image, ``(B,)``.
@@ -66,8 +68,9 @@ def soft_introspective_encoder_loss(real: Tensor, generated: Tensor, alpha: floa
         A scalar: the mean over the batch.
 
     Raises:
-        ValueError: ``alpha`` is not positive.
+        ValueError: ``alpha`` is not positive, or the shapes differ.
     """
+    one_shape(real=real, generated=generated)
     return (soft_exponential(generated, alpha) - real).mean()
 
 
@@ -86,8 +89,9 @@ def soft_introspective_decoder_loss(real: Tensor, generated: Tensor, eta: float 
         A scalar: the mean over the batch.
 
     Raises:
-        ValueError: ``eta`` is negative.
+        ValueError: ``eta`` is negative, or the shapes differ.
     """
+    one_shape(real=real, generated=generated)
     if not eta >= 0:
         raise ValueError(f"eta must not be negative, got {eta}")
     return -(real + eta * generated).mean()
@@ -134,7 +138,11 @@ def introspective_penalty(
 
     Returns:
         ``(B,)``, in (0, 1].
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(**generated._asdict())
     return torch.exp(-2 * scale * (beta_rec * generated.reconstruction + beta_neg * generated.kl))
 
 
@@ -170,7 +178,11 @@ def sivae_encoder_loss(
 
     Returns:
         A scalar: means over the batch.
+
+    Raises:
+        ValueError: the shapes of L_r and L_KL differ.
     """
+    one_shape(**real._asdict())
     elbo = scale * (beta_rec * real.reconstruction + beta_kl * real.kl).mean()
     penalties = [introspective_penalty(kind, scale, beta_rec, beta_neg).mean() for kind in generated]
     loss = elbo + 0.5 * torch.stack(penalties).mean() if penalties else elbo
@@ -205,6 +217,13 @@ def sivae_decoder_loss(
 
     Returns:
         A scalar: means over the batch.
+
+    Raises:
+        ValueError: there are no generated images, or the shapes of their L_r and L_KL differ.
     """
+    if not generated:
+        raise ValueError("generated: expected at least one kind of generated images")
+    for kind in generated:
+        one_shape(**kind._asdict())
     kinds = [(eta * beta_rec * kind.reconstruction + beta_kl * kind.kl).mean() for kind in generated]
     return scale * (beta_rec * reconstruction.mean() + torch.stack(kinds).mean())

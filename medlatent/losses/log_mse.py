@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ._checks import one_shape
+
 
 def log_mse(reconstruction: Tensor, images: Tensor) -> Tensor:
     """log MSE, the logarithm of the mean squared error over all images, channels and pixels of a batch.
@@ -18,7 +20,11 @@ def log_mse(reconstruction: Tensor, images: Tensor) -> Tensor:
 
     Returns:
         A scalar; it falls without bound as the reconstruction becomes exact.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    one_shape(reconstruction=reconstruction, images=images)
     return (reconstruction - images).square().mean().log()
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ._checks import one_shape
+
 
 def feature_error(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     """The mean squared error of each layer's feature maps, summed over the layers, of each image.
@@ -19,9 +21,11 @@ def feature_error(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
         ``(B,)``, in the square of the unit that the network's features have.
 
     Raises:
-        ValueError: the numbers of layers differ, or there is none.
+        ValueError: the numbers of layers differ, or there is none, or the shapes of a layer differ.
     """
     if not maps or len(maps) != len(targets):
         raise ValueError(f"maps: expected those of the same layers, at least one, got {len(maps)} and {len(targets)}")
+    for ours, theirs in zip(maps, targets, strict=True):
+        one_shape(maps=ours, targets=theirs)
     layers = [(ours - theirs).square().mean((1, 2, 3)) for ours, theirs in zip(maps, targets, strict=True)]
     return torch.stack(layers).sum(0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import normalized_mutual_info_score
 
-from ._checks import to_numpy
+from ._checks import finite, indices, numbers
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,14 @@ def category_agreement(
     Args:
         categories: the index of each image's category, ``(N,)``, integers from 0; NumPy or torch.
         classes: the index of the class seen, ``(N,)``, likewise.
-        n_categories: K, by default one more than the largest index.
+        n_categories: K, by default one more than the largest index, which is below 10 000 then.
         n_classes: C, likewise.
 
     Raises:
         ValueError: the shapes differ, there is no image, or a value is no such index.
     """
-    categories, classes = _indices("categories", categories, n_categories), _indices("classes", classes, n_classes)
+    categories = indices("categories", categories, size=n_categories)
+    classes = indices("classes", classes, size=n_classes)
     if categories.shape != classes.shape:
         raise ValueError(f"classes: expected one an image, {categories.shape}, got {classes.shape}")
     counts = np.zeros((n_categories or categories.max() + 1, n_classes or classes.max() + 1), int)
@@ -79,17 +80,6 @@ def category_agreement(
         counts=counts,
         classes_found=len(np.unique(occupied.argmax(1))),
     )
-
-
-def _indices(name: str, values, size: int | None) -> np.ndarray:
-    values = to_numpy(values)
-    if values.ndim != 1 or not values.size or values.dtype.kind not in "iu":
-        raise ValueError(f"{name}: expected integers of the shape (N,), got {values.dtype} {values.shape}")
-    if values.min() < 0 or (size is not None and values.max() >= size):
-        raise ValueError(
-            f"{name}: from {values.min()} to {values.max()}, expected 0 to {'…' if size is None else size - 1}"
-        )
-    return values.astype(np.intp)
 
 
 def correlation_within(code, measured, categories=None) -> float:
@@ -107,21 +97,20 @@ def correlation_within(code, measured, categories=None) -> float:
         Between -1 and 1; 0 where one of the two does not vary within any category, or nothing could be measured.
 
     Raises:
-        ValueError: the shapes differ, or ``code`` holds NaN or infinity.
+        ValueError: the shapes differ, a value is infinite, or one of ``code`` is NaN.
     """
-    code, measured = (np.asarray(to_numpy(v), np.float64) for v in (code, measured))
-    groups = np.zeros(code.shape, np.intp) if categories is None else _indices("categories", categories, None)
+    code, measured = finite("code", code, "(N)"), numbers("measured", measured)
+    groups = np.zeros(code.shape, np.intp) if categories is None else indices("categories", categories)
     if not code.shape == measured.shape == groups.shape:
         raise ValueError(
             f"expected one value an image of code, measured and categories, got {code.shape}, {measured.shape}, "
             f"{groups.shape}"
         )
-    if not np.isfinite(code).all():
-        raise ValueError(f"code: value {int((~np.isfinite(code)).argmax())} is NaN or infinite")
-    there = np.isfinite(measured)
+    there = ~np.isnan(measured)
     code, measured, groups = code[there], measured[there], groups[there]
     if not len(code):
         return 0.0
+    measured = finite("measured", measured, "(N)")
     sizes = np.maximum(np.bincount(groups), 1)
     a, b = (v - (np.bincount(groups, v) / sizes)[groups] for v in (code, measured))
     # What rounding leaves of a constant is no variation.

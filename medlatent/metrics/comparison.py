@@ -111,9 +111,15 @@ def compare(
         level: of the interval, 0.95.
 
     Raises:
-        ValueError: there are more than 20 differences that do not look normal, whose signs would not end.
+        ValueError: there are fewer than two differences, or more than 20 that do not look normal, whose signs would not
+            end; one of them, ``null`` or ``paper`` is NaN or infinite; or ``level`` is not between 0 and 1.
     """
-    d = np.asarray(differences, np.float64)
+    d = finite("differences", differences, "(n)", at_least=2)
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")
+    for name, effect in (("null", null), ("paper", 0.0 if paper is None else paper)):
+        if not math.isfinite(effect):
+            raise ValueError(f"{name} must be a finite number, got {effect}")
     normal = _look_normal(d)
     if not normal and len(d) > MOST_SIGNS:
         raise ValueError(f"differences: {len(d)} that do not look normal, at most {MOST_SIGNS} can be tested by signs")
@@ -188,7 +194,14 @@ def _sums_of_subsets(values: np.ndarray) -> np.ndarray:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values: whatever is at most 0.05 is false at most once in twenty chapters."""
+    """Holm's adjusted p values: whatever is at most 0.05 is false at most once in twenty chapters.
+
+    Raises:
+        ValueError: a p value is not between 0 and 1.
+    """
+    p = finite("p", p, "(n)").tolist() if len(p) else []
+    if wrong := [value for value in p if not 0 <= value <= 1]:
+        raise ValueError(f"p: expected values between 0 and 1, got {wrong[0]}")
     adjusted, highest = [0.0] * len(p), 0.0
     for rank, i in enumerate(sorted(range(len(p)), key=p.__getitem__)):
         highest = max(highest, min(1.0, (len(p) - rank) * p[i]))

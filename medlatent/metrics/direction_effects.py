@@ -73,7 +73,9 @@ def code_effects(measured, shifts) -> tuple[np.ndarray, np.ndarray]:
     if not (np.diff(shifts) > 0).all():
         raise ValueError(f"shifts must rise, got {shifts.tolist()}")
     along = shifts - shifts.mean()
-    slopes = np.einsum("s,nksf->nkf", along, measured) / np.square(along).sum()
+    if not (reach := np.square(along).sum()) > 0:
+        raise ValueError(f"shifts differ by too little to be squared, got {shifts.tolist()}")
+    slopes = np.einsum("s,nksf->nkf", along, measured) / reach
     places, ranks = np.arange(len(shifts)) - (len(shifts) - 1) / 2, rankdata(measured, axis=2)
     ranks -= ranks.mean(2, keepdims=True)
     size = np.sqrt(np.square(places).sum() * np.square(ranks).sum(2))
@@ -120,6 +122,13 @@ def direction_effects(
         raise ValueError(f"slopes and correlations must have one shape, got {slopes.shape} and {correlations.shape}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
+    for name, least in (
+        ("least_effect", least_effect),
+        ("least_share", least_share),
+        ("least_monotonicity", least_monotonicity),
+    ):
+        if not 0 <= least < np.inf:
+            raise ValueError(f"{name} must not be negative nor infinite, got {least}")
     n = len(slopes)
     effect, monotonicity = slopes.mean(0), correlations.mean(0)
     reach = t.ppf((1 + confidence) / 2, n - 1) * slopes.std(0, ddof=1) / np.sqrt(n)

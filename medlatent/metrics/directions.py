@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._checks import confusion, finite, in_evaluation, to_numpy
+from ._checks import confusion, finite, in_evaluation, numbers
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,10 @@ def reconstructor_accuracy(
     in_evaluation("generate", generate)
     in_evaluation("reconstruct", reconstruct)
     columns = torch.as_tensor(matrix.T, dtype=torch.float32).contiguous()
+    if not columns.isfinite().all():
+        raise ValueError(f"directions: {np.abs(matrix).max():g} is beyond float32, in which codes are; scale them")
+    if not np.isfinite(gamma):
+        raise ValueError(f"gamma must be a finite number, got {gamma}")
     generator = torch.Generator().manual_seed(seed)
     taken, recognised, errors = [], [], []
     with torch.no_grad():
@@ -94,7 +98,7 @@ def reconstructor_accuracy(
             alpha = torch.where(alpha < 0, alpha.clamp(max=-min_shift), alpha.clamp(min=min_shift))
             shifted = z + alpha[:, None] * columns[target]
             logits, shift = reconstruct(generate(z.to(device)), generate(shifted.to(device)))
-            logits, shift = finite("reconstruct's logits", logits, "(B, K)"), to_numpy(shift)
+            logits, shift = finite("reconstruct's logits", logits, "(B, K)"), numbers("reconstruct's shifts", shift)
             if logits.shape != (batch_size, k) or shift.shape not in ((batch_size,), (batch_size, 1)):
                 raise ValueError(
                     f"reconstruct: expected logits ({batch_size}, {k}) and shifts ({batch_size},), "

@@ -66,7 +66,11 @@ def clustering_nmi(codes, labels, fits: int = 10, seed: int = 0) -> ClusteringSc
         warnings.simplefilter("ignore", ConvergenceWarning)
         for fit, state in enumerate(np.random.SeedSequence(seed).generate_state(fits)):
             mixture = GaussianMixture(len(classes), random_state=int(state))
-            per_fit[fit] = normalized_mutual_info_score(index, mixture.fit_predict(codes))
+            try:
+                found = mixture.fit_predict(codes)
+            except ValueError as error:
+                raise ValueError(f"codes: no mixture of {len(classes)} fits them, rescale them ({error})") from error
+            per_fit[fit] = normalized_mutual_info_score(index, found)
             converged[fit] = mixture.converged_
     return ClusteringScore(float(per_fit.mean()), per_fit, converged)
 

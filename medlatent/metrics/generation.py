@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 from scipy.special import rel_entr
 from scipy.stats import mannwhitneyu
 
-from ._checks import confusion, finite, to_numpy
+from ._checks import confusion, finite, indices
 
 WELL_CONDITIONED = 1e-10  # the least eigenvalue of a covariance, as a share of the largest
 
@@ -159,14 +159,7 @@ def conditional_accuracy(probabilities, labels) -> ConditionalAccuracy:
     """
     probabilities = _distributions("probabilities", probabilities)
     n, k = probabilities.shape
-    labels = to_numpy(labels)
-    if labels.shape != (n,) or labels.dtype.kind not in "iub":
-        raise ValueError(f"labels: expected integers of the shape ({n},), got {labels.dtype} {labels.shape}")
-    if labels.min() < 0 or labels.max() >= k:
-        raise ValueError(
-            f"labels: from {labels.min()} to {labels.max()}, but the classifier has the classes 0 to {k - 1}"
-        )
-    counts = confusion(labels.astype(np.intp), probabilities.argmax(1), k)
+    counts = confusion(indices("labels", labels, n, k), probabilities.argmax(1), k)
     asked, right = counts.sum(1), np.diag(counts)
     return ConditionalAccuracy(float(right.sum() / n), float((right[asked > 0] / asked[asked > 0]).mean()), counts)
 

@@ -11,7 +11,7 @@ import torch
 from scipy.ndimage import correlate1d
 from torch import Tensor
 
-from ._checks import in_evaluation, to_numpy
+from ._checks import LARGEST, finite, in_evaluation, is_whole, numbers
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ImageScore:
     per_image: np.ndarray
 
 
-def psnr(images, reconstructions, data_range: float = 1.0) -> ImageScore:
+def psnr(images, reconstructions, data_range: float | None = None) -> ImageScore:
     """The peak signal-to-noise ratio in dB of each image, 10·log10(data_range² / MSE), and its mean over the images.
 
     Implements :eq:`eq-start-2`. The mean of the images' values in dB, not the value of
@@ -36,17 +36,20 @@ def psnr(images, reconstructions, data_range: float = 1.0) -> ImageScore:
     Args:
         images: ``(N, C, H, W)``, NumPy or torch.
         reconstructions: the same shape.
-        data_range: the largest possible value minus the smallest: 1 for images in [0, 1], 255 for uint8.
+        data_range: the largest possible value minus the smallest: 255 for uint8. By default 1, for images in [0, 1];
+            whole numbers have no default.
 
     Returns:
         The score in dB; infinite for an image that is reproduced exactly.
 
     Raises:
-        ValueError: the shapes differ, there is no image, ``data_range`` is not positive, or a value is NaN or infinite.
+        ValueError: the shapes differ, there is no image, a value is NaN or infinite, an error vanishes when it is
+            squared, or ``data_range`` is not positive, less than what the images span, or not given for whole numbers.
     """
-    a, b = _pair(images, reconstructions)
-    _check_range(data_range)
+    (a, b), data_range = _pair(images, reconstructions), _range(images, reconstructions, data_range)
     mse = np.square(a - b).reshape(len(a), -1).mean(1)
+    if not mse.all() and (near := (mse == 0) & (a != b).any((1, 2, 3))).any():
+        raise ValueError(f"images: image {near.argmax()} differs from its reconstruction by too little to be squared")
     with np.errstate(divide="ignore"):
         values = 10 * np.log10(data_range**2 / mse)
     return ImageScore(float(values.mean()), values)
@@ -74,7 +77,7 @@ _WINDOWS = {"gaussian": (11, 1.5, "mirror"), "uniform": (7, None, "valid")}
 def ssim(
     images,
     reconstructions,
-    data_range: float = 1.0,
+    data_range: float | None = None,
     window: Literal["gaussian", "uniform"] = "gaussian",
     border: Literal["mirror", "valid"] | None = None,
 ) -> SSIMScore:
@@ -94,8 +97,9 @@ def ssim(
     Args:
         images: ``(N, C, H, W)``, NumPy or torch.
         reconstructions: the same shape.
-        data_range: the largest possible value minus the smallest: 1 for images in [0, 1], 255 for uint8. It is not
-            taken from the images: the same error would then weigh differently from image to image.
+        data_range: the largest possible value minus the smallest: 255 for uint8. By default 1, for images in [0, 1];
+            whole numbers have no default. It is not taken from the images: the same error would then weigh differently
+            from image to image.
         window: ``"gaussian"`` or ``"uniform"``.
         border: ``"mirror"``, ``"valid"``, or ``None`` for the window's default.
 
@@ -103,8 +107,9 @@ def ssim(
         The score in [-1, 1]; 1 for identical images. Two different constant images score by their means alone.
 
     Raises:
-        ValueError: the shapes differ, there is no image, the images are smaller than the window, ``data_range`` is not
-            positive, window or border is unknown, or a value is NaN or infinite.
+        ValueError: the shapes differ, there is no image, the images are smaller than the window, window or border is
+            unknown, a value is NaN or infinite, or ``data_range`` is not positive, less than what the images span, or
+            not given for whole numbers.
     """
     if window not in _WINDOWS:
         raise ValueError(f"window {window!r} is unknown: use {' or '.join(_WINDOWS)}")
@@ -112,8 +117,7 @@ def ssim(
     border = usual if border is None else border
     if border not in ("mirror", "valid"):
         raise ValueError(f"border {border!r} is unknown: use mirror or valid")
-    a, b = _pair(images, reconstructions)
-    _check_range(data_range)
+    (a, b), data_range = _pair(images, reconstructions), _range(images, reconstructions, data_range)
     if min(a.shape[2:]) < side:
         raise ValueError(f"images: {a.shape[2]}×{a.shape[3]} pixels are fewer than the window of {side}×{side}")
     offset = np.arange(side) - side // 2
@@ -235,7 +239,7 @@ def _unit(features: Tensor) -> Tensor:
 def _layer_weights(weights: Sequence | None, maps: list[Tensor]) -> list[Tensor]:
     if weights is None:
         return [m.new_ones(()) for m in maps]
-    vectors = [torch.as_tensor(to_numpy(w), dtype=torch.float64, device=maps[0].device) for w in weights]
+    vectors = [torch.as_tensor(numbers("weights", w), device=maps[0].device) for w in weights]
     expected = [(m.shape[1],) for m in maps]
     if [tuple(w.shape) for w in vectors] != expected:
         raise ValueError(f"weights: expected one vector a layer, {expected}, got {[tuple(w.shape) for w in vectors]}")
@@ -245,15 +249,25 @@ def _layer_weights(weights: Sequence | None, maps: list[Tensor]) -> list[Tensor]
 
 
 def _pair(images, reconstructions) -> tuple[np.ndarray, np.ndarray]:
-    a, b = (np.asarray(to_numpy(x), dtype=np.float64) for x in (images, reconstructions))
-    if a.shape != b.shape or a.ndim != 4 or not a.size:
-        raise ValueError(f"expected two arrays of the same shape (N, C, H, W), got {a.shape} and {b.shape}")
-    wrong = ~(np.isfinite(a) & np.isfinite(b)).all((1, 2, 3))
-    if wrong.any():
-        raise ValueError(f"image {int(wrong.argmax())} or its reconstruction holds NaN or infinity")
+    a, b = finite("images", images, "(N, C, H, W)"), finite("reconstructions", reconstructions, "(N, C, H, W)")
+    if a.shape != b.shape:
+        raise ValueError(
+            f"images and reconstructions must have the same shape (N, C, H, W), got {a.shape} and {b.shape}"
+        )
     return a, b
 
 
-def _check_range(data_range: float) -> None:
-    if not data_range > 0:
-        raise ValueError(f"data_range must be positive, got {data_range}")
+def _range(images, reconstructions, data_range: float | None) -> float:
+    """The range of the values, which is the one that is given, or 1."""
+    if data_range is None:
+        for name, values in (("images", images), ("reconstructions", reconstructions)):
+            if is_whole(name, values):
+                raise ValueError(f"data_range: {name} are whole numbers, whose range is not known; 255 for uint8")
+        data_range = 1.0
+    if not 0 < data_range <= LARGEST:
+        raise ValueError(f"data_range must be positive and finite, got {data_range}")
+    # A reconstruction may go beyond the range; an image does not, but for rounding.
+    low, high = (float(bound(numbers("images", images))) for bound in (np.min, np.max))
+    if high - low > data_range * (1 + 1e-6):
+        raise ValueError(f"data_range: the images go from {low:g} to {high:g}, which is more than {data_range:g}")
+    return data_range

@@ -48,17 +48,20 @@ def active_units(mean, threshold: float = 0.01) -> DimensionScore:
 
     Args:
         mean: the posterior means ``(N, D)``, NumPy or torch, N at least 2.
-        threshold: of the variance over the images; a dimension above it is active.
+        threshold: of the variance over the images, not negative; a dimension above it is active.
 
     Returns:
         ``score``: the count; ``per_dimension``: the variances.
 
     Raises:
-        ValueError: there are fewer than two images, or a value is NaN or infinite.
+        ValueError: there are fewer than two images, a value is NaN or infinite, or ``threshold`` is
+            negative or one of these.
     """
     mean = finite("mean", mean, "(N, D)")
     if len(mean) < 2:
         raise ValueError("mean: a variance needs at least two images")
+    if not 0 <= threshold < np.inf:
+        raise ValueError(f"threshold must be finite and not negative, got {threshold}")
     variance = mean.var(0, ddof=1)
     return DimensionScore(float((variance > threshold).sum()), variance)
 
@@ -89,13 +92,23 @@ def gaussian_total_correlation(mean, logvar) -> GaussianScore:
         logvar: the logarithm of their variances, ``(N, D)``.
 
     Raises:
-        ValueError: the shapes differ, there are fewer than two images, or a value is NaN or infinite.
+        ValueError: the shapes differ, there are fewer than two images, a value is NaN or infinite, or the codes depend
+            on each other so much that the total correlation is infinite but for rounding.
     """
     mean, logvar = posterior(mean, logvar)
     if len(mean) < 2:
         raise ValueError("mean: a covariance needs at least two images")
     covariance = np.atleast_2d(np.cov(mean, rowvar=False)) + np.diag(np.exp(logvar).mean(0))
     deviation = np.sqrt(np.diag(covariance))
+    if (still := np.flatnonzero(deviation == 0)).size:
+        raise ValueError(
+            f"logvar[:, {still[0]}]: this dimension has no variance at all, and no correlation; leave it out"
+        )
     correlation = covariance / np.outer(deviation, deviation)
+    if np.linalg.matrix_rank(correlation, hermitian=True) < len(correlation):
+        raise ValueError(
+            "mean: a dimension is a linear function of others, and the total correlation infinite; leave it out"
+        )
     _, log_determinant = np.linalg.slogdet(correlation)
+    # Rounding alone can bring it below zero.
     return GaussianScore(float(max(0.0, -0.5 * log_determinant)), correlation)

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from ._checks import finite
+from ._checks import finite, is_whole
 
 MEASURED = ("size", "eccentricity", "skin_colour")
+ROUNDING = 1e-3
 DARKEST = 0.02  # intensities below are taken for this one, whose logarithm is finite
 
 
@@ -31,9 +32,13 @@ def measure(images) -> np.ndarray:
         lesion, its size and shape are those of noise.
 
     Raises:
-        ValueError: the shape is wrong, or a value is NaN or infinite.
+        ValueError: the shape is wrong, or a value is outside of [0, 1], NaN or infinite.
     """
+    if is_whole("images", images):
+        raise ValueError("images: expected values in [0, 1], got whole numbers; divide uint8 by 255")
     images = torch.from_numpy(finite("images", images, "(N, 3, H, W)")).float()
+    if images.min() < -ROUNDING or images.max() > 1 + ROUNDING:
+        raise ValueError(f"images: values from {images.min():g} to {images.max():g}, expected those in [0, 1]")
     *_, channels, height, width = images.shape
     if channels != 3 or min(height, width) < 16:
         raise ValueError(f"images: expected (N, 3, H, W) with sides of 16 pixels or more, got {tuple(images.shape)}")

@@ -12,7 +12,7 @@ import torch
 from scipy.spatial.distance import cdist
 from scipy.stats import hypergeom
 
-from ._checks import finite, in_evaluation, to_numpy
+from ._checks import finite, in_evaluation, numbers, to_numpy
 
 # What each norm makes of the differences (N, D).
 _NORMS = {
@@ -81,13 +81,13 @@ def cifc(
 
     Raises:
         ValueError: there are fewer than two images, a network is in training mode, the norm is unknown, a code has a
-            wrong shape, or holds NaN
-            or infinity.
+            wrong shape, or an image or a code holds NaN or infinity.
     """
     if norm not in _NORMS:
         raise ValueError(f"norm {norm!r} is unknown: use {', '.join(_NORMS)}")
     if getattr(images, "ndim", 0) != 4 or len(images) < 2:
         raise ValueError(f"images: expected at least two images (N, C, H, W), got {getattr(images, 'shape', images)}")
+    finite("images", images, "(N, C, H, W)")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     in_evaluation("encode", encode)
@@ -104,7 +104,10 @@ def cifc(
         return tuple(pair)
 
     def distance(code, again) -> np.ndarray:
-        return _NORMS[norm](np.asarray(to_numpy(code), np.float64) - np.asarray(to_numpy(again), np.float64))
+        first, second = numbers("encode's code", code), numbers("encode's code", again)
+        if first.shape != second.shape:
+            raise ValueError(f"encode: of an image it gives a code {first.shape}, of its reconstruction {second.shape}")
+        return _NORMS[norm](first - second)
 
     style, content = [], []
     with torch.no_grad():
@@ -198,7 +201,7 @@ def nearest_neighbours(queries, references, k: int = 3) -> Neighbours:
     Raises:
         ValueError: the shapes do not fit, ``k`` is not in 1 to R, or a value is NaN or infinite.
     """
-    queries, references = to_numpy(queries), to_numpy(references)
+    queries, references = to_numpy("queries", queries), to_numpy("references", references)
     if queries.ndim not in (2, 4) or queries.shape[1:] != references.shape[1:]:
         raise ValueError(
             f"queries and references: expected codes (N, D) or images (N, C, H, W) that fit each other, "
@@ -355,7 +358,7 @@ def _label_pair(query_labels, reference_labels) -> tuple[np.ndarray, np.ndarray]
 
 def _labels_and_neighbours(query_labels, reference_labels, neighbours) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     queries, references = _label_pair(query_labels, reference_labels)
-    indices = to_numpy(neighbours)
+    indices = to_numpy("neighbours", neighbours)
     if indices.ndim != 2 or len(indices) != len(queries) or not indices.size or indices.dtype.kind not in "iu":
         raise ValueError(
             f"neighbours: expected positions ({len(queries)}, k), got {indices.dtype} {indices.shape}; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from ._checks import finite, to_numpy
+from ._checks import finite, numbers
 
 MEASURED = (
     "body_width",
@@ -71,7 +71,7 @@ def measure(images, pixel=1.0) -> np.ndarray:
     images = finite("images", images, "(N, 1, H, W)")
     if images.shape[1] != 1 or min(images.shape[2:]) < 32:
         raise ValueError(f"images: expected (N, 1, H, W) with sides of 32 pixels or more, got {images.shape}")
-    pixel = np.asarray(to_numpy(pixel), dtype=np.float64)
+    pixel = numbers("pixel", pixel)
     if pixel.shape not in ((), (len(images),)) or not (pixel > 0).all() or not np.isfinite(pixel).all():
         raise ValueError(f"pixel: expected a positive number, or one for each of the {len(images)} images, got {pixel}")
     found = np.array([_measure(image) for image in images[:, 0].clip(AIR, None)])

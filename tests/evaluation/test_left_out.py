@@ -7,7 +7,17 @@ import pytest
 from evaluation_cases import CARD, factor_set, image_set, small_generator, small_vae
 
 from medlatent.data import Factor, ImageSet, open_images
-from medlatent.evaluation import Numbers, by_reason, evaluate, suite, suite_names
+from medlatent.evaluation import (
+    Numbers,
+    attributes,
+    by_reason,
+    digits,
+    evaluate,
+    numbers_of,
+    style_content,
+    suite,
+    suite_names,
+)
 from medlatent.evaluation.factor_meters import FactorMeter, Scale
 from medlatent.models import CAVAE, DAI, AttriVAE, LatentDirections
 from medlatent.nets import FactorRegressor
@@ -183,7 +193,43 @@ def test_of_directions(monkeypatch):
 
 def test_every_suite_that_can_give_less_says_what():
     """Those without are of numbers that any image and any code of the model give."""
-    assert {name for name in suite_names() if not hasattr(suite(name), "left_out")} == {"posterior", "reconstruction"}
+    assert {name for name in suite_names() if not hasattr(suite(name), "left_out")} == {"reconstruction"}
+
+
+class TestWhatIsNoNumber:
+    def test_a_class_that_is_missing_is_no_class(self):
+        images = factor_set(66)
+        images.table["kind"] = images.table["kind"].astype(object).where(np.arange(66) != 3)
+        labels = style_content._labels(images)
+        assert np.isnan(labels[3]).any()
+        assert np.isfinite(np.delete(labels, 3, 0)).all()
+        assert style_content._not_retrieved(labels, np.arange(66)) == "1 of 66 images lack a label"
+        assert np.flatnonzero(np.isnan(digits._classes(images))).tolist() == [3]
+        measured = np.r_[[0.0, 2.0, 1.0], np.full(63, 100.0)]
+        assert digits._spread(measured, np.r_[[0.0, 0.0, 1.0], np.full(63, np.nan)]) == pytest.approx((2 / 3) ** 0.5)
+        diagnosed = ImageSet(images.images, images.table.rename(columns={"kind": "diagnosis"}), {}, CARD)
+        diagnosed.factors["diagnosis"] = images.factors["kind"]
+        assert attributes._no_diagnosis(diagnosed) == "1 of 66 patients have no diagnosis"
+
+    def test_of_what_is_infinite_the_reason_stands_in_its_place(self):
+        columns = {name: np.ones(3) for name in ("sse", "psnr", "ssim")}
+        columns["psnr"][1] = np.inf  # reproduced exactly
+        found = numbers_of({"encoded": columns}, image_set(), ["reconstruction"])
+        assert found == {"sse": 1, "ssim": 1}
+        assert found.left_out == {"psnr": "it is inf"}
+
+    def test_codes_that_are_functions_of_each_other_have_no_total_correlation(self):
+        code = np.random.default_rng(0).normal(size=(50, 1)).astype(np.float32)
+        columns = {"mean": code.repeat(3, 1), "logvar": np.full((50, 3), -90.0, np.float32), "kl": code[:, 0]}
+        found = numbers_of({"encoded": columns}, image_set(), ["posterior"])
+        assert found.keys() == {"kl", "active_units"}
+        assert "is a linear function of others" in found.left_out["gaussian_tc"]
+
+    @pytest.mark.parametrize(("score", "is_name"), [("r2_score", False), ("balanced_accuracy_score", True)])
+    def test_what_a_code_knows_is_not_0_where_it_is_nan(self, monkeypatch, score, is_name):
+        monkeypatch.setattr(style_content, score, lambda *_: np.nan)
+        codes, column = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+        assert np.isnan(style_content._predicted(codes, column, np.arange(40), is_name))
 
 
 def test_by_reason():

@@ -96,7 +96,7 @@ def optimum(loss) -> tuple[torch.Tensor, float]:
     def expected():
         optimiser.zero_grad()
         # real images x ~ P and generated ones x̂ ~ Q are drawn independently
-        total = (P[:, None] * Q[None, :] * loss(free[:, None], free[None, :])).sum()
+        total = (P[:, None] * Q[None, :] * loss(*torch.meshgrid(free, free, indexing="ij"))).sum()
         total.backward()
         return total
 

@@ -147,5 +147,5 @@ def test_delta_must_be_positive(delta):
 @pytest.mark.parametrize("shape", [(7,), (6, 3), (7, 6), (7, 3, 1)])
 def test_shapes_that_do_not_fit(shape):
     z, _ = pairs()
-    with pytest.raises(ValueError, match=r"attributes must be \(B, K\) for codes \(B, D\) with K at most D, got"):
+    with pytest.raises(ValueError, match=r"attributes must be \(B, K\) for codes z \(B, D\) with K at most D, got"):
         attribute_loss(z, torch.zeros(shape))

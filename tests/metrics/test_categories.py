@@ -105,5 +105,5 @@ class TestCorrelation:
     def test_arguments(self):
         with pytest.raises(ValueError, match=r"expected one value an image .*got \(3,\), \(2,\), \(3,\)"):
             correlation_within([1, 2, 3], [1, 2])
-        with pytest.raises(ValueError, match="code: value 1 is NaN"):
+        with pytest.raises(ValueError, match="code: row 1 holds NaN"):
             correlation_within([1, np.nan], [1, 2])

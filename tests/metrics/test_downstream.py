@@ -103,8 +103,8 @@ def test_few_labels_at_the_extremes():
     ("codes", "labels", "message"),
     [
         (NOISE, np.zeros(120), "labels: all rows have the class"),
-        (NOISE, LABELS[:5], r"labels: expected one label a row, \(120,\)"),
-        (NOISE, np.where(LABELS == 1, np.nan, LABELS), "labels: label 60 is NaN"),
+        (NOISE, LABELS[:5], r"labels: expected one a row, \(120,\)"),
+        (NOISE, np.where(LABELS == 1, np.nan, LABELS), "labels: that of row 60 is NaN"),
         (NOISE[:, 0], LABELS, r"codes: expected an array \(N, D\)"),
         (np.where(NOISE > 2, np.inf, NOISE), LABELS, "codes: row .* infinity"),
         (NOISE[:1], LABELS[:1], "codes: 1 rows, at least 2"),

@@ -203,7 +203,7 @@ def test_conditional_accuracy_by_hand():
         (lambda: inception_score(PROBABILITIES, splits=38), "splits must be between 1 and the number of images 37"),
         (lambda: conditional_accuracy(PROBABILITIES, np.zeros(37)), "labels: expected integers"),
         (lambda: conditional_accuracy(PROBABILITIES, np.zeros(3, int)), "labels: expected integers"),
-        (lambda: conditional_accuracy(PROBABILITIES, np.full(37, 4)), "classes 0 to 3"),
+        (lambda: conditional_accuracy(PROBABILITIES, np.full(37, 4)), "expected 0 to 3"),
     ],
 )
 def test_errors(call, message):

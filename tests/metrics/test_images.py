@@ -33,6 +33,11 @@ def test_by_hand():
     assert result.score == pytest.approx(30)
 
 
+def test_an_error_that_vanishes_when_it_is_squared_is_not_taken_for_none():
+    with pytest.raises(ValueError, match="images: image 0 differs from its reconstruction by too little"):
+        psnr(np.zeros((1, 1, 2, 2)), np.full((1, 1, 2, 2), 1e-200))
+
+
 def test_identical_images_are_infinite():
     result = psnr(IMAGES, IMAGES)
     assert np.isposinf(result.per_image).all()
@@ -43,6 +48,26 @@ def test_uint8_does_not_wrap_around():
     a, b = np.full((1, 1, 2, 2), 5, np.uint8), np.full((1, 1, 2, 2), 10, np.uint8)
     forwards, backwards = psnr(a, b, data_range=255), psnr(b, a, data_range=255)
     assert forwards.score == backwards.score == pytest.approx(20 * np.log10(255 / 5))
+
+
+@pytest.mark.parametrize("score", [psnr, ssim])
+def test_the_range_of_whole_numbers_has_to_be_said(score):
+    images = RANDOM.integers(0, 256, (2, 1, 12, 12), dtype=np.uint8)
+    for pair in ((images, images[::-1]), (images / 255, images), (torch.from_numpy(images).int(), images)):
+        with pytest.raises(ValueError, match=r"data_range: (images|reconstructions) are whole numbers.*255 for uint8"):
+            score(*pair)
+    assert score(images, images[::-1], 255).score == pytest.approx(score(images / 255, images[::-1] / 255).score)
+    assert np.isfinite(score(images > 100, images > 120).score)  # true and false go from 0 to 1
+
+
+@pytest.mark.parametrize("score", [psnr, ssim])
+def test_images_beyond_the_range_are_refused_and_reconstructions_are_not(score):
+    images, noisy = np.repeat(np.repeat(IMAGES, 2, 2), 2, 3), np.repeat(np.repeat(NOISY, 2, 2), 2, 3)
+    assert np.ptp(noisy) > 1
+    assert np.isfinite(score(images, noisy).score)
+    for wrong, span in ((255 * images, "0.*to 25."), (2 * images - 1, "-0.9.* to 0.9")):
+        with pytest.raises(ValueError, match=f"data_range: the images go from {span}.*, which is more than 1"):
+            score(wrong, noisy)
 
 
 def test_torch_and_numpy_agree():
@@ -60,10 +85,20 @@ def test_scaling_images_and_range_together_changes_nothing():
         (IMAGES, IMAGES[:, :1], 1.0, "same shape"),  # would broadcast
         (IMAGES[0], IMAGES[0], 1.0, r"\(N, C, H, W\)"),
         (IMAGES[:0], IMAGES[:0], 1.0, r"\(0, 3, 8, 8\)"),
-        (IMAGES, NOISY, 0.0, "data_range must be positive, got 0"),
+        (IMAGES, NOISY, 0.0, "data_range must be positive and finite, got 0"),
         (IMAGES, NOISY, float("nan"), "data_range"),
-        (IMAGES, np.where(np.arange(5).reshape(5, 1, 1, 1) == 3, np.nan, NOISY), 1.0, "image 3 .*NaN"),
-        (IMAGES, np.where(np.arange(5).reshape(5, 1, 1, 1) == 2, np.inf, NOISY), 1.0, "image 2 .*infinity"),
+        (
+            IMAGES,
+            np.where(np.arange(5).reshape(5, 1, 1, 1) == 3, np.nan, NOISY),
+            1.0,
+            "row 3 holds NaN",
+        ),
+        (
+            IMAGES,
+            np.where(np.arange(5).reshape(5, 1, 1, 1) == 2, np.inf, NOISY),
+            1.0,
+            "row 2 holds NaN or inf",
+        ),
     ],
 )
 def test_errors(a, b, data_range, message):
@@ -172,7 +207,7 @@ def test_reference_values(reference):
         (lambda: ssim(LARGE, BLURRED[:, :1]), "same shape"),
         (lambda: ssim(IMAGES, NOISY), "8×8 pixels"),
         (lambda: ssim(LARGE, BLURRED, data_range=-1), "data_range"),
-        (lambda: ssim(LARGE, BLURRED * np.nan), "image 0 .*NaN"),
+        (lambda: ssim(LARGE, BLURRED * np.nan), "reconstructions: row 0 holds NaN"),
     ],
 )
 def test_ssim_errors(call, message):

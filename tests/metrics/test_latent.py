@@ -72,6 +72,15 @@ def test_total_correlation_does_not_depend_on_scale_or_order_and_ignores_constan
     assert constant.score == pytest.approx(score)
 
 
+def test_a_variance_that_overflows_is_no_independence():
+    equal = np.random.default_rng(0).normal(size=(100, 1)).repeat(4, 1)
+    logvar = np.full((100, 4), -2.0)
+    assert gaussian_total_correlation(equal, logvar).score > 2
+    logvar[:, 3] = 800
+    with pytest.raises(ValueError, match="logvar: row 0 has 800, whose variance overflows beyond 700"):
+        gaussian_total_correlation(equal, logvar)
+
+
 def test_torch_and_numpy_agree():
     tensors = torch.from_numpy(MEAN), torch.from_numpy(LOGVAR)
     np.testing.assert_array_equal(information(*tensors).per_dimension, information(MEAN, LOGVAR).per_dimension)
@@ -91,6 +100,10 @@ def test_torch_and_numpy_agree():
         (lambda: active_units(np.full((3, 2), np.nan)), "mean: row 0 holds NaN or infinity"),
         (lambda: gaussian_total_correlation(MEAN, np.where(LOGVAR > 0, np.inf, LOGVAR)), "logvar: row .* infinity"),
         (lambda: active_units(MEAN[:, 0]), r"\(N, D\)"),
+        (lambda: active_units(MEAN, -1), "threshold must be finite and not negative"),
+        (lambda: information(MEAN, LOGVAR + 800), r"logvar: row 0 has \d+.*overflows"),
+        (lambda: gaussian_total_correlation(MEAN[:, :1].repeat(4, 1), np.full((40, 4), -800.0)), "mean: .* infinite"),
+        (lambda: gaussian_total_correlation(np.ones((40, 2)), np.full((40, 2), -800.0)), r"logvar\[:, 0\]: .*variance"),
     ],
 )
 def test_errors(call, message):

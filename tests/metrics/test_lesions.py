@@ -69,3 +69,7 @@ def test_shapes(shape):
 def test_values():
     with pytest.raises(ValueError, match="NaN"):
         measure(np.full((1, 3, 32, 32), np.nan))
+    with pytest.raises(ValueError, match=r"images: expected .*got whole numbers; divide uint8 by 255"):
+        measure(np.full((1, 3, 32, 32), 200, np.uint8))
+    with pytest.raises(ValueError, match=r"images: values from 0 to 255, expected those in \[0, 1\]"):
+        measure(255.0 * (np.arange(32) > 16) * np.ones((1, 3, 32, 32)))

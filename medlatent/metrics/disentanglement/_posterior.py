@@ -9,24 +9,29 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from .._checks import posterior
-from ._shared import _checked, _table
+from .._checks import not_larger, posterior
+from ._shared import SUMMABLE, _checked
 
 ELEMENTS = 2**18  # of a sample-by-posterior matrix that a thread holds: 2 MiB
 LARGEST_LOGVAR = 600.0  # beyond it, the density of a sample leaves the range of float64
 LOG_2PI = math.log(2 * math.pi)
 
 
-def _checked_posterior(mean, logvar, factors=None) -> tuple[np.ndarray, ...]:
+def _checked_posterior(mean, logvar) -> tuple[np.ndarray, np.ndarray]:
     mean, logvar = posterior(mean, logvar)
-    mean = _table("mean", mean, "(N, D)")
     if np.abs(logvar).max() > LARGEST_LOGVAR:
         raise ValueError(f"logvar: the density overflows beyond ±{LARGEST_LOGVAR:g}; clamp it")
-    if factors is None:
-        return mean, logvar
+    return mean, logvar
+
+
+def _checked_with_factors(
+    mean, logvar, factors, largest: float = SUMMABLE
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    mean, logvar = _checked_posterior(mean, logvar)
+    not_larger("mean", mean, largest)
     if mean.shape[1] < 2:
         raise ValueError("mean: dimensions are compared, at least 2 are needed, got 1")
-    return mean, logvar, _checked(mean, factors, varied=True)[1]
+    return mean, logvar, _checked(mean, factors, varied=True, largest=largest)[1]
 
 
 def _log_densities(

@@ -6,19 +6,20 @@ import numpy as np
 
 from .._checks import finite, group_labels
 
-
-def _table(name: str, values, shape: str) -> np.ndarray:
-    values = finite(name, values, shape)
-    with np.errstate(over="ignore"):
-        if (j := np.flatnonzero(~np.isfinite(np.ptp(values, axis=0)))).size:
-            raise ValueError(f"{name}[:, {j[0]}] spans more than float64 holds; rescale it")
-    return values
+SUMMABLE = 1e300  # in size: codes and factors are scaled before they are squared, and summed as they are
+LEARNABLE = 1e30  # in size: trees compute in float32, and a support vector machine may not come to an end
 
 
 def _checked(
-    codes, factors, name: str = "factors", varied: bool = False, least_dimensions: int = 1, least_factors: int = 1
+    codes,
+    factors,
+    name: str = "factors",
+    varied: bool = False,
+    least_dimensions: int = 1,
+    least_factors: int = 1,
+    largest: float = SUMMABLE,
 ) -> tuple[np.ndarray, np.ndarray]:
-    codes, factors = _table("codes", codes, "(N, D)"), _table(name, factors, "(N, K)")
+    codes, factors = finite("codes", codes, "(N, D)", largest=largest), finite(name, factors, "(N, K)", largest=largest)
     if len(codes) != len(factors):
         raise ValueError(f"codes and {name} must have the same number of rows, got {len(codes)} and {len(factors)}")
     if codes.shape[1] < least_dimensions:

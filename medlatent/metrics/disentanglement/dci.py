@@ -14,7 +14,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 
-from ._shared import _checked, _is_categorical, _split
+from ._shared import LEARNABLE, _checked, _is_categorical, _split
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def dci(
         ValueError: there is one dimension or one factor, a factor is constant or has one class only in the training
             rows, a shape is wrong, or a value is not finite.
     """
-    codes, factors = _checked(codes, factors, varied=True, least_dimensions=2, least_factors=2)
+    codes, factors = _checked(codes, factors, varied=True, least_dimensions=2, least_factors=2, largest=LEARNABLE)
     return _dci(codes, factors, estimator, train_fraction, shuffle, seed, n_jobs, trees, groups)
 
 
@@ -115,6 +115,8 @@ def _dci(codes, factors, estimator, train_fraction, shuffle, seed, n_jobs, trees
     found = Parallel(n_jobs=n_jobs, prefer="threads")(delayed(fit)(factor) for factor in factors.T)
     importance = np.stack([column for column, _ in found], 1)
     informativeness = np.array([value for _, value in found])
+    if not np.isfinite(informativeness).all():
+        raise ValueError(f"train_fraction: R² cannot be computed of {len(test)} test rows; give more rows, or lower it")
     per_dimension, per_factor = _one_minus_entropy(importance), _one_minus_entropy(importance.T)
     total = importance.sum() or 1.0  # constant codes have no importance at all, and score 0
     return DCIScore(

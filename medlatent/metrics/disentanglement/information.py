@@ -131,6 +131,7 @@ def _nearest_neighbours(
     if not 1 <= neighbours < len(codes):
         raise ValueError(f"neighbours must be between 1 and N - 1 = {len(codes) - 1}, got {neighbours}")
     constant, random = np.ptp(codes, axis=0) == 0, np.random.RandomState(seed)
+    codes = _without_exponent(codes)
     if kind == "discrete":
         labels = [np.unique(factor, return_inverse=True)[1] for factor in factors.T]
         for k, label in enumerate(labels):
@@ -141,7 +142,7 @@ def _nearest_neighbours(
         matrix = np.stack([mutual_info_classif(codes, v, **options) * (v.max() > 0) for v in labels], 1)
         entropy = np.array([stats.entropy(np.bincount(v)) for v in labels])
     elif kind == "continuous":
-        matrix = np.empty((codes.shape[1], factors.shape[1]))
+        matrix, factors = np.empty((codes.shape[1], factors.shape[1])), _without_exponent(factors)
         with Parallel(n_jobs=n_jobs, prefer="threads") as parallel:
 
             def information(pairs) -> list[float]:
@@ -159,6 +160,11 @@ def _nearest_neighbours(
     else:
         raise ValueError(f"kind {kind!r} is unknown: use 'continuous' or 'discrete'")
     return np.where(constant[:, None], 0.0, matrix), entropy
+
+
+def _without_exponent(columns: np.ndarray) -> np.ndarray:
+    """Columns times powers of two, which rounds nothing, to sizes whose squares neither overflow nor vanish."""
+    return np.ldexp(columns, -np.frexp(np.abs(columns).max(0))[1])
 
 
 def _jittered(columns: np.ndarray, random: np.random.RandomState) -> np.ndarray:

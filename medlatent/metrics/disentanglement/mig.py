@@ -8,9 +8,11 @@ import numpy as np
 from scipy import stats
 
 from .._checks import class_labels, finite
-from ._posterior import _checked_posterior, _log_densities
-from ._shared import _checked, _gap, _labels, _table
+from ._posterior import _checked_with_factors, _log_densities
+from ._shared import SUMMABLE, _checked, _gap, _labels
 from .information import _mutual_information
+
+PERIODS = 1e9  # beyond so many, an angle has too few digits left
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def mig_from_posterior(
         ValueError: there is one dimension, a factor is constant, N < ``bins``, ``samples`` < 2, a shape is wrong, or a
             value is not finite.
     """
-    mean, logvar, factors = _checked_posterior(mean, logvar, factors)
+    mean, logvar, factors = _checked_with_factors(mean, logvar, factors)
     labels = _labels(factors, bins)
     return _mig_from_posterior(_log_densities(mean, logvar, labels, samples, seed, n_jobs)[0], labels)
 
@@ -138,7 +140,7 @@ def mig_p(codes, labels, bins: int = 20) -> MIGScore:
     Raises:
         ValueError: there is one class only, or :func:`mig` refuses the codes.
     """
-    codes = _table("codes", codes, "(N, D)")
+    codes = finite("codes", codes, "(N, D)", largest=SUMMABLE)
     classes, index = class_labels("labels", labels, len(codes))
     return mig(codes, index[:, None] == np.arange(len(classes)), bins)
 
@@ -194,17 +196,26 @@ def mig_of_angle(codes, angles, period: float, cuts: int = 8, bins: int = 20) ->
         ValueError: ``period`` is not positive, ``cuts`` is below 1, all angles are alike, a shape is wrong, or a value
             is not finite.
     """
-    angles = finite("angles", angles, "(N)")
     if not 0 < period < np.inf:
         raise ValueError(f"period must be positive, got {period}")
+    angles = finite("angles", angles, "(N)", largest=PERIODS * period)
     if cuts < 1:
         raise ValueError(f"cuts must be at least 1, got {cuts}")
     towards = np.cos(2 * np.pi / period * angles[:, None] - np.pi / cuts * np.arange(cuts))
-    return mig(codes, towards > np.median(towards, axis=0), bins)
+    high = towards > np.median(towards, axis=0)
+    if (cut := np.flatnonzero(~high.any(0))).size:
+        raise ValueError(
+            f"angles: at cut {cut[0]} of {cuts} none is above the median, too many are alike; use other cuts"
+        )
+    return mig(codes, high, bins)
 
 
 def _mig(information: np.ndarray, entropy: np.ndarray) -> MIGScore:
     best, gap = _gap(information)
+    if not (entropy > 0).all():
+        raise ValueError(
+            f"factors[:, {entropy.argmin()}] has no entropy by this estimator; give more rows, or leave it out"
+        )
     per_factor = gap / entropy
     return MIGScore(float(per_factor.mean()), per_factor, best, information, entropy)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ._posterior import _checked_posterior, _log_densities
-from ._shared import _correlation, _is_categorical, _labels
+from .._checks import to_numpy
+from ._posterior import _checked_with_factors, _log_densities
+from ._shared import LEARNABLE, _correlation, _is_categorical, _labels
 from .dci import DCIScore, _dci
 from .information import _nearest_neighbours, _plug_in
 from .interpretability import InterpretabilityScore, _interpretability
@@ -122,9 +123,9 @@ def report(
         ValueError: there is one dimension, a factor is constant or so in the training rows, N is below ``bins`` or not
             above ``neighbours``, ``nominal`` has another length, a shape is wrong, or a value is not finite.
     """
-    mean, logvar, factors = _checked_posterior(mean, logvar, factors)
+    mean, logvar, factors = _checked_with_factors(mean, logvar, factors, LEARNABLE)
     count, labels = factors.shape[1], _labels(factors, bins)
-    nominal = np.zeros(count, bool) if nominal is None else np.asarray(nominal)
+    nominal = np.zeros(count, bool) if nominal is None else to_numpy("nominal", nominal)
     if nominal.shape != (count,) or nominal.dtype != bool:
         raise ValueError(f"nominal: expected true or false for each of {count} factors, got {nominal!r}")
     ordered = factors[:, ~nominal]

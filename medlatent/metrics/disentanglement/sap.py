@@ -8,7 +8,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.svm import LinearSVC
 
-from ._shared import _checked, _correlation, _gap, _is_categorical, _split
+from ._shared import LEARNABLE, SUMMABLE, _checked, _correlation, _gap, _is_categorical, _split
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def sap(
         ValueError: there is one dimension, a factor is constant or of the wrong kind, the training rows have one
             class only, a shape is wrong, or a value is not finite.
     """
-    codes, factors = _checked(codes, factors, varied=True, least_dimensions=2)
+    largest = LEARNABLE if kind == "discrete" else SUMMABLE
+    codes, factors = _checked(codes, factors, varied=True, least_dimensions=2, largest=largest)
     if kind == "continuous":
         predictability = np.square(_correlation(codes, factors))
     elif kind == "discrete":

@@ -109,7 +109,8 @@ def test_scores_lie_between_zero_and_one(seed, rows, dimensions, count):
     factors[-2:] = [[0], [1]]
     codes = random.normal(size=(rows, dimensions)).round(1)
     codes[:, 0] = factors[:, 0]
-    for name in SCORES.keys() - {"mutual information", "mig_knn", "dci"}:
+    halved = (np.median(factors, 0) < factors.max(0)).all()  # or mig_hf refuses to cut there
+    for name in SCORES.keys() - {"mutual information", "mig_knn", "dci"} - (set() if halved else {"mig_hf"}):
         assert -1e-12 <= SCORES[name](codes, factors).score <= 1 + 1e-12, name
     result = mutual_information_matrix(codes, factors)
     assert (result.mutual_information >= 0).all()
@@ -173,5 +174,5 @@ def test_constant_factors_and_bad_values_are_refused(name):
         score(CODES[:0], FACTORS[:0])
     with pytest.raises(ValueError, match="expected numbers"):
         score(CODES, np.full((N, 1), "naevus"))
-    with pytest.raises(ValueError, match="spans more than float64"):
+    with pytest.raises(ValueError, match=r"codes\[0, 0\] is .*1.7e\+308, beyond"):
         score(np.where(CODES > 0, 1.7e308, -1.7e308), FACTORS)

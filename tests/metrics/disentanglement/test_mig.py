@@ -98,7 +98,8 @@ class TestAngles:
         [
             (lambda: mig_of_angle(CODES, CODES[:, 0], 0), "period must be positive, got 0"),
             (lambda: mig_of_angle(CODES, CODES[:, 0], 1, cuts=0), "cuts must be at least 1, got 0"),
-            (lambda: mig_of_angle(CODES, np.zeros(N), 1), r"factors\[:, 0\] is constant"),
+            (lambda: mig_of_angle(CODES, np.zeros(N), 1), "angles: at cut 0 of 8 none is above"),
+            (lambda: mig_of_angle(CODES, 1e12 * CODES[:, 0], 1), r"angles\[\d+\] is .*, beyond ±1e\+09"),
         ],
     )
     def test_errors(self, call, message):
@@ -186,9 +187,9 @@ def test_a_factor_s_numbers_are_names_for_the_posterior_too():
         (lambda: mig_knn(CODES, FACTORS, neighbours=0), "neighbours must be"),
         (lambda: mig_knn(CODES, FACTORS, kind="nominal"), "kind 'nominal' is unknown"),
         (lambda: mig_knn(CODES, CONTINUOUS, kind="discrete"), "no value occurs twice, use kind='continuous'"),
-        (lambda: mig_p(CODES, FACTORS[:, :1]), r"one label a row, \(600,\), got \(600, 1\)"),
+        (lambda: mig_p(CODES, FACTORS[:, :1]), r"labels: expected one a row, \(600,\), got \(600, 1\)"),
         (lambda: mig_p(CODES, np.zeros(N)), "all rows have the class 0.0"),
-        (lambda: mig_p(CODES, np.where(np.arange(N) == 3, np.nan, 0)), "labels: label 3 is NaN"),
+        (lambda: mig_p(CODES, np.where(np.arange(N) == 3, np.nan, 0)), "labels: that of row 3 is NaN"),
         (lambda: mig_hf(CODES, CONTINUOUS, [0.0]), "one for each of 2 factors"),
         (lambda: mig_hf(CODES, CONTINUOUS, [0.0, 1e9]), r"all of factors\[:, 1\] on one side"),
         (
