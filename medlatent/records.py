@@ -29,6 +29,7 @@ from .evaluation import Numbers, agrees, numbers_of, observe
 from .files import (
     check_name,
     claim,
+    naming,
     project_folder,
     read_json,
     read_tensors,
@@ -235,9 +236,10 @@ class Record:
             targets = [path, path.with_suffix(".md"), *(place / file for file in contents)]
             with replacing_together(*targets, remove=stale) as (record, card, *files):
                 write_json(record, asdict(self), FORMAT, VERSION, checksum=True)
-                card.write_text(model_card(self), encoding="utf-8")
-                for file, content in zip(files, contents.values(), strict=True):
-                    file.write_bytes(content)
+                others = [model_card(self).encode(), *contents.values()]
+                for target, file, content in zip(targets[1:], (card, *files), others, strict=True):
+                    with naming(target):
+                        file.write_bytes(content)
         return path
 
     def _file(self, part: str, folder: str | os.PathLike | None) -> Path:

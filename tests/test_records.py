@@ -266,6 +266,22 @@ class TestInterrupted:
                 happened += 1
         assert happened > 20
 
+    @pytest.mark.parametrize(("name", "most"), [("run.json", 1000), ("run.md", 40_000), ("run.safetensors", 100_000)])
+    def test_a_full_disk_is_told_by_the_file(self, folder, change, monkeypatch, name, most):
+        """The limit is that of the system: whatever writes meets it as it meets a full disk."""
+        resource = pytest.importorskip("resource")
+        old, _, write = change
+        monkeypatch.setattr(medlatent.records, "model_card", lambda record: "x" * 50_000)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            with pytest.raises(OSError, match=r"cannot be written: File too large") as caught:
+                write()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert caught.value.filename == str(folder / "vae" / name)
+        assert contents(folder / "vae") == old
+
     @pytest.mark.executes
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     def test_by_a_kill(self, folder, change):

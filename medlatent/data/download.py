@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from ..files import naming
 from .errors import DataError
 from .optional import extra
 
@@ -298,7 +299,8 @@ def extract(
         try:
             for member in opened.infolist():
                 try:
-                    opened.extract(member, partial)
+                    with naming(folder / member.filename, partial):
+                        opened.extract(member, partial)
                 except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
                     raise DataError(
                         f"{archive}: {member.filename} is damaged ({error}): download the archive again"

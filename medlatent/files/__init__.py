@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from .claims import Claimed, claim
 from .fields import check_fields, json_text, plain, read_json, write_json
 from .names import check_name, is_name
-from .one import check_writable, replacing
+from .one import check_writable, naming, replacing
 from .places import project_files, project_folder
 from .together import recover, replacing_together
 
@@ -22,6 +22,7 @@ __all__ = [
     "claim",
     "is_name",
     "json_text",
+    "naming",
     "plain",
     "project_files",
     "project_folder",
