@@ -22,6 +22,7 @@ from .console import spell_out
 from .data import SPLITS, DataError, ImageSet, all_sources, describe_columns, open_images, own_sets
 from .data.picture_files import ALPHAS, PLANES
 from .data.pixels import FITS
+from .data.source import wrong_data_folder
 from .evaluation import agrees, by_reason
 from .files import check_name, check_writable, replacing
 from .models import LatentModel
@@ -485,6 +486,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     paths = options.records or record_paths()
     if not paths:
         raise FileNotFoundError(f"{results_folder()}: no records")
+    _say_if_data_cannot_be_found()
     failed = 0
     for path in paths:
         try:
@@ -640,6 +642,7 @@ def _list(options: argparse.Namespace) -> int:
         _describe(open_images(name))
     if options.sets:
         return 0
+    _say_if_data_cannot_be_found()
     print("models")
     for name, model in LatentModel.registry.items():
         print(f"  {name:<16} {re.sub(EMPHASIS, '', described(model))}")
@@ -665,6 +668,11 @@ def _list(options: argparse.Namespace) -> int:
             print(f"medlatent: {error}", file=sys.stderr)
             unreadable += 1
     return 1 if unreadable else 0
+
+
+def _say_if_data_cannot_be_found() -> None:
+    if wrong := wrong_data_folder():
+        print(f"note: {wrong}", file=sys.stderr)
 
 
 if __name__ == "__main__":
