@@ -513,8 +513,19 @@ class TestReevaluate:
         test = np.flatnonzero(images.table["split"] == "test")
         images.images[test[0], 0, 0, 0] ^= 1
         images.save(folder.parent / "data" / "ham10000", overwrite=True)
+        with pytest.raises(ValueError, match=rf"vae/{record.name}: ham10000/test here is not the set") as caught:
+            record.reevaluate(folder)
+        assert "cut to 64 pixels" not in str(caught.value)  # which this one is, and the recorded one may not be
+        assert "pack it as for the records: `python -m medlatent data ham10000 --out" in str(caught.value)
+
+    def test_data_of_another_size(self, folder, record):
+        images = pack(folder.parent / "data" / "ham10000")
+        images.images = images.images[:, :, ::2, ::2]
+        images.save(folder.parent / "data" / "ham10000", overwrite=True)
         with pytest.raises(
-            ValueError, match=rf"vae/{record.name}: ham10000/test here is not the set .* cut to 64 pixels"
+            ValueError,
+            match=rf"vae/{record.name}: the images of packed here: they are 3×32×32, the VAE was built for 3×64×64; .* "
+            "`python -m medlatent data ham10000 --out",
         ):
             record.reevaluate(folder)
 

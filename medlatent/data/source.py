@@ -125,9 +125,11 @@ class Source:
 
     @property
     def packing(self) -> str:
-        """How it, or what a view shows, is packed with the settings of the records, in words, after "run"."""
+        """The command that packs it, or what a view shows, with the settings of the records; empty without one."""
         if self.of:
             return self.of.packing
+        if self.kind != "packed":
+            return ""
         root = data_folder()
         out = shlex.quote(str(root / self.name)) if root else f"FOLDER/{self.name}"
         command = " ".join(filter(None, [self.command, self.options, "--out", out]))
