@@ -239,7 +239,7 @@ def _total(response: requests.Response, offset: int, known: str) -> int | None:
         stated = response.headers.get("Content-Range", "")
         found = RANGE.fullmatch(stated)
         first, last, total = map(int, found.groups()) if found else (-1, -1, -1)
-        if first != offset or not first <= last < total:
+        if first != offset or not first <= last < total or _is_encoded(response):
             raise _Retry(f"the server sends the range {stated!r}, not the one asked for")
         name = "ETag" if known.startswith('"') else "Last-Modified"
         if offset and (now := response.headers.get(name, known)) != known:
@@ -271,7 +271,7 @@ def _most(part: Path, stated: int | None) -> int:
     free = shutil.disk_usage(part.parent).free + _length(part)
     if stated is not None and stated > free:
         raise OSError(errno.ENOSPC, f"{stated} bytes are needed, {free} are free")
-    return min(MOST, free // 2) if stated is None else stated
+    return min(MOST, free * 9 // 10) if stated is None else stated
 
 
 def _read_tag(tag: Path) -> str:
