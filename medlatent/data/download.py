@@ -158,7 +158,9 @@ def _answer(
             raise DataError(f"{url} is no address that can be fetched, or leads to none: {error}") from None
         with response:
             yield response
-    except requests.RequestException as error:
+    except DataError:
+        raise
+    except (requests.RequestException, ValueError) as error:  # ValueError: of a piece of -3 bytes
         raise _Retry(f"the connection failed ({error})") from None
 
 

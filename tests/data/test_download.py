@@ -12,6 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from medlatent.data import DataError
 from medlatent.data import download as download_module
@@ -344,7 +346,10 @@ def test_pieces_need_no_length(server, get):
     assert get().read_bytes() == BODY
 
 
-@pytest.mark.parametrize("cut", [chunks(BODY), chunks(BODY)[:-7], chunks(BODY) + b"5\r\nab", b"zz\r\n", b""])
+@pytest.mark.parametrize(
+    "cut",
+    [chunks(BODY), chunks(BODY)[:-7], chunks(BODY) + b"5\r\nab", b"zz\r\n", b"-3\r\nabc", b"f" * 20 + b"\r\nabc", b""],
+)
 def test_pieces_that_are_cut_short_are_asked_for_again(server, get, cut):
     server.faults = [answer("200 OK", CHUNKED, body=cut)]
     assert get().read_bytes() == BODY
@@ -489,6 +494,45 @@ def test_a_small_answer_has_an_end(server, monkeypatch):
     server.faults = [part_of(0, 1000)]
     with pytest.raises(DataError, match="the server answers 206"):
         get_content(server.url)
+
+
+def one_of(*choices):
+    return st.sampled_from(choices)
+
+
+place = one_of(0, 1, 999, 1000, 150_000, 299_999, 300_000, 300_001)
+ANSWERS = st.builds(
+    lambda status, content_range, length, coding, transfer, etag, body: answer(
+        status, *filter(None, (content_range, length, coding, transfer, etag)), body=body
+    ),
+    one_of("200 OK", "206 Part", "206 Part", "416 No", "503 Busy", "302 Found", "abc"),
+    st.builds(lambda a, b, n: f"Content-Range: bytes {a}-{b}/{n}", place, place, place)
+    | one_of(None, "Content-Range: x"),
+    place.map(lambda n: f"Content-Length: {n}") | one_of(None, "Content-Length: -1", "Content-Length: x"),
+    one_of(None, None, None, "Content-Encoding: gzip", "Content-Encoding: br"),
+    one_of(None, None, None, CHUNKED),
+    one_of(None, 'ETag: "1"', 'ETag: "1"', 'ETag: "2"', 'ETag: W/"1"', "ETag: x", "Location: http://["),
+    st.builds(lambda a, b: BODY[a:b], place, place)
+    | one_of(chunks(BODY[:1000]), chunks(BODY, b""), ZIPPED, ZIPPED[:99]),
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ANSWERS, max_size=4), st.none() | st.builds(lambda n: BODY[:n], place), one_of("1", '"1"', '"2"'))
+def test_whatever_a_server_answers_it_is_the_file_or_an_error_in_words(
+    server, tmp_path_factory, answers, before, known
+):
+    """Twice: what the first call leaves must not mislead the second, which is answered well."""
+    path = tmp_path_factory.mktemp("any") / "file.zip"
+    if before is not None:
+        path.with_name("file.zip.part").write_bytes(before)
+        path.with_name("file.zip.part.tag").write_text(known)
+    server.faults = list(answers)
+    with suppress(DataError):
+        assert fetch(server.url, path, progress=False, retries=0, backoff=0, sha256=SHA256).read_bytes() == BODY
+    server.faults = []
+    assert fetch(server.url, path, progress=False, retries=1, backoff=0, size=len(BODY)).read_bytes() == BODY
+    assert left(path.parent) == ["file.zip"]
 
 
 # ---------------------------------------------------------------------------------------------- on the disk
