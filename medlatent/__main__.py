@@ -24,7 +24,7 @@ from .data.picture_files import ALPHAS, PLANES
 from .data.pixels import FITS
 from .data.source import wrong_data_folder
 from .evaluation import agrees, by_reason
-from .files import check_name, check_writable, replacing
+from .files import check_home_is_written_out, check_name, check_writable, replacing
 from .models import LatentModel
 from .obtain import listing
 from .obtain import run as run_set
@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
     try:
+        check_home_is_written_out(vars(options))
         return options.command(options)
     except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
         print(f"medlatent: {error}", file=sys.stderr)
