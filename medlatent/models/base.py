@@ -98,7 +98,7 @@ class LatentModel(nn.Module):
             ValueError: they differ; the message begins with ``what``.
         """
         try:
-            built_for = self.image_shape
+            built_for = tuple(self.image_shape)
         except NotImplementedError:
             return
         if tuple(shape) != built_for:
