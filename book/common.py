@@ -11,11 +11,20 @@ class BuildError(Exception):
 
 
 def write(path: Path, text: str | bytes) -> None:
-    """Writes a file whole or not at all, whoever else is writing it."""
+    """Writes a file whole or not at all, whoever else is writing it.
+
+    Raises:
+        BuildError: it cannot be written; the message names it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.partial")
-    partial.write_bytes(text.encode() if isinstance(text, str) else text)
-    partial.replace(path)
+    try:
+        partial.write_bytes(text.encode() if isinstance(text, str) else text)
+        partial.replace(path)
+    except OSError as error:  # that of a full disk names no file
+        raise BuildError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def tree(root: Path, *names: str) -> list[Path]:

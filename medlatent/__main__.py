@@ -22,8 +22,9 @@ from .console import spell_out
 from .data import SPLITS, DataError, ImageSet, all_sources, describe_columns, open_images, own_sets
 from .data.picture_files import ALPHAS, PLANES
 from .data.pixels import FITS
+from .data.source import wrong_data_folder
 from .evaluation import agrees, by_reason
-from .files import check_name, check_writable, replacing
+from .files import check_home_is_written_out, check_name, check_writable, replacing
 from .models import LatentModel
 from .obtain import listing
 from .obtain import run as run_set
@@ -41,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
     try:
+        check_home_is_written_out(vars(options))
         return options.command(options)
     except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
         print(f"medlatent: {error}", file=sys.stderr)
@@ -485,6 +487,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     paths = options.records or record_paths()
     if not paths:
         raise FileNotFoundError(f"{results_folder()}: no records")
+    _say_if_data_cannot_be_found()
     failed = 0
     for path in paths:
         try:
@@ -640,6 +643,7 @@ def _list(options: argparse.Namespace) -> int:
         _describe(open_images(name))
     if options.sets:
         return 0
+    _say_if_data_cannot_be_found()
     print("models")
     for name, model in LatentModel.registry.items():
         print(f"  {name:<16} {re.sub(EMPHASIS, '', described(model))}")
@@ -665,6 +669,11 @@ def _list(options: argparse.Namespace) -> int:
             print(f"medlatent: {error}", file=sys.stderr)
             unreadable += 1
     return 1 if unreadable else 0
+
+
+def _say_if_data_cannot_be_found() -> None:
+    if wrong := wrong_data_folder():
+        print(f"note: {wrong}", file=sys.stderr)
 
 
 if __name__ == "__main__":

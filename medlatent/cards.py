@@ -74,8 +74,8 @@ def _card(record: Record) -> str:
     numbers = [[name, *(f"{c[name]:.4g}" if name in c else "–" for c in columns)] for name in names]
     parts = [
         f"---\nlicense: {LICENCES.get(licence, 'other')}\nlibrary_name: medlatent\ndatasets:\n- {name}\n---",
-        f"# {record.slug}/{record.name}",
-        f"`{record.model}`: {described(record.model_class)}",
+        f"# {_text(record.called)}",
+        f"{_code(record.model)}: {described(record.model_class).replace('<', '&lt;')}",
         *_opening(record),
         f"**Intended use.** {INTENDED}",
         f"**Not for.** {NOT_FOR}",
@@ -88,12 +88,12 @@ def _card(record: Record) -> str:
         f"{'the weights' if record.weights else 'what was observed'}.",
         _table(["", *heads], numbers),
         *_left_out(record),
-        *([f"**Collapsed**: {collapsed(record)}"] if collapsed(record) else []),
+        *([f"**Collapsed**: {_text(collapsed(record))}"] if collapsed(record) else []),
         "## Limits",
         f"{(source and source.limits) or LIMITS_ELSEWHERE} The run is short beside published ones, and one seed says "
         "little: two runs with different seeds differ.",
         "## Licence and source",
-        _in_line(f"Of the weights: {licence}, that of the {'package' if computed else 'data'}. {data['citation']}"),
+        _text(f"Of the weights: {licence}, that of the {'package' if computed else 'data'}. {data['citation']}"),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -102,7 +102,7 @@ def _opening(record: Record) -> list[str]:
     """How the model is opened, where its weights were kept."""
     if not record.weights:
         return []
-    call = f'model = find_record("{record.slug}", "{record.name}").load_model()'
+    call = f"model = find_record({json.dumps(record.slug)}, {json.dumps(record.name)}).load_model()"
     return [f"```python\nfrom medlatent.records import find_record\n\n{call}\n```"]
 
 
@@ -122,9 +122,9 @@ def _left_out(record: Record) -> list[str]:
     paragraphs = []
     for key, entry in record.metrics.items():
         reasons = by_reason(entry.get("left_out", {}))
-        said = "; ".join(f"{', '.join(f'`{name}`' for name in names)}: {reason}" for names, reason in reasons)
+        said = "; ".join(f"{', '.join(map(_code, names))}: {_text(reason)}" for names, reason in reasons)
         if said:
-            paragraphs.append(_in_line(f"**Left out** of {key}. {said}."))
+            paragraphs.append(f"**Left out** of {_text(key)}. {said}.")
     return paragraphs
 
 
@@ -137,12 +137,28 @@ def _weights(record: Record) -> str:
     return f"{record.weights['bytes'] / 1e6:.1f} MB, {kept}{rounded}{left_out}"
 
 
-# What a data set or a command calls itself must not end the place where it stands, and begin something else.
+# Whatever a record states, such as the name of a data set, is text: it begins and ends nothing of the card.
+
+# What Markdown, HTML or a formula could begin or end with; brackets only where a link would go on, and underscores but
+# for those within a word. As a reference to the character it is text to every reader, in a cell of a table, too.
+MARKUP = re.compile(r"[\\`*<|~$]|&(?=[#\w])|](?=[(\[{:])|(?<![^\W_])_+|_+(?![^\W_])")
 
 
-def _in_line(text: str) -> str:
-    """A text on one line, in which nothing is an element of HTML."""
-    return " ".join(text.split()).replace("<", "&lt;")
+def _text(text: str) -> str:
+    """A text on one line, which no character of it leaves or marks up."""
+    return MARKUP.sub(lambda found: "".join(map(_reference, found[0])), " ".join(text.split()))
+
+
+def _reference(character: str) -> str:
+    return {"<": "&lt;", "&": "&amp;"}.get(character) or f"&#{ord(character)};"
+
+
+def _code(text: str) -> str:
+    """A name in the type of code, whatever it is."""
+    line = " ".join(text.split())
+    fence = max(["`", *(f"{run}`" for run in re.findall("`+", line))], key=len)
+    space = " " * (line.startswith("`") or line.endswith("`") or not line)
+    return f"{fence}{space}{line}{space}{fence}"
 
 
 def _listing(text: str) -> str:
@@ -151,6 +167,6 @@ def _listing(text: str) -> str:
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> str:
-    lines = [[_in_line(cell).replace("|", "\\|") for cell in cells] for cells in [heads, *rows]]
+    lines = [[_text(cell) for cell in cells] for cells in [heads, *rows]]
     lines.insert(1, ["---"] * len(heads))
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -29,6 +29,7 @@ from .evaluation import Numbers, agrees, numbers_of, observe
 from .files import (
     check_name,
     claim,
+    naming,
     project_folder,
     read_json,
     read_tensors,
@@ -235,9 +236,10 @@ class Record:
             targets = [path, path.with_suffix(".md"), *(place / file for file in contents)]
             with replacing_together(*targets, remove=stale) as (record, card, *files):
                 write_json(record, asdict(self), FORMAT, VERSION, checksum=True)
-                card.write_text(model_card(self), encoding="utf-8")
-                for file, content in zip(files, contents.values(), strict=True):
-                    file.write_bytes(content)
+                others = [model_card(self).encode(), *contents.values()]
+                for target, file, content in zip(targets[1:], (card, *files), others, strict=True):
+                    with naming(target):
+                        file.write_bytes(content)
         return path
 
     def _file(self, part: str, folder: str | os.PathLike | None) -> Path:
@@ -432,13 +434,21 @@ class Record:
                 raise ValueError(f"{self.called}: data.{field} says {data[field]!r}, the data here {now!r}")
         if source and not source.exact:
             return  # rendered anew, another processor may round a pixel otherwise
-        if images.fingerprint != data["fingerprint"]:
-            raise ValueError(f"{self.called}: the training images here are not those of data.fingerprint")
         try:
             with torch.random.fork_rng(devices=[]):  # building a model draws weights
-                columns = self.model_class(**self.config).columns  # which may be an argument of the model's
+                model = self.model_class(**self.config)
         except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
             raise ValueError(f"{self.called}: {self.model} cannot be built with its config: {error}") from None
+        try:
+            model.check_images(images.images.shape[1:], f"{self.called}: the images of {images.card.name} here")
+        except ValueError as error:
+            raise ValueError(f"{error}: {_as_recorded(data['source'])}") from None
+        if images.fingerprint != data["fingerprint"]:
+            raise ValueError(
+                f"{self.called}: the training images here are not those of data.fingerprint; "
+                f"{_as_recorded(data['source'])}"
+            )
+        columns = model.columns  # which may be an argument of the model's
         if data.get("columns", "") != (images.fingerprint_of(columns) if columns else ""):
             raise ValueError(f"{self.called}: the columns {', '.join(columns)} here are not those that were recorded")
 
@@ -458,11 +468,16 @@ def open_entry(called: str, key: str, entry: Mapping) -> ImageSet:
     if len(images) != entry["images"]:
         raise ValueError(f"{called}: {key} was recorded with {entry['images']} images, here there are {len(images)}")
     if entry["fingerprint"] != _fingerprint(entry["source"], images):
-        raise ValueError(
-            f"{called}: {key} here is not the set that was recorded; pack it again with the settings that its card "
-            f"gives: {images.card.preprocessing}"
-        )
+        raise ValueError(f"{called}: {key} here is not the set that was recorded; {_as_recorded(entry['source'])}")
     return images
+
+
+def _as_recorded(source: str) -> str:
+    """How to get the set of a source that records were made on, where another one is at hand."""
+    described = find_source(source)
+    if described and described.packing:
+        return f"set it aside, and pack it as for the records: {described.packing}"
+    return "pack it as it was when the record was made"
 
 
 def state_entry(source: str, split: str = "test", n: int | None = None, seed: int = 0) -> tuple[dict, ImageSet]:

@@ -18,7 +18,7 @@ import torch
 from .data import find_source, open_images
 from .engines import Outcome, run_all
 from .evaluation import evaluate, numbers_of, observe, suites_of
-from .files import check_name, check_writable, claim, plain
+from .files import check_name, check_writable, claim, naming, plain
 from .models import LatentModel, load
 from .nets import count_parameters
 from .plans import Job, Plan
@@ -165,12 +165,16 @@ def perform(
     observed: dict = {}
     with tempfile.TemporaryDirectory() as folder:
         weights, content = save_weights(model, job.name)
-        (path := Path(folder) / weights["file"]).write_bytes(content)
+        path = Path(folder) / weights["file"]
+        with naming(path):
+            path.write_bytes(content)
         kept = load(path)
         seen = {key: observe(kept, test) for key, (_, test) in sets.items()}
         if job.keep == "observed":
             weights, (observed, content) = {}, save_observed(seen, job.name)
-            (path := Path(folder) / observed["file"]).write_bytes(content)
+            path = Path(folder) / observed["file"]
+            with naming(path):
+                path.write_bytes(content)
             seen = read_observed(path)
     metrics = {
         key: entry | with_left_out(numbers_of(seen[key], test, kept.suites)) for key, (entry, test) in sets.items()

@@ -4,6 +4,10 @@ import dataclasses
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from medlatent.cards import collapsed, model_card
 from medlatent.records import Record
@@ -158,6 +162,73 @@ def test_no_text_of_a_record_is_markup():
     headings = [line for line in shown if line.startswith("#")]
     assert headings == ["# vae/run", "## Training", "## Numbers", "## Limits", "## Licence and source"]
     assert f"\n{mark}\n" in card  # the command, which a reader copies, is as it was
+
+
+def record_of(text: str):
+    """A record that says the same wherever somebody may have chosen the words."""
+    metrics = {
+        f"{text}/test": {"images": 60, "values": {text: 17.2, "active_units": 0}, "left_out": {text: text, "b": text}}
+    }
+    return dataclasses.replace(
+        RECORD,
+        slug=text,
+        name=text,
+        data=RECORD.data | dict.fromkeys(("name", "citation", "source", "licence", "split"), text),
+        run=RECORD.run | dict.fromkeys(("command", "device", "torch", "commit", "precision", "finished"), text),
+        config={text: text},
+        weights=RECORD.weights | {"without": [text], "dtype": text},
+        metrics=metrics,
+    )
+
+
+def read(card: str) -> tuple[list[str], str]:
+    """The elements of a card in their order, as a reader of GitHub's Markdown and of formulas finds them; and its text.
+
+    Of code, blocks are no text, which may hold what they please.
+    """
+    reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).use(dollarmath_plugin)
+    kinds, text = [], []
+    for token in reader.parse(card.split("---\n", 2)[2]):
+        for part in token.children or [token]:
+            if part.type in ("text", "code_inline"):
+                text.append(part.content)
+            if part.type != "text":
+                kinds.append(part.type)
+        text.append("\n")
+    return kinds, "".join(text)
+
+
+MARKUP = [
+    "a | b",
+    "\\| \\\\| \\",
+    "`a` ``b` ```",
+    "<script>alert(1)</script> <!-- <? <a@b.c> <http://x>",
+    "two\nlines\r\n\r\n# heading\n---\n| - |",
+    "one\x85two\u2028three\x0bfour",
+    "[a](javascript:alert(1)) ![b](http://x/y.png) [c][d] [e]: http://x [f]{.g} [^h]",
+    "*a* **b** _c_ __d__ ___e___ a_b_c a__b ~~f~~ ~g~ $h$ $$i$$",
+    "&lt;i&gt; &#60; &amp;lt; a & b &c",
+    "# - + 1. > = ~~~",
+]
+
+
+@pytest.mark.parametrize("mark", MARKUP)
+def test_every_string_is_text(mark):
+    """Wherever it stands, it adds no element, and is read as it was written, on one line."""
+    kinds, text = read(model_card(record_of(mark)))
+    assert kinds == read(model_card(record_of("harmless")))[0]
+    line = " ".join(mark.split())
+    assert text.count(line) >= 15
+    if mark.split() != [mark]:
+        assert mark not in text or line == mark
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text("ab \n\r|`\\<>&#;!*_~$[](){}:-=+.'\"/x1é", min_size=1, max_size=12).filter(str.strip))
+def test_any_string_is_text(mark):
+    kinds, text = read(model_card(record_of(mark)))
+    assert kinds == read(model_card(record_of("harmless")))[0]
+    assert text.count(" ".join(mark.split())) >= 15
 
 
 def test_a_field_that_is_not_there_is_named():

@@ -438,7 +438,8 @@ class TestTrain:
 
         monkeypatch.setattr("medlatent.files.tensors.save_file", full)
         assert main(command()) == 1
-        assert "medlatent: [Errno 28] No space left on device" in capsys.readouterr().err
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert "medlatent: [Errno 28] cannot be written: No space left on device: '_build/checkpoints/vae/small" in last
         assert not list(where.rglob("*.partial"))
         assert not list(where.rglob("*.safetensors"))
 

@@ -95,6 +95,26 @@ def test_a_fault_is_one_line(name, script, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", "mnist", "--out=~/sets/mnist"],
+        ["data", "ham10000", "--out", "set", "--from", "a.zip", "~/b.zip"],
+        ["pack", "images", "--out=~/set"],
+        ["train", "VAE", "--out", "~"],
+        ["evaluate", "~/record.json"],
+    ],
+)
+def test_a_home_folder_that_no_shell_has_written_out(arguments, tmp_path, capsys, monkeypatch):
+    """It would be a folder called ~ in this one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"medlatent: \w+ ~.*: only a shell reads ~ as your home folder, .*; write /home/me.*\n", said)
+    assert not list(tmp_path.iterdir())
+
+
 def listed(text):
     """The sets of a listing, and what it says of each."""
     return dict(re.findall(r"^(\w+)  +(\S.*; from .*)$", text, re.M))

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from functools import partial
 
@@ -179,6 +180,12 @@ def test_a_checksum_that_is_not_the_published_one(script, capsys, host, tmp_path
     [
         (lambda host: host.listing["data"]["latestVersion"]["files"].pop(0), "lists no file HAM10000_images_part_1"),
         (lambda host: host.listing.pop("data"), "no list of files (KeyError: 'data')"),
+        (lambda host: host.listing.update(data=[]), "no list of files (TypeError: "),
+        (lambda host: host.entries[NAMES[0]].pop("id"), "no list of files (ValueError: id is None)"),
+        (lambda host: host.entries[NAMES[0]].update(filename=7), "no list of files (ValueError: filename is 7)"),
+        (lambda host: host.entries[NAMES[0]].update(filesize="7"), "no list of files (ValueError: filesize is '7')"),
+        (lambda host: host.entries[NAMES[0]].update(md5=[]), "no list of files (ValueError: md5 is [])"),
+        (lambda host: setattr(host, "listing", ["deep"]), "no list of files (TypeError: "),
     ],
 )
 def test_a_dataverse_that_lists_something_else(script, capsys, host, tmp_path, spoil, words):
@@ -186,7 +193,8 @@ def test_a_dataverse_that_lists_something_else(script, capsys, host, tmp_path, s
     assert words in fails(script, capsys, "--out", tmp_path / "set", "--mirror", host.url)
 
 
-def test_a_host_that_does_not_answer(script, capsys, tmp_path):
+def test_a_host_that_does_not_answer(script, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between its attempts
     message = fails(script, capsys, "--out", tmp_path / "set", "--mirror", "http://127.0.0.1:9")
     assert "http://127.0.0.1:9/api/datasets" in message
 

@@ -266,6 +266,22 @@ class TestInterrupted:
                 happened += 1
         assert happened > 20
 
+    @pytest.mark.parametrize(("name", "most"), [("run.json", 1000), ("run.md", 40_000), ("run.safetensors", 100_000)])
+    def test_a_full_disk_is_told_by_the_file(self, folder, change, monkeypatch, name, most):
+        """The limit is that of the system: whatever writes meets it as it meets a full disk."""
+        resource = pytest.importorskip("resource")
+        old, _, write = change
+        monkeypatch.setattr(medlatent.records, "model_card", lambda record: "x" * 50_000)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            with pytest.raises(OSError, match=r"cannot be written: File too large") as caught:
+                write()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert caught.value.filename == str(folder / "vae" / name)
+        assert contents(folder / "vae") == old
+
     @pytest.mark.executes
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     def test_by_a_kill(self, folder, change):
@@ -497,8 +513,19 @@ class TestReevaluate:
         test = np.flatnonzero(images.table["split"] == "test")
         images.images[test[0], 0, 0, 0] ^= 1
         images.save(folder.parent / "data" / "ham10000", overwrite=True)
+        with pytest.raises(ValueError, match=rf"vae/{record.name}: ham10000/test here is not the set") as caught:
+            record.reevaluate(folder)
+        assert "cut to 64 pixels" not in str(caught.value)  # which this one is, and the recorded one may not be
+        assert "pack it as for the records: `python -m medlatent data ham10000 --out" in str(caught.value)
+
+    def test_data_of_another_size(self, folder, record):
+        images = pack(folder.parent / "data" / "ham10000")
+        images.images = images.images[:, :, ::2, ::2]
+        images.save(folder.parent / "data" / "ham10000", overwrite=True)
         with pytest.raises(
-            ValueError, match=rf"vae/{record.name}: ham10000/test here is not the set .* cut to 64 pixels"
+            ValueError,
+            match=rf"vae/{record.name}: the images of packed here: they are 3×32×32, the VAE was built for 3×64×64; .* "
+            "`python -m medlatent data ham10000 --out",
         ):
             record.reevaluate(folder)
 

@@ -1,26 +1,29 @@
 """Fetching published files and opening archives that come from elsewhere.
 
 ``fetch`` downloads one file: it resumes, retries, and checks what was published about it. ``get`` reads a small answer.
-``open_zip`` and ``extract``
+Both take a server for what it may be: one that answers amiss, cuts off, or does not end. ``open_zip`` and ``extract``
 refuse an archive whose members would leave the folder or fill the disk.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from ..files import check_writable, naming
 from .errors import DataError
 from .optional import extra
 
@@ -28,8 +31,12 @@ with extra("data", "fetching data"):
     import requests
 
 TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
-NO_ADDRESS = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
 CHUNK = 1 << 16  # of a dropped connection, the last incomplete chunk is lost
+MOST = 2**34  # bytes of a file whose size neither its publisher nor the server states
+MOST_IN_MEMORY = 2**26  # bytes of an answer that is kept there
+LENGTH = re.compile(r"[0-9]{1,18}")
+RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
+VALIDATOR = re.compile(r'"[!#-~\x80-\xff]*"|\w{3}, [\w :]{20,30} GMT', re.ASCII)  # a strong ETag, or a date
 
 
 class _Retry(Exception):
@@ -69,18 +76,23 @@ def fetch(
         ``path``.
 
     Raises:
-        DataError: the server refuses (4xx), keeps failing, or sends something other than what was published.
-        OSError: the disk cannot take the file; what came in so far is kept for the next run.
+        DataError: the server refuses (4xx), keeps failing, or sends something other than what was published; or
+            nothing was published, and its answer does not show where the file ends.
+        OSError: the disk cannot take the file, which the message names; what came in so far is kept for the next run.
     """
     path = Path(path)
     part, tag = _beside(path, ".part"), _beside(path, ".part.tag")
-    if path.exists() and not _mismatch(path, size, md5, sha256):
+    if path.is_file() and not _mismatch(path, size, md5, sha256):
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path)
+    verified = bool(md5 or sha256)
+    if size and _length(part) >= size and (not verified or _mismatch(part, size, md5, sha256)):
+        part.unlink()  # of the right size at best, which does not make it the file
     furthest, failures = _length(part), 0
-    while size is None or _length(part) != size:
+    while not size or _length(part) != size:
         try:
-            _attempt(url, part, tag, size, progress, session)
+            with naming(path):
+                _attempt(url, part, tag, size, verified, progress, session)
             break
         except _Retry as error:
             reached = _length(part)
@@ -106,17 +118,18 @@ def get(url: str, *, retries: int = 5, backoff: float = 1.0, session: requests.S
         retries, backoff, session: as of :func:`fetch`.
 
     Raises:
-        DataError: the server refuses (4xx), or keeps failing.
+        DataError: the server refuses (4xx), keeps failing, or sends more than 64 MiB.
     """
     for failures in range(retries + 1):
         try:
-            with (session or requests).get(url, timeout=TIMEOUT) as response:
-                _check_status(url, response)
-                return response.content
-        except NO_ADDRESS as error:
-            raise DataError(f"{url} is no address that can be fetched: {error}") from None
-        except requests.RequestException as error:
-            problem = f"the connection failed ({error})"
+            with _answer(url, session) as response:
+                _check_status(url, response, 200)
+                content = bytearray()
+                for chunk in response.iter_content(CHUNK):
+                    content += chunk
+                    if len(content) > MOST_IN_MEMORY:
+                        raise DataError(f"{url}: the answer is longer than {MOST_IN_MEMORY} bytes, or does not end")
+                return bytes(content)
         except _Retry as error:
             problem = str(error)
         if failures < retries:
@@ -124,70 +137,157 @@ def get(url: str, *, retries: int = 5, backoff: float = 1.0, session: requests.S
     raise DataError(f"{url}: {problem}; given up after {retries + 1} attempts, try again later")
 
 
-def _check_status(url: str, response: requests.Response) -> None:
+@contextmanager
+def _answer(
+    url: str, session: requests.Session | None, headers: Mapping[str, str] | None = None
+) -> Iterator[requests.Response]:
+    """What the server answers; its body is still to be read.
+
+    Raises:
+        DataError: the address is none, or leads to none or nowhere.
+        _Retry: the connection failed, then or while the body was read.
+    """
+    try:
+        try:
+            response = (session or requests).get(url, headers=headers, stream=True, timeout=TIMEOUT)
+        except requests.exceptions.InvalidHeader as error:  # two lengths at a time
+            raise _Retry(f"the server's answer cannot be understood ({error})") from None
+        except requests.exceptions.TooManyRedirects as error:
+            raise DataError(f"{url} leads from address to address and to no file: {error}") from None
+        except ValueError as error:  # not only of requests: a redirect may name anything
+            raise DataError(f"{url} is no address that can be fetched, or leads to none: {error}") from None
+        with response:
+            yield response
+    except DataError:
+        raise
+    except (requests.RequestException, ValueError) as error:  # ValueError: of a piece of -3 bytes
+        raise _Retry(f"the connection failed ({error})") from None
+
+
+def _check_status(url: str, response: requests.Response, *fine: int) -> None:
     code = response.status_code
     if code in (408, 429) or code >= 500:
         raise _Retry(f"the server answers {code} {response.reason}")
-    if code not in (200, 206):
+    if code not in fine:
         raise DataError(f"{url}: the server answers {code} {response.reason}")
 
 
 def _attempt(
-    url: str, part: Path, tag: Path, size: int | None, progress: bool, session: requests.Session | None
+    url: str, part: Path, tag: Path, size: int | None, verified: bool, progress: bool, session: requests.Session | None
 ) -> None:
     """One request: appends to ``part`` what the server sends, and returns when the file is complete."""
-    offset = _length(part)
+    known = _read_tag(tag)
+    offset = _length(part) if known else 0
     headers = {"Accept-Encoding": "identity"}  # compressed on the way, neither lengths nor ranges would be the file's
-    if offset and tag.exists():
-        headers |= {"Range": f"bytes={offset}-", "If-Range": tag.read_text(encoding="latin-1")}
-    try:
-        with (session or requests).get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            code = response.status_code
-            content_range = response.headers.get("Content-Range", "")
-            if code == 416:
-                part.unlink(missing_ok=True)
-                raise _Retry("the server has no bytes beyond those of the interrupted download")
-            _check_status(url, response)
-            if code == 206 and not content_range.startswith(f"bytes {offset}-"):
-                part.unlink(missing_ok=True)
-                raise _Retry(f"the server sends the range {content_range!r}, not the one asked for")
-            if code == 200:
-                offset = 0
-            encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-            length = response.headers.get("Content-Length")
-            total = None if encoded or length is None else offset + int(length)
-            if size is not None and total not in (None, size):
-                raise _Retry(f"the server offers {total} bytes, {size} were published")
-            with (
-                open(part, "ab" if offset else "wb") as file,
-                tqdm(
-                    total=total,
-                    initial=offset,
-                    unit="B",
-                    unit_scale=True,
-                    desc=part.name.removesuffix(".part"),
-                    disable=not progress,
-                ) as bar,
-            ):
-                _write_tag(tag, response, encoded)  # after the bytes of another version are gone
-                for chunk in response.iter_content(CHUNK):
-                    file.write(chunk)
-                    bar.update(len(chunk))
-    except NO_ADDRESS as error:
-        raise DataError(f"{url} is no address that can be fetched: {error}") from None
-    except requests.RequestException as error:
-        raise _Retry(f"the connection failed ({error})") from None
-    if total is not None and _length(part) != total:
-        raise _Retry(f"the connection ended after {_length(part)} of {total} bytes")
+    if offset:
+        headers |= {"Range": f"bytes={offset}-", "If-Range": known}
+    with _answer(url, session, headers) as response:
+        if response.status_code == 416:
+            part.unlink(missing_ok=True)
+            raise _Retry("the server has no bytes beyond those of the interrupted download")
+        _check_status(url, response, 200, 206)
+        if response.status_code == 200:
+            offset = 0
+        try:
+            total = _total(response, offset, known)
+        except _Retry:
+            part.unlink(missing_ok=True)  # to ask for the whole file
+            raise
+        encoded = _is_encoded(response)
+        if total is None and size is None and not verified and (encoded or not _is_chunked(response)):
+            raise DataError(
+                f"{url}: the server does not say how long the file is, and neither its size nor a checksum was "
+                "published: it could be cut off unnoticed. Download it in a browser, and look whether it is whole"
+            )
+        if size is not None and total not in (None, size):
+            raise _Retry(f"the server offers {total} bytes, {size} were published")
+        most = _most(part, size if total is None else total)
+        if not offset:
+            part.write_bytes(b"")
+            _write_tag(tag, response, encoded)  # after the bytes of another version are gone
+        with (
+            open(part, "ab") as file,
+            tqdm(
+                total=total,
+                initial=offset,
+                unit="B",
+                unit_scale=True,
+                desc=part.name.removesuffix(".part"),
+                disable=not progress,
+            ) as bar,
+        ):
+            length = offset
+            for chunk in response.iter_content(CHUNK):
+                length += len(chunk)
+                if length > most:
+                    break
+                file.write(chunk)
+                bar.update(len(chunk))
+    if length > most:
+        part.unlink()
+        tag.unlink(missing_ok=True)
+        raise DataError(f"{url}: the server sends more than {most} bytes, or does not end; the download was deleted")
+    if total is not None and length != total:
+        raise _Retry(f"the connection ended after {length} of {total} bytes")
+
+
+def _total(response: requests.Response, offset: int, known: str) -> int | None:
+    """The length of the whole file as an answer states it, of which it sends the bytes from ``offset`` on.
+
+    Raises:
+        _Retry: it states nonsense, sends another part, or one of a file that is no longer ``known``.
+    """
+    if response.status_code == 206:
+        stated = response.headers.get("Content-Range", "")
+        found = RANGE.fullmatch(stated)
+        first, last, total = map(int, found.groups()) if found else (-1, -1, -1)
+        if first != offset or not first <= last < total or _is_encoded(response):
+            raise _Retry(f"the server sends the range {stated!r}, not the one asked for")
+        name = "ETag" if known.startswith('"') else "Last-Modified"
+        if offset and (now := response.headers.get(name, known)) != known:
+            raise _Retry(f"the file on the server has changed: its {name} is {now}, and was {known}")
+        return total
+    length = response.headers.get("Content-Length")
+    if length is None or _is_encoded(response) or _is_chunked(response):
+        return None
+    if not LENGTH.fullmatch(length):
+        raise _Retry(f"the server states the length {length!r}, which is no number of bytes")
+    return int(length)
+
+
+def _is_encoded(response: requests.Response) -> bool:
+    return response.headers.get("Content-Encoding", "identity").lower() != "identity"
+
+
+def _is_chunked(response: requests.Response) -> bool:
+    """Whether it is sent in pieces, the last of which says that it is the last."""
+    return response.headers.get("Transfer-Encoding", "").lower() == "chunked"
+
+
+def _most(part: Path, stated: int | None) -> int:
+    """How many bytes the file may have: those that are stated, if the disk takes them, or else what it can spare.
+
+    Raises:
+        OSError: the disk has less room.
+    """
+    free = shutil.disk_usage(part.parent).free + _length(part)
+    if stated is not None and stated > free:
+        raise OSError(errno.ENOSPC, f"{stated} bytes are needed, {free} are free")
+    return min(MOST, free * 9 // 10) if stated is None else stated
+
+
+def _read_tag(tag: Path) -> str:
+    """What :func:`_write_tag` kept; empty where it is nothing that a server can be asked with."""
+    kept = tag.read_text(encoding="latin-1") if tag.is_file() else ""
+    return kept if VALIDATOR.fullmatch(kept) else ""
 
 
 def _write_tag(tag: Path, response: requests.Response, encoded: bool) -> None:
     """Keeps what names this version of the file on the server; without one, an interrupted download starts again."""
-    validator = response.headers.get("ETag", "")
-    if validator.startswith("W/") or not validator:
-        validator = response.headers.get("Last-Modified", "")
-    if validator and not encoded:
-        tag.write_text(validator, encoding="latin-1")
+    stated = [response.headers.get(name, "") for name in ("ETag", "Last-Modified")]
+    strong = [validator for validator in stated if VALIDATOR.fullmatch(validator)]
+    if strong and not encoded:
+        tag.write_text(strong[0], encoding="latin-1")
     else:
         tag.unlink(missing_ok=True)
 
@@ -298,7 +398,8 @@ def extract(
         try:
             for member in opened.infolist():
                 try:
-                    opened.extract(member, partial)
+                    with naming(folder / member.filename, partial):
+                        opened.extract(member, partial)
                 except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
                     raise DataError(
                         f"{archive}: {member.filename} is damaged ({error}): download the archive again"

@@ -260,7 +260,7 @@ def _list(host: str, series: Series, session: requests.Session, options: dict) -
                 raise
             raise DataError(f"{url}: the answer is no list of files ({error}); try again later") from None
         following = next((e.text for e in root if _tag(e) == "NextContinuationToken" and e.text), "")
-        if not following or following == token:
+        if not following or following == token or len(contents) > series.files:  # or it would go on without an end
             break
         token = following
     if len(contents) != series.files:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -123,12 +124,24 @@ class Source:
         return f"python -m medlatent data {self.script or self.name}"
 
     @property
+    def packing(self) -> str:
+        """The command that packs it, or what a view shows, with the settings of the records; empty without one."""
+        if self.of:
+            return self.of.packing
+        if self.kind != "packed":
+            return ""
+        root = data_folder()
+        out = shlex.quote(str(root / self.name)) if root else f"FOLDER/{self.name}"
+        command = " ".join(filter(None, [self.command, self.options, "--out", out]))
+        return f"`{command}`" + ("" if root else " and set the environment variable MEDLATENT_DATA to FOLDER")
+
+    @property
     def folder(self) -> Path | None:
         """Where a packed source lies, ``$MEDLATENT_DATA/<name>``; None where it does not."""
         if self.of:
             return self.of.folder
-        root = os.environ.get("MEDLATENT_DATA")
-        folder = Path(root) / self.name if root and self.kind == "packed" else None
+        root = data_folder()
+        folder = root / self.name if root and self.kind == "packed" else None
         return folder if folder is not None and folder.is_dir() else None
 
     @property
@@ -151,14 +164,30 @@ class Source:
         if self.kind == "carried":
             images = self.open()
         elif self.folder is None:
-            command = " ".join(filter(None, [self.command, self.options]))
-            raise DataError(
-                f"{self.name} is not packed: run `{command} --out FOLDER/{self.name}` and set the environment variable "
-                "MEDLATENT_DATA to FOLDER"
-            )
+            if wrong := wrong_data_folder():
+                raise DataError(f"{self.name} cannot be looked for: {wrong}. To pack it, run {self.packing}")
+            raise DataError(f"{self.name} is not packed: run {self.packing}")
         else:
             images = ImageSet.load(self.folder)
         return images if n is None else images.subset(range(min(n, len(images))))
+
+
+def data_folder() -> Path | None:
+    """The folder that the environment variable ``MEDLATENT_DATA`` names; None where it names none."""
+    root = os.environ.get("MEDLATENT_DATA")
+    return Path(root) if root and Path(root).is_dir() else None
+
+
+def wrong_data_folder() -> str:
+    """What is wrong with ``MEDLATENT_DATA``, in words; empty where it names a folder or is not set."""
+    root = os.environ.get("MEDLATENT_DATA")
+    if not root or data_folder():
+        return ""
+    home = "; write your home folder out: only a shell reads ~ as that, where it is not quoted"
+    return (
+        f"the environment variable MEDLATENT_DATA is {root!r}, which is "
+        f"{'no folder' if Path(root).exists() else 'not there'}{home if root.startswith('~') else ''}"
+    )
 
 
 def find_source(name: str) -> Source | None:

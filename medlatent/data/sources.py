@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import warnings
 from pathlib import Path
 
 from .errors import DataError
 from .imageset import ImageSet
-from .source import all_sources, find_source
+from .source import all_sources, data_folder, find_source, wrong_data_folder
 
 
 def packed_folder(name: str) -> Path | None:
-    """Where a real data set is packed, ``$MEDLATENT_DATA/<name>``, or None where it is not."""
+    """Where a real data set is packed, ``$MEDLATENT_DATA/<name>``, or None where it is not.
+
+    Warns:
+        UserWarning: ``MEDLATENT_DATA`` is set, and names no folder: whoever set it thinks that the data are there.
+    """
+    if wrong := wrong_data_folder():
+        warnings.warn(wrong, stacklevel=2)
     source = find_source(name)
     return source.folder if source else own_folder(name)
 
@@ -25,20 +31,18 @@ def own_folder(name: str) -> Path | None:
         return None  # the path of no name is the working directory
     if Path(name).is_dir():
         return Path(name)
-    root = os.environ.get("MEDLATENT_DATA")
-    folder = Path(root) / name if root else None
-    return folder if folder is not None and folder.is_dir() else None
+    root = data_folder()
+    return root / name if root and (root / name).is_dir() else None
 
 
 def own_sets() -> list[Path]:
     """The folders in ``$MEDLATENT_DATA`` that hold an image set and are no source's of this package."""
-    root = os.environ.get("MEDLATENT_DATA")
-    if not root or not Path(root).is_dir():
+    if (root := data_folder()) is None:
         return []
     known = {source.name for source in all_sources()}
     return sorted(
         folder
-        for folder in Path(root).iterdir()
+        for folder in root.iterdir()
         if folder.name not in known and not folder.name.startswith(".") and (folder / "card.json").is_file()
     )
 
@@ -82,4 +86,7 @@ def open_images(name: str, n: int | None = None, seed: int = 0) -> ImageSet:
 
 def _unknown(name: str) -> DataError:
     known = ", ".join(source.name for source in all_sources())
-    return DataError(f"unknown source {name!r}: use {known} or the path of a packed folder")
+    wrong = wrong_data_folder()
+    return DataError(
+        f"unknown source {name!r}: use {known} or the path of a packed folder" + (wrong and f". Besides, {wrong}")
+    )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from .claims import Claimed, claim
 from .fields import check_fields, json_checksum, json_text, plain, read_json, write_json
 from .names import check_name, is_name
-from .one import check_writable, replacing
-from .places import project_files, project_folder
+from .one import check_writable, naming, replacing
+from .places import check_home_is_written_out, project_files, project_folder
 from .together import recover, replacing_together
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Claimed",
     "check_fields",
+    "check_home_is_written_out",
     "check_name",
     "check_saveable",
     "check_writable",
@@ -23,6 +24,7 @@ __all__ = [
     "is_name",
     "json_checksum",
     "json_text",
+    "naming",
     "plain",
     "project_files",
     "project_folder",

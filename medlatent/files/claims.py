@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from .one import HOST, beside, temporary_beside
+from .one import HOST, beside, naming, temporary_beside
 
 fcntl: ModuleType | None
 try:
@@ -41,9 +41,10 @@ def claim(path: str | os.PathLike) -> Iterator[None]:
     try:
         command, since = " ".join(sys.argv)[:200], datetime.now(UTC).isoformat(" ", "seconds")
         owner = {"host": HOST, "pid": os.getpid(), "command": command, "since": since}
-        os.ftruncate(handle, 0)
-        os.write(handle, json.dumps(owner).encode())
-        os.fsync(handle)
+        with naming(path):
+            os.ftruncate(handle, 0)
+            os.write(handle, json.dumps(owner).encode())
+            os.fsync(handle)
         yield
     finally:
         if os.name == "posix":

@@ -27,13 +27,36 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     temporary = temporary_beside(path)
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        sync(temporary)
-        os.replace(temporary, path)  # noqa: PTH105
+        with naming(path, temporary):
+            yield temporary
+            temporary.chmod(0o644)
+            sync(temporary)
+            os.replace(temporary, path)  # noqa: PTH105
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: str | os.PathLike, temporary: Path | None = None) -> Iterator[None]:
+    """Lets an error of writing within it say which file cannot be written.
+
+    That of a full disk names none, whoever wrote; others name what they wrote under a temporary name.
+
+    Args:
+        path: of the file, or of the folder that files are written to.
+        temporary: where they are written meanwhile, if not there.
+    """
+    try:
+        yield
+    except OSError as error:
+        # The errors of a full disk have no type of their own; those of other libraries, such as connections, have one.
+        unnamed = type(error) is OSError and error.filename is None
+        if not unnamed and not (temporary and str(error.filename).startswith(str(temporary))):
+            raise
+        # NumPy says how many values it could write, and not why no more.
+        why = error.strerror or f"{error}; perhaps the disk is full"
+        raise type(error)(error.errno or errno.EIO, f"cannot be written: {why}", str(path)) from error
 
 
 def check_writable(path: str | os.PathLike) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
@@ -70,7 +71,12 @@ def save_tensors(
         seen.add(memory)
     metadata[CHECKSUM] = _tensors_checksum(alone, metadata)
     with replacing(path) as temporary:
-        save_file(alone, temporary, metadata)
+        try:
+            save_file(alone, temporary, metadata)
+        except SafetensorError as error:  # of a full disk, too, whose number it only tells
+            if found := re.search(r"\(os error (\d+)\)", str(error)):
+                raise OSError(int(found[1]), os.strerror(int(found[1]))) from None
+            raise OSError(str(error)) from None
     return path
 
 

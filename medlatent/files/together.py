@@ -7,12 +7,12 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from .claims import Claimed, alive, claim
 from .fields import check_fields, read_json, write_json
-from .one import HOST, beside, discard, sync, sync_folder, temporary_beside
+from .one import HOST, beside, discard, naming, sync, sync_folder, temporary_beside
 
 FORMAT, VERSION = "medlatent.journal", 1
 
@@ -46,11 +46,14 @@ def replacing_together(
         for place in places:
             temporaries.append(temporary_beside(place))
             temporaries[-1].unlink()  # what comes there may be a folder
-        yield tuple(temporaries)
-        with claim(journal):
-            _complete(journal)
-            steps = [_step(place, new) for place, new in zip(places, temporaries, strict=True)]
-            _carry_out(journal, steps + [_step(place, None) for place in vanishing])
+        with ExitStack() as names:
+            for place, temporary in reversed([*zip(places, temporaries, strict=True)]):  # the first names what none did
+                names.enter_context(naming(place, temporary))
+            yield tuple(temporaries)
+            with claim(journal):
+                _complete(journal)
+                steps = [_step(place, new) for place, new in zip(places, temporaries, strict=True)]
+                _carry_out(journal, steps + [_step(place, None) for place in vanishing])
     finally:
         needed = _text(journal)
         for temporary in temporaries:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,8 @@ class LatentModel(nn.Module):
 
     def __init_subclass__(cls, shared: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "encode" in vars(cls):
+            cls.encode = _of_its_shape(vars(cls)["encode"])  # type: ignore[attr-defined]
         if not (shared or cls.__name__.startswith("_")):  # what several models share is none itself
             LatentModel.registry[cls.__name__] = cls
 
@@ -85,6 +88,24 @@ class LatentModel(nn.Module):
                 "image_shape"
             )
         return self.config["channels"], *sides(self.config["size"])
+
+    def check_images(self, shape: Sequence[int], what: str = "images") -> None:
+        """Compares the shape of images, ``(C, H, W)``, with that which the model takes; ``encode`` does so each time.
+
+        A network would refuse another one in terms of its layers, or take it and return something.
+
+        Raises:
+            ValueError: they differ; the message begins with ``what``.
+        """
+        try:
+            built_for = tuple(self.image_shape)
+        except NotImplementedError:
+            return
+        if tuple(shape) != built_for:
+            name, their, own = type(self).__name__, *("×".join(map(str, sides)) for sides in (shape, built_for))
+            raise ValueError(
+                f"{what}: they are {their}, the {name} was built for {own}; pack or render them at that size"
+            )
 
     def prepare(self, images: int, factors: Mapping[str, Factor] | None = None) -> None:
         """Told before training what the data are; a model that depends on it takes it from here.
@@ -222,6 +243,17 @@ class LatentModel(nn.Module):
         return save_tensors(
             path, tensors, FORMAT, VERSION, model=type(self).__name__, config=self.config, without=without
         )
+
+
+def _of_its_shape(encode: Callable[..., Any]) -> Callable[..., Any]:
+    """A method ``encode`` that first looks whether images are of the model's shape."""
+
+    @wraps(encode)
+    def encode_checked(self: LatentModel, images: Tensor, *args: Any, **kwargs: Any) -> Any:
+        self.check_images(images.shape[1:])
+        return encode(self, images, *args, **kwargs)
+
+    return encode_checked
 
 
 def _freeze(network: object) -> None:

@@ -53,10 +53,12 @@ def encode_all(model: LatentModel, images: ImageSet | Tensor, batch: int = BATCH
         The means and the log-variances, ``(N, D)`` each, on the CPU, without gradients.
 
     Raises:
-        ValueError: there are no images, or the model infers no codes.
+        ValueError: there are no images, or they are of another shape than the model's, or it infers no codes.
     """
     if not isinstance(model, _Encodes):
         raise ValueError(f"model: {type(model).__name__} has no encode(images): it infers no codes")
+    if not isinstance(images, Tensor):
+        model.check_images(images.images.shape[1:], f"the images of {images.card.name}")
     with measured(model):
         parts = [model.encode(part.to(model.device)) for part in batches_of(images, batch)]
     mean, logvar = (torch.cat(part).cpu() for part in zip(*parts, strict=True))

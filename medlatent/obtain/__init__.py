@@ -16,6 +16,7 @@ from importlib import import_module
 from ..console import spell_out
 from ..data import DataError
 from ..data.optional import extra
+from ..files import check_home_is_written_out
 
 __all__ = ["SETS", "RealSet", "listing", "run", "script"]
 
@@ -86,6 +87,7 @@ def run(name: str, arguments: Sequence[str] | None = None, program: str | None =
 
     Raises:
         DataError: the name is unknown, and the message lists those that there are; or files cannot be used.
+        ValueError: a path begins with a ~ that no shell has read.
         OSError: something cannot be fetched, read or written.
         ModuleNotFoundError: a package is missing; the message names the extra to install.
         KeyboardInterrupt: as its text says, what is there is kept.
@@ -98,8 +100,10 @@ def run(name: str, arguments: Sequence[str] | None = None, program: str | None =
         prog=program, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     module.add_options(parser)
+    options = parser.parse_args(arguments)
+    check_home_is_written_out(vars(options))
     try:
-        module.perform(parser.parse_args(arguments))
+        module.perform(options)
     except DataError as error:
         raise DataError(_one_line(error)) from None
     except KeyboardInterrupt:
@@ -111,7 +115,7 @@ def script(name: str, arguments: Sequence[str] | None = None) -> int:
     spell_out()
     try:
         run(name, arguments)
-    except (DataError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"error: {_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:

@@ -12,12 +12,11 @@ archives of HAM10000 or of ISIC 2018 (Task 3, Task 1-2), or the folders that the
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
-import requests
-
 from ..data import DataError, ImageSet, ham10000
-from ..data.download import fetch
+from ..data.download import fetch, get
 
 DATAVERSE = "https://dataverse.harvard.edu"
 DOI = "doi:10.7910/DVN/DBW86T"
@@ -26,6 +25,7 @@ ISIC_FILES = {
     "task3": (f"{ham10000.CLASS_TABLE}.zip", f"{ham10000.GROUPINGS}.csv", "ISIC2018_Task3_Training_Input.zip"),
     "task1-2": (f"{ham10000.MASKS_TASK1}.zip", "ISIC2018_Task1-2_Training_Input.zip"),
 }
+LISTED = {"filename": str, "id": int, "filesize": int | None, "md5": str | None}  # of each file, by the Dataverse
 HAM_FILES = (ham10000.METADATA, ham10000.MASKS, *ham10000.IMAGES["HAM10000"])
 
 
@@ -72,13 +72,15 @@ def _dataverse(args: argparse.Namespace, folder: Path) -> list[Path]:
     _tell(ham10000.LICENCE, ham10000.CITATION)
     host = (args.mirror or DATAVERSE).rstrip("/")
     url = f"{host}/api/datasets/:persistentId/?persistentId={DOI}"
+    answer = get(url)
     try:
-        response = requests.get(url, timeout=60)
-        response.raise_for_status()
-        listed = [entry["dataFile"] for entry in response.json()["data"]["latestVersion"]["files"]]
-        files = {entry["filename"].partition(".")[0]: entry for entry in listed}
-    except (requests.RequestException, KeyError, TypeError, ValueError) as error:
+        listed = [entry["dataFile"] for entry in json.loads(answer)["data"]["latestVersion"]["files"]]
+        for entry in listed:
+            if wrong := [name for name, kind in LISTED.items() if not isinstance(entry.get(name), kind)]:
+                raise ValueError(f"{wrong[0]} is {entry.get(wrong[0])!r}")
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise DataError(f"{url}: no list of files ({type(error).__name__}: {error}); try again later") from None
+    files = {entry["filename"].partition(".")[0]: entry for entry in listed}
     paths = []
     for name in HAM_FILES:
         if name not in files:

@@ -303,6 +303,15 @@ def test_a_list_that_is_none(store, download, answer, words, tmp_path):
     assert store.fetched == []
 
 
+def test_a_list_without_an_end_is_left(store, download):
+    content = b"<Contents><Key>%s/x.dcm</Key><Size>1</Size></Contents>" % UUIDS[PATIENTS[0]].encode()
+    pages = [b"<a>%s<NextContinuationToken>%d</NextContinuationToken></a>" % (content, page) for page in range(100)]
+    store.faults = {"list": pages}
+    with pytest.raises(DataError, match=r"the store lists \d+ files and the index says 14; export the index anew"):
+        download(n=1)
+    assert len(store.faults["list"]) > 80
+
+
 def test_a_disk_that_is_too_small_is_told_before(store, rows, tmp_path):
     pd.DataFrame([rows[0] | {"series_size_MB": 1e12}]).to_csv(tmp_path / "huge.csv", index=False)
     with pytest.raises(DataError, match=r"files: 1000000000\.0 GB are needed and [\d.]+ GB free; choose fewer series"):

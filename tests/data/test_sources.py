@@ -197,7 +197,7 @@ SOURCES = (
         )
         monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
         assert not at_hand("knees")
-        with pytest.raises(DataError, match=r"run `python -m medlatent data knees --from ZIP --out FOLDER/knees`"):
+        with pytest.raises(DataError, match=rf"run `python -m medlatent data knees --from ZIP --out {tmp_path}/knees`"):
             open_images("knees")
         ImageSet(np.zeros((3, 1, 8, 8), np.uint8), pd.DataFrame({"i": range(3)}), {}, CARD).save(tmp_path / "knees")
         assert at_hand("knees")
@@ -242,17 +242,56 @@ class TestPacked:
         assert open_images(str(packed)).fingerprint == ImageSet.load(packed).fingerprint
 
     def test_not_packed_says_what_to_run(self, tmp_path, monkeypatch):
-        message = (
-            r"ham10000 is not packed: run `python -m medlatent data ham10000 --out FOLDER/ham10000` .*MEDLATENT_DATA"
-        )
-        for value in (None, "", str(tmp_path), str(tmp_path / "nowhere")):
+        for value in (None, ""):
             if value is None:
                 monkeypatch.delenv("MEDLATENT_DATA", raising=False)
             else:
                 monkeypatch.setenv("MEDLATENT_DATA", value)
             assert packed_folder("ham10000") is None
-            with pytest.raises(DataError, match=message):
+            with pytest.raises(
+                DataError,
+                match=r"^ham10000 is not packed: run `python -m medlatent data ham10000 --out FOLDER/ham10000` and set "
+                "the environment variable MEDLATENT_DATA to FOLDER$",
+            ):
                 open_images("ham10000")
+        (tmp_path / "my data").mkdir()
+        monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path / "my data"))
+        for name, more in (("ham10000", ""), ("ham10000.patches", " --patch 48")):
+            command = f"python -m medlatent data ham10000{more} --out '{tmp_path}/my data/{name}'"
+            with pytest.raises(DataError, match=rf"^{name} is not packed: run `{command}`$"):
+                open_images(name)
+
+    @pytest.mark.parametrize(
+        ("value", "words"),
+        [
+            ("nowhere", "'nowhere', which is not there"),
+            ("file", "'file', which is no folder"),
+            ("~/data", "'~/data', which is not there; write your home folder out"),
+            ("'/data'", r'"\'/data\'", which is not there'),
+            ("a\nb", r"'a\\nb', which is not there"),
+        ],
+    )
+    def test_a_wrong_folder_is_quoted(self, tmp_path, monkeypatch, value, words):
+        """It is not asked for: it is set, and whoever set it shall see how."""
+        (tmp_path / "file").write_text("")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("MEDLATENT_DATA", value)
+        message = f"the environment variable MEDLATENT_DATA is {words}"
+        for name in ("ham10000", "ham10000.patches", "chest_ct.64"):
+            with pytest.raises(DataError, match=rf"cannot be looked for: {message}.*\. To pack it, run `python -m "):
+                open_images(name)
+        with pytest.raises(DataError, match=rf"unknown source 'mine': .*\. Besides, {message}"):
+            open_images("mine")
+        with pytest.warns(UserWarning, match=message):
+            assert packed_folder("ham10000") is None
+        assert not at_hand("ham10000")
+
+    def test_the_command_line_quotes_it_once(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("MEDLATENT_DATA", "~")
+        assert main(["list"]) == 0
+        (note,) = capsys.readouterr().err.splitlines()
+        assert note.startswith("note: the environment variable MEDLATENT_DATA is '~', which is not there")
 
     def test_a_file_of_that_name_is_no_packed_set(self, tmp_path, monkeypatch):
         (tmp_path / "ham10000").write_text("")

@@ -35,7 +35,7 @@ class _Painter(LatentModel):
     latent_dim = D
 
     def __init__(self):
-        super().__init__({"channels": 3, "size": D})
+        super().__init__({"channels": 3, "size": (6, D)})
         self.weight = torch.nn.Parameter(torch.zeros(()))  # of which nothing depends
         self.codes = []
 
@@ -235,6 +235,10 @@ class _TwoPhases(_Painter):
     """Two channels that are two pictures: the first shows the code, the second its negative."""
 
     pictures = ("ED", "ES")
+
+    def __init__(self):
+        super().__init__()
+        self.config["channels"] = 2
 
     def decode(self, z):
         grey = super().decode(z)[:, :1]

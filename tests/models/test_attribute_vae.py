@@ -188,6 +188,7 @@ def test_without_attributes_it_is_the_beta_vae(images):
     model = build("beta")
     plain = BetaVAE(beta=2.0, latent_dim=3, channels=2, size=16, variance=1.0, learning_rate=5e-5)
     plain.encoder, plain.decoder = model.encoder, model.decoder
+    plain.config["size"] = model.config["size"]  # these are of 8 pixels, its own need 16
     terms = []
     for one in (copy.deepcopy(model), copy.deepcopy(plain)):
         one.optimiser = torch.optim.SGD(one.parameters(), lr=0.0)

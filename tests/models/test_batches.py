@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from medlatent.data.phantoms import lesion
-from medlatent.models import GAN, VAE, batches_of, decode_all, draw_images, encode_all
+from medlatent.evaluation import evaluate
+from medlatent.models import GAN, VAE, LatentModel, batches_of, decode_all, draw_images, encode_all
 
 
 @pytest.fixture
@@ -74,3 +75,35 @@ def test_no_images_are_refused(model, images):
 def test_a_model_that_infers_no_codes_is_refused():
     with pytest.raises(ValueError, match=r"model: GAN has no encode\(images\)"):
         encode_all(GAN(latent_dim=2, channels=1, size=28, width=2), torch.rand(3, 1, 28, 28))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, model in LatentModel.registry.items() if callable(getattr(model, "encode", None))]
+)
+def test_images_of_another_shape_are_named_before_a_network_sees_them(name):
+    """Most fail in a product of matrices; one took four times the pixels, for a code of four times the size."""
+    model = LatentModel.registry[name]()
+    channels, side, _ = model.image_shape
+    for shape in ((channels, side // 2, side // 2), (channels, 2 * side, 2 * side), (channels + 1, side, side)):
+        there = "×".join(map(str, shape))
+        with pytest.raises(ValueError, match=f"images: they are {there}, the {name} was built for {channels}×{side}"):
+            model.encode(torch.rand(2, *shape))
+
+
+def test_a_set_of_another_shape_is_called_by_its_name():
+    phantoms = lesion.generate(10, seed=0, size=16)
+    for call in (encode_all, evaluate):
+        with pytest.raises(
+            ValueError, match=f"the images of {phantoms.card.name}: they are 3×16×16, the VAE was built"
+        ):
+            call(VAE(latent_dim=2, size=32), phantoms)
+
+
+def test_a_model_that_does_not_say_its_shape_takes_what_it_can(monkeypatch):
+    monkeypatch.setattr(LatentModel, "registry", dict(LatentModel.registry))
+
+    class Means(LatentModel):
+        def encode(self, images):
+            return images.mean((2, 3)), images.var((2, 3))
+
+    assert Means({}).encode(torch.rand(3, 2, 4, 4))[0].shape == (3, 2)

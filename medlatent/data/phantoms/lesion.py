@@ -26,8 +26,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -47,6 +45,7 @@ from ..lesions import balanced
 from ..source import ClassifierSpec, Source
 from ..splits import split_by_group
 from ..views import coarser
+from ._common import new_folder
 
 DX = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 CLASS_COUNTS = (327, 514, 1099, 115, 1113, 6705, 142)
@@ -712,27 +711,19 @@ def write_ham10000(folder: str | os.PathLike, n: int = 100, seed: int = 0) -> pd
     Raises:
         DataError: the folder exists, or n is not positive.
     """
-    folder = Path(folder)
-    if folder.exists():
+    if Path(folder).exists():
         raise DataError(f"{folder} exists: choose another folder")
     factors, lesion = _photographs(_checked_count(n), seed, correlated=True)
     table = _table(factors)
     table.insert(0, "lesion_id", [f"HAM_{i:07d}" for i in lesion.tolist()])
     table.insert(1, "image_id", [f"ISIC_{FIRST_NUMBER + i:07d}" for i in range(n)])
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
-    try:
+    with new_folder(folder) as partial:
         half = (n + 1) // 2
         _write_archive(partial / "HAM10000_images_part_1.zip", _jpegs(table[:half], factors, lesion, seed))
         _write_archive(partial / "HAM10000_images_part_2.zip", _jpegs(table[half:], factors, lesion, seed))
         masks = _mask_pngs(table, factors, lesion, seed)
         _write_archive(partial / "HAM10000_segmentations_lesion_tschandl.zip", masks)
         _metadata(table, lesion, seed).to_csv(partial / "HAM10000_metadata.csv", index=False)
-        partial.chmod(0o755)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return table
 
 
