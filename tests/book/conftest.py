@@ -85,10 +85,16 @@ class Book:
         assert before in text
         self.notebook.write_text(text.replace(before, after))
 
-    def build(self, *arguments: str) -> subprocess.CompletedProcess:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
         command = [sys.executable, ROOT / "book/build.py", "--root", self.root, *arguments]
-        environment = os.environ | {"PYTHONPATH": str(self.root)}
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+        environment = os.environ | {"PYTHONPATH": str(self.root)} | environment
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, text=True, encoding="utf-8", env=environment, **pipes)
+
+    def build(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        with self.start(*arguments, **environment) as running:
+            stdout, stderr = running.communicate(timeout=300)
+        return subprocess.CompletedProcess(running.args, running.returncode, stdout, stderr)
 
     def html(self, name: str) -> str:
         return (self.root / "_build/html" / name).read_text()

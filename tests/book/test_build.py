@@ -2,6 +2,10 @@
 
 import functools
 import json
+import re
+import signal
+import time
+from pathlib import Path
 
 import execute
 import generate
@@ -72,7 +76,11 @@ def test_a_failing_cell_fails_the_build_and_leaves_no_page(small_book):
         ("import sys\nsys.exit()", "a cell calls for an exit"),
         ("raise SystemExit(0)", "a cell calls for an exit"),
         ("exit()", "a cell calls for an exit"),
-        ("import os\nos._exit(0)", "a cell did not run to its end"),
+        ("import os\nos._exit(0)", "the kernel died in a cell"),
+        (
+            "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)",
+            "a cell did not run to its end (papermill was ended by SIGKILL)",
+        ),
     ],
 )
 def test_a_notebook_that_stops_before_its_end_fails_the_build(small_book, code, message):
@@ -81,6 +89,7 @@ def test_a_notebook_that_stops_before_its_end_fails_the_build(small_book, code, 
     assert run.returncode != 0
     assert f"notebooks/01_small: {message}" in run.stderr
     assert code in run.stderr
+    assert "Traceback" not in run.stderr
     assert not list((small_book.root / "_build/executed").rglob("*.ipynb"))
 
 
@@ -88,6 +97,70 @@ def test_a_notebook_that_stops_before_its_end_fails_the_build(small_book, code, 
 def test_an_exit_in_the_last_cell_fails_too(small_book, code):
     small_book.write("notebooks/01_small.py", f"{small_book.notebook.read_text()}\n# %%\n{code}\n")
     assert small_book.build("--only", "small").returncode != 0
+
+
+SLOW = "import time\ntry:\n    time.sleep(60)\nexcept BaseException:\n    pass"
+
+
+def test_a_cell_that_takes_too_long_is_named_though_it_survives_being_interrupted(small_book):
+    cells = [nbformat.v4.new_code_cell(source) for source in ("1", SLOW, "2")]
+    text = nbformat.writes(nbformat.v4.new_notebook(cells=cells))
+    with pytest.raises(BuildError, match="01_small: a cell took more than 2 s and was stopped") as error:
+        execute.run(small_book.root, "01_small", text, small_book.root, "--execution-timeout", "2")
+    assert str(error.value).endswith(SLOW)
+
+
+def test_an_interrupt_by_the_clock_is_none_by_a_person():
+    cell = nbformat.v4.new_code_cell("train()", metadata={"papermill": {"start_time": "t", "duration": 900.1}})
+    cell.outputs = [nbformat.v4.new_output("error", ename="KeyboardInterrupt", evalue="", traceback=["^C"])]
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    assert execute.stopped(notebook, 1, "") == "a cell failed\n\ntrain()\n\n^C"
+    said = execute.stopped(notebook, 1, "Timeout waiting for execute reply (900s).\nInterrupting kernel\n")
+    assert said == "a cell took more than 900 s and was stopped\n\ntrain()"
+
+
+# Says who runs it, and then each tenth of a second that it is alive.
+BEATING = """\
+import os
+import time
+
+while True:
+    with open("beats", "a") as file:
+        print(os.getpid(), os.getppid(), file=file)
+    time.sleep(0.1)
+"""
+
+
+def until(true, seconds: float = 30) -> None:
+    """Waits; the test fails if it never gets true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def silent(path: Path, seconds: float = 0.5) -> bool:
+    """Whether a file has stopped growing."""
+    size = path.stat().st_size
+    time.sleep(seconds)
+    return path.stat().st_size == size
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_two_builds_at_once_are_one_and_what_is_ended_takes_its_kernels_with_it(small_book, end):
+    small_book.change("print(", f"{BEATING}\nprint(")
+    beats = small_book.root / "beats"
+    with small_book.start("--only", "small") as first:
+        until(beats.is_file)
+        second = small_book.build("--only", "small")
+        assert second.returncode != 0
+        assert re.search(rf"Another build is at work in .*: process {first.pid}, since 2.*--only small", second.stderr)
+        assert not silent(beats)
+        first.send_signal(end)
+        _, said = first.communicate(timeout=30)
+    assert said == ("\nThe book was not built: it was interrupted.\n" if end == signal.SIGINT else "")
+    until(lambda: silent(beats))
+    assert "there is no such notebook" in small_book.build("--only", "none").stderr
 
 
 def test_an_unknown_profile_fails(small_book):
