@@ -21,12 +21,12 @@ import lifeline
 import pair
 from chapters import pages
 from claims import claims_page
-from common import BuildError, digest, tree, write
+from common import PINS, BuildError, digest, tree, write
 from execute import environment, execute, publish
 from filelock import FileLock, Timeout
 from generate import equations_page, exercises_page, named, rubrics_page, times_page, toc_notebooks
 
-SOURCES = ("_config.yml", "_toc.yml", "requirements.txt", "book", "notebooks", "medlatent", "results")
+SOURCES = ("_config.yml", "_toc.yml", *PINS, "book", "notebooks", "medlatent", "results")
 
 
 def arguments() -> argparse.Namespace:
@@ -62,12 +62,13 @@ def alone(root: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        who = holder.read_text(encoding="utf-8") if holder.is_file() else "it has only just begun"
+        who = os.fsdecode(holder.read_bytes()) if holder.is_file() else "it has only just begun"
         raise BuildError(
             f"Another build is at work in {root}: {who}.\nTwo would write the same files: wait for it, or end it."
         ) from None
     try:
-        write(holder, f"process {os.getpid()}, since {datetime.now():%Y-%m-%d %H:%M:%S}: {' '.join(sys.argv)}")
+        about = f"process {os.getpid()}, since {datetime.now():%Y-%m-%d %H:%M:%S}: {' '.join(sys.argv)}"
+        write(holder, os.fsencode(about))
         yield
     finally:
         lock.release()
@@ -143,7 +144,7 @@ def build(args: argparse.Namespace) -> None:
         return execute_all(root, docs, parameters, args.jobs, args.force)
     html, stamp = root / "_build/html", root / "_build/book.key"
     now = digest(root, tree(root, *SOURCES), sorted(parameters.items()), sys.version)
-    if not args.force and html.is_dir() and stamp.is_file() and stamp.read_text() == now:
+    if not args.force and html.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == now:
         print("The book is up to date: _build/html/index.html")
         return None
     stamp.unlink(missing_ok=True)

@@ -91,7 +91,7 @@ def machine() -> str:
 
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
-    if info.exists() and (found := re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.M)):
+    if info.exists() and (found := re.search(r"^model name\s*:\s*(.+)$", info.read_text(encoding="utf-8"), re.M)):
         name = found.group(1)
     return f"{name}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else f"{name}, one thread"
 
@@ -110,7 +110,7 @@ def execute(root: Path, doc: str, parameters: dict[str, str], force: bool = Fals
     record, now = result.with_suffix(".json"), key(root, doc, parameters)
     check_parameters(source, parameters)
     if not force and result.exists() and record.exists():
-        known = json.loads(record.read_text())
+        known = json.loads(record.read_text(encoding="utf-8"))
         if known["key"] == now:
             return known["seconds"], False
     for stale in (result, record):

@@ -139,9 +139,8 @@ def edits(root: Path, docs: list[str]) -> list[str]:
     """
     found = []
     for doc in docs:
-        source, target = root / f"{doc}.py", root / f"{doc}.ipynb"
         try:
-            if edited(target) and edit(target, derive(source)):
+            if edited(root / f"{doc}.ipynb"):
                 found.append(
                     f"{doc}.ipynb was edited by hand; the book shows {doc}.py, without that edit. "
                     "make pair shows the edit and says how to take it over"

@@ -6,15 +6,17 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from pathlib import Path
 
 import address
 import colab
+import lock
 import lowest
 import pytest
 import yaml
 from common import BuildError
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -35,6 +37,58 @@ def test_every_requirement_is_pinned_exactly():
 @pytest.mark.parametrize("name", PINS)
 def test_what_is_installed_is_what_is_pinned(name):
     assert Version(Version(version(name)).public) == Version(PINS[name])
+
+
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+locked = pytest.mark.skipif(REQUIREMENTS.name != "requirements.txt", reason="the lock is of the pinned versions")
+
+
+@locked
+def test_the_lock_is_in_step():
+    assert lock.out_of_step(REQUIREMENTS.read_text(encoding="utf-8"), LOCK) == []
+
+
+@pytest.mark.parametrize(
+    ("requirements", "differ"),
+    [
+        ("torch==2.13.0\nnumpy==2.4.6\nPy_YAML==6.0.3\n# tests\n", []),
+        ("numpy==2.4.7\nPyYAML==6.0.3\n", ["numpy==2.4.6", "numpy==2.4.7", "py-yaml==6.0.3", "pyyaml==6.0.3"]),
+        ("numpy==2.4.6\nPy-YAML==6.0.3\nfsspec==2026.9.0\n", ["fsspec==2026.9.0"]),
+        ("numpy==2.4.6\n", ["py-yaml==6.0.3"]),
+    ],
+)
+def test_a_lock_that_is_out_of_step_is_seen(requirements, differ):
+    text = (
+        "numpy==2.4.6 \\\n    --hash=sha256:0\n    # via\n    #   -r requirements.txt\n    #   pandas\n"
+        "py-yaml==6.0.3 ; python_full_version < '3.12' \\\n    --hash=sha256:0\n    # via -r requirements.txt\n"
+        "fsspec==2026.9.0 \\\n    --hash=sha256:0\n    # via dask\n"
+    )
+    assert lock.out_of_step(requirements, text) == differ
+
+
+@locked
+def test_what_is_installed_of_all_that_is_needed_stands_in_the_lock():
+    found = re.findall(r"^([\w.-]+==[^ ]+)(?: ; (.*))? \\$", LOCK, re.M)
+    here = {lowest.plain(line.partition("==")[0]): line for line, m in found if not m or Marker(m).evaluate()}
+    needed, seen = [*PINS], set()
+    while needed:
+        name = lowest.plain(needed.pop())
+        if name in seen or (lock.OWN_BUILDS.fullmatch(name) and name != "torch"):
+            continue
+        seen.add(name)
+        requirements = map(Requirement, distribution(name).requires or [])
+        needed += [r.name for r in requirements if not r.marker or r.marker.evaluate({"extra": ""})]
+        if name != "torch":
+            assert here[name] == f"{name}=={Version(version(name)).public}"
+    assert len(seen) > 100
+
+
+def test_the_lock_holds_hashes_and_says_nothing_of_where_it_was_made():
+    for package in lock.PACKAGE.split(LOCK)[1:]:
+        name, *lines = package.splitlines()
+        assert not lock.OWN_BUILDS.fullmatch(name.partition("==")[0])
+        assert re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", lines[0]), name
+    assert not re.search(r"://|/opt|--(extra-)?index|--find-links", LOCK)
 
 
 @pytest.mark.parametrize("line", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["data"]])
@@ -220,7 +274,7 @@ def test_make_lists_its_targets():
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_clean_removes_what_was_built_and_nothing_that_a_person_made(tmp_path):
-    for name in ("Makefile", "requirements.txt"):
+    for name in ("Makefile", "requirements.txt", "requirements.lock"):
         shutil.copy2(ROOT / name, tmp_path)
     built = [
         tmp_path / "_build/html/index.html",

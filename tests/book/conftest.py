@@ -78,7 +78,7 @@ class Book:
     def write(self, name: str, text: str) -> None:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
     def change(self, before: str, after: str) -> None:
         text = self.notebook.read_text()
@@ -102,7 +102,8 @@ class Book:
 
 @pytest.fixture
 def small_book(tmp_path) -> Book:
-    book = Book(tmp_path)
+    root = tmp_path / "a book, erklärt"  # nobody's folder has to be called as a machine would call it
+    book = Book(root)
     book.write("notebooks/01_small.py", NOTEBOOK)
     book.write("medlatent/__init__.py", "")
     book.write("medlatent/losses.py", PACKAGE)
@@ -112,11 +113,14 @@ def small_book(tmp_path) -> Book:
     book.write("book/index.md", "# A small book\n\nIt has {ref}`one chapter <small>`.\n")
     toc = ["notebooks/01_small", "book/api", "book/equations", "book/execution_times"]
     book.write(
-        "_toc.yml", "format: jb-book\nroot: book/index\nchapters:\n" + "".join(f"- file: {doc}\n" for doc in toc)
+        "_toc.yml",
+        "format: jb-book\nroot: book/index\nchapters:\n"
+        + "".join(f"- file: {doc}\n" for doc in toc)
+        + "  title: Zeiten – in Minuten\n",
     )
     for name in ("_ext", "_static"):
-        shutil.copytree(ROOT / "book" / name, tmp_path / "book" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(ROOT / "_config.yml", tmp_path)
+        shutil.copytree(ROOT / "book" / name, root / "book" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(ROOT / "_config.yml", root)
     return book
 
 

@@ -12,12 +12,17 @@ import generate
 import nbformat
 import pytest
 from common import BuildError, write
+from pair import derive
 
 pytestmark = [pytest.mark.executes, pytest.mark.timeout(300)]
 
 
+# A machine as bare as a container's: ASCII, no home, and no git nor anything else beside Python.
+BARE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": "/dev/null/nowhere", "PATH": "/nowhere"}
+
+
 def test_builds_and_then_does_nothing_twice(small_book):
-    first = small_book.build()
+    first = small_book.build(**BARE)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "executed in" in first.stdout
     assert json.loads((small_book.root / "_build/metrics/01_small.json").read_text()) == {"area": 12.566}
@@ -37,14 +42,19 @@ def test_builds_and_then_does_nothing_twice(small_book):
     assert "01_small.html#equation-eq-small-1" in small_book.html("book/api.html")
     assert "ci" in small_book.html("book/execution_times.html")
 
+    assert "was edited by hand" not in first.stdout
+
     assert "up to date" in small_book.build().stdout
 
+    edited = derive(small_book.notebook, for_sphinx=True).replace("A small", "My own")
+    small_book.write("notebooks/01_small.ipynb", edited)
     small_book.page.write_text("# A small book\n\nIt has {ref}`a chapter <small>`, not executed again.\n")
     small_book.write("medlatent/losses.py", (small_book.root / "medlatent/losses.py").read_text() + "\nTAU = 6.28318\n")
     second = small_book.build()
     assert second.returncode == 0, second.stdout + second.stderr
     assert "unchanged" in second.stdout
     assert "executed in" not in second.stdout
+    assert "notebooks/01_small.ipynb was edited by hand; the book shows notebooks/01_small.py" in second.stdout
 
     small_book.page.write_text("# A small book\n\nIt has {ref}`no such chapter <nowhere>`.\n")
     for _ in range(2):  # a warning fails the second, unchanged build too
