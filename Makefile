@@ -14,7 +14,8 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export REQUIREMENTS # a test compares them with what is installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export PYTHONUTF8 := 1 # whatever the locale is
+# Whatever the locale is.
+export PYTHONUTF8 := 1
 
 BIN := .venv/bin
 # Of all packages with their hashes. Other requirements, as the lowest, are tried without.
