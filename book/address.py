@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DERIVED = (
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "CHANGELOG.md",
     "CITATION.cff",
     "pyproject.toml",
@@ -26,7 +27,7 @@ DERIVED = (
     "book/*.md",
     "book/*/*.md",
 )
-MUST_HOLD = ("README.md", "CITATION.cff", "pyproject.toml")
+MUST_HOLD = ("README.md", "SECURITY.md", "CITATION.cff", "pyproject.toml")
 
 
 def owner_and_name(url: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """The files around the code: pins, licences, citation, workflows, the public address, the Makefile."""
 
+import ast
 import os
 import re
 import shutil
@@ -133,6 +134,37 @@ def test_licences_are_whole():
     assert "END OF TERMS AND CONDITIONS" in code
     assert "Attribution 4.0 International" in prose
     assert "Section 8 – Interpretation" in prose
+
+
+SENDS_OBJECTS = "medlatent/engines.py"  # from one process of a run to another
+
+
+def executing(text: str) -> list[str]:
+    """The calls in a source that may execute what a file brings along."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call):
+            said, given = ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}
+            reader = re.fullmatch(
+                r"(\w*pickle\.loads?|joblib\.load|yaml\.(unsafe_)?load|.*\.read_pickle|eval|exec)", said
+            )
+            loose = said == "torch.load" and given.get("weights_only") != "True"
+            if reader or loose or given.get("allow_pickle") == "True":
+                found.append(ast.unparse(node))
+    return found
+
+
+def test_no_file_brings_code_along_as_security_md_promises():
+    found = {str(p.relative_to(ROOT)): executing(p.read_text("utf-8")) for p in (ROOT / "medlatent").rglob("*.py")}
+    assert {path for path, calls in found.items() if calls} == {SENDS_OBJECTS}
+    assert all(call.startswith("pickle.loads(") for call in found[SENDS_OBJECTS])
+
+
+@pytest.mark.parametrize(
+    "call", ["torch.load(f)", "np.load(f, allow_pickle=True)", "pd.read_pickle(f)", "pickle.load(f)", "eval(f.read())"]
+)
+def test_a_call_that_executes_a_file_is_seen(call):
+    assert executing(f"x = {call}") == [call]
 
 
 def test_citation_file_has_what_the_format_requires():
@@ -375,12 +407,13 @@ def fork(tmp_path):
         "[another](https://github.com/medlatent/medlatent-data)\n"
         "[Binder](https://mybinder.org/v2/gh/medlatent/medlatent/main?urlpath=lab)\n"
     )
+    (tmp_path / "SECURITY.md").write_text(f"Report: {OLD}/security/advisories/new\n")
     (tmp_path / "notebooks/00_start.py").write_text(f"# %pip install git+{OLD}.git\n")
     return tmp_path
 
 
 def test_a_fork_changes_one_line(fork):
-    names = {"CITATION.cff", "README.md", "pyproject.toml", "notebooks/00_start.py"}
+    names = {"CITATION.cff", "README.md", "SECURITY.md", "pyproject.toml", "notebooks/00_start.py"}
     assert set(address.update(fork, check=True)) == names
     assert set(address.update(fork, check=False)) == names
     assert address.update(fork, check=True) == []
