@@ -61,7 +61,7 @@ def lock(root: Path, uv: str) -> None:
     command += ["--quiet", "--system-certs", "--output-file", str(resolved), "requirements.txt"]
     run = subprocess.run(command, cwd=root, capture_output=True, text=True, encoding="utf-8", check=False)
     if run.returncode:
-        raise BuildError(f"requirements.lock stays as it is: uv finds no versions that fit together\n\n{run.stderr}")
+        raise BuildError(f"requirements.lock stays as it is: uv did not resolve requirements.txt\n\n{run.stderr}")
     _, *packages = PACKAGE.split(resolved.read_text(encoding="utf-8"))
     write(target, HEADER + "".join(p for p in packages if not OWN_BUILDS.fullmatch(p.partition("==")[0])))
     resolved.unlink()
