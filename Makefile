@@ -14,16 +14,21 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export REQUIREMENTS # a test compares them with what is installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Whatever the locale is.
+export PYTHONUTF8 := 1
 
 BIN := .venv/bin
-HASH := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('$(REQUIREMENTS)', 'rb').read()).hexdigest()[:16])")
+# Of all packages with their hashes. Other requirements, as the lowest, are tried without.
+LOCK := $(if $(filter requirements.txt,$(REQUIREMENTS)),requirements.lock)
+HASH := $(shell $(PYTHON) -c "import hashlib, pathlib, sys; print(hashlib.sha256(b''.join(p.read_bytes() for p in map(pathlib.Path, sys.argv[1:]) if p.exists())).hexdigest()[:16])" $(REQUIREMENTS) $(LOCK))
 INSTALLED := .venv/.installed-$(HASH)
 # nbgrader brings JupyterLab and more: it has an environment of its own, which sees the packages of the other one.
 NBGRADER := nbgrader==0.9.6
 GRADING := .venv-nbgrader/.installed-$(NBGRADER)
+UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf test check serve chapter pair kernel references student assignments slides clean
+.PHONY: help book pdf test check serve chapter pair kernel references student assignments slides lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +74,11 @@ references: $(if $(CHAPTER),$(INSTALLED),book) ## store today's metrics and outp
 	$(if $(CHAPTER),$(BIN)/python book/build.py --only "$(CHAPTER)")
 	$(BIN)/python book/references.py $(CHAPTER)
 
+lock: ## resolve requirements.txt: requirements.lock, all packages with hashes; without that file, the newest
+	$(PYTHON) -m venv --clear _build/uv
+	_build/uv/bin/python -m pip install --quiet $(UV)
+	$(PYTHON) book/lock.py --uv _build/uv/bin/uv
+
 clean: ## remove what was built; the environments, decks of slides and a course with its grades stay
 	@if [ -e _build/assignments ]; then \
 	  echo "_build/assignments stays: it is a course of nbgrader. Move it out with: mv _build/assignments $(COURSE)"; \
@@ -104,12 +114,18 @@ lint: $(INSTALLED)
 	$(BIN)/python book/pair.py --check
 	$(BIN)/python book/check_chapters.py
 
-# torch first and exactly: a looser request on the way would fetch gigabytes of another build of it.
-$(INSTALLED): $(REQUIREMENTS)
+# torch by itself and exactly: a looser request on the way would fetch gigabytes of another build of it.
+$(INSTALLED): $(REQUIREMENTS) $(LOCK)
 	@$(PYTHON) -c "import sys; sys.exit('medlatent needs Python 3.11 or newer: make PYTHON=python3.12 ...' if sys.version_info < (3, 11) else 0)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+ifdef LOCK
+	@$(PYTHON) book/lock.py --check
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $(LOCK)
+endif
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' $(REQUIREMENTS))"
+ifndef LOCK
 	$(BIN)/python -m pip install --quiet -r $(REQUIREMENTS)
+endif
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	@rm -f .venv/.installed-* && touch $@
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DERIVED = (
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "CHANGELOG.md",
     "CITATION.cff",
     "pyproject.toml",
@@ -26,7 +27,7 @@ DERIVED = (
     "book/*.md",
     "book/*/*.md",
 )
-MUST_HOLD = ("README.md", "CITATION.cff", "pyproject.toml")
+MUST_HOLD = ("README.md", "SECURITY.md", "CITATION.cff", "pyproject.toml")
 
 
 def owner_and_name(url: str) -> tuple[str, str]:
@@ -57,8 +58,8 @@ def rewrite(text: str, old: str, new: str) -> str:
 
 def update(root: Path, check: bool) -> list[str]:
     """Rewrites the files, or with ``check`` only says which are out of step."""
-    new = yaml.safe_load((root / "_config.yml").read_text())["repository"]["url"].rstrip("/")
-    old = tomllib.loads((root / "pyproject.toml").read_text())["project"]["urls"]["repository"]
+    new = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"].rstrip("/")
+    old = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["repository"]
     changed = []
     for path in sorted(p for pattern in DERIVED for p in root.glob(pattern)):
         text = path.read_text(encoding="utf-8")

@@ -6,21 +6,27 @@ The result is ``_build/html``. It is there only if the last build found nothing 
 """
 
 import argparse
+import os
 import re
 import shutil
-import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
+import lifeline
+import pair
 from chapters import pages
 from claims import claims_page
-from common import BuildError, digest, tree, write
+from common import PINS, BuildError, digest, tree, write
 from execute import environment, execute, publish
+from filelock import FileLock, Timeout
 from generate import equations_page, exercises_page, named, rubrics_page, times_page, toc_notebooks
 
-SOURCES = ("_config.yml", "_toc.yml", "requirements.txt", "book", "notebooks", "medlatent", "results")
+SOURCES = ("_config.yml", "_toc.yml", *PINS, "book", "notebooks", "medlatent", "results")
 
 
 def arguments() -> argparse.Namespace:
@@ -44,6 +50,30 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Keeps other builds out of this checkout; the system lets them in when this process ends, however it ends.
+
+    Raises:
+        BuildError: another build is at work; the message says which and since when.
+    """
+    holder, lock = root / "_build/build.holder", FileLock(root / "_build/build.lock")
+    holder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = os.fsdecode(holder.read_bytes()) if holder.is_file() else "it has only just begun"
+        raise BuildError(
+            f"Another build is at work in {root}: {who}.\nTwo would write the same files: wait for it, or end it."
+        ) from None
+    try:
+        about = f"process {os.getpid()}, since {datetime.now():%Y-%m-%d %H:%M:%S}: {' '.join(sys.argv)}"
+        write(holder, os.fsencode(about))
+        yield
+    finally:
+        lock.release()
+
+
 def execute_all(root: Path, docs: list[str], parameters: dict[str, str], jobs: int, force: bool) -> None:
     """Executes notebooks side by side and reports each; every failure is shown before the build stops."""
 
@@ -59,7 +89,11 @@ def execute_all(root: Path, docs: list[str], parameters: dict[str, str], jobs: i
     # would run alone.
     docs = sorted(docs, key=lambda doc: -(root / f"{doc}.py").stat().st_size)
     with ThreadPoolExecutor(max(1, jobs)) as pool:
-        failures = [message for message in pool.map(one, docs) if message]
+        try:
+            failures = [message for message in pool.map(one, docs) if message]
+        except KeyboardInterrupt:  # only those at a terminal hear of it, too
+            lifeline.cut()
+            raise
     if failures:
         raise BuildError("\n\n".join(failures))
 
@@ -84,9 +118,8 @@ def sphinx(root: Path, stage: Path) -> None:
     """Builds from nothing each time: on a second, unchanged build Sphinx would not repeat its warnings."""
     out = root / "_build/sphinx"
     shutil.rmtree(out, ignore_errors=True)
-    command = [Path(sys.executable).parent / "jupyter-book", "build", stage, "--path-output", out]
-    command += ["-W", "-n", "--keep-going"]
-    run = subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True)
+    arguments = ("build", str(stage), "--path-output", str(out), "-W", "-n", "--keep-going")
+    run = lifeline.run("jupyter_book.cli.main:main", *arguments, cwd=root, env=environment(root))
     log = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
     write(root / "_build/sphinx.log", log)
     found = [line for line in log.splitlines() if "WARNING" in line or "ERROR" in line]
@@ -96,9 +129,10 @@ def sphinx(root: Path, stage: Path) -> None:
 
 
 def build(args: argparse.Namespace) -> None:
-    root, start = args.root.resolve(), time.perf_counter()
+    start = time.perf_counter()
     if bad := [p for p in args.parameters if "=" not in p]:
         raise BuildError(f"-p {bad[0]}: expected NAME=VALUE")
+    root = args.root
     parameters = {"profile": args.profile, **dict(p.split("=", 1) for p in args.parameters)}
     docs = toc_notebooks(root)
     if args.only:
@@ -110,7 +144,7 @@ def build(args: argparse.Namespace) -> None:
         return execute_all(root, docs, parameters, args.jobs, args.force)
     html, stamp = root / "_build/html", root / "_build/book.key"
     now = digest(root, tree(root, *SOURCES), sorted(parameters.items()), sys.version)
-    if not args.force and html.is_dir() and stamp.is_file() and stamp.read_text() == now:
+    if not args.force and html.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == now:
         print("The book is up to date: _build/html/index.html")
         return None
     stamp.unlink(missing_ok=True)
@@ -126,8 +160,18 @@ def build(args: argparse.Namespace) -> None:
     return None
 
 
+def main(args: argparse.Namespace) -> None:
+    args.root = args.root.resolve()
+    with alone(args.root):
+        build(args)
+    for edit in pair.edits(args.root, toc_notebooks(args.root)):
+        print(edit)
+
+
 if __name__ == "__main__":
     try:
-        build(arguments())
-    except BuildError as error:
+        main(arguments())
+    except (BuildError, OSError) as error:
         sys.exit(f"\nThe book was not built.\n\n{error}")
+    except KeyboardInterrupt:
+        sys.exit("\nThe book was not built: it was interrupted.")

@@ -32,5 +32,5 @@ def constraints(freeze: str, dependencies: list[str]) -> list[str]:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    print("\n".join(constraints(Path(sys.argv[1]).read_text(), project["dependencies"])))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    print("\n".join(constraints(Path(sys.argv[1]).read_text(encoding="utf-8"), project["dependencies"])))

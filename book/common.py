@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from threading import get_ident
 
+PINS = ("requirements.txt", "requirements.lock")  # what a notebook is executed with
+
 
 class BuildError(Exception):
     """The book cannot be built as it stands; the message says where and what to do."""

@@ -12,14 +12,14 @@ import math
 import os
 import platform
 import re
-import subprocess
-import sys
+import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import exercises
 import jupytext
+import lifeline
 import nbformat
 from common import BuildError, digest, write
 from inputs import inputs
@@ -79,6 +79,7 @@ def environment(root: Path) -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONPATH": path,
         "PYTHONHASHSEED": "0",
+        "PYTHONUTF8": "1",  # notebooks and pages are UTF-8, whatever the locale is
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "IPYTHONDIR": str(root / "_build/ipython"),  # a reader's own start-up files do not take part
     }
@@ -90,7 +91,7 @@ def machine() -> str:
 
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
-    if info.exists() and (found := re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.M)):
+    if info.exists() and (found := re.search(r"^model name\s*:\s*(.+)$", info.read_text(encoding="utf-8"), re.M)):
         name = found.group(1)
     return f"{name}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else f"{name}, one thread"
 
@@ -109,7 +110,7 @@ def execute(root: Path, doc: str, parameters: dict[str, str], force: bool = Fals
     record, now = result.with_suffix(".json"), key(root, doc, parameters)
     check_parameters(source, parameters)
     if not force and result.exists() and record.exists():
-        known = json.loads(record.read_text())
+        known = json.loads(record.read_text(encoding="utf-8"))
         if known["key"] == now:
             return known["seconds"], False
     for stale in (result, record):
@@ -148,10 +149,9 @@ def run(root: Path, doc: str, notebook: str, folder: Path, *options: str) -> nbf
     plain, executed = (folder / f"{Path(doc).name}.{end}.ipynb" for end in ("in", "out"))
     write(plain, notebook)
     write(root / "_build/ipython/profile_default/startup/exit.py", STARTUP)
-    command = [sys.executable, "-m", "papermill", str(plain), str(executed), "--cwd", str(root), "-k", "python3"]
-    command += ["--no-progress-bar", *options]
+    options = ("--cwd", str(root), "-k", "python3", "--no-progress-bar", *options)
     try:
-        done = subprocess.run(command, env=environment(root), capture_output=True, text=True, check=False)
+        done = lifeline.run("papermill.cli:papermill", str(plain), str(executed), *options, env=environment(root))
         result = nbformat.read(executed, as_version=4) if executed.exists() else None
     finally:
         plain.unlink(missing_ok=True)
@@ -173,6 +173,14 @@ def stopped(notebook: nbformat.NotebookNode, status: int, log: str) -> str:
         log: what papermill said: that the kernel died, or that the cell took too long.
     """
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    begun = [cell for cell in code if cell.metadata.get("papermill", {}).get("start_time")]
+    last = begun[-1].source if begun else "(none was begun)"
+    # papermill interrupts a cell that takes too long, which looks like a failure, and goes on if the cell survives.
+    if late := re.search(r"Timeout waiting for execute reply \((\d+)s\)", log):
+        slow = [c for c in begun if (c.metadata.papermill.get("duration") or math.inf) >= int(late[1])]
+        return f"a cell took more than {late[1]} s and was stopped\n\n{slow[0].source if slow else last}"
+    if "DeadKernelError" in log:
+        return f"the kernel died in a cell: it was killed, perhaps for want of memory, or crashed\n\n{last}"
     for cell in code:
         for output in cell.outputs:
             if output.output_type == "error" and output.ename == "SystemExit":
@@ -180,10 +188,9 @@ def stopped(notebook: nbformat.NotebookNode, status: int, log: str) -> str:
             if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", []):
                 traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback))
                 return f"a cell failed\n\n{cell.source}\n\n{traceback}"
-    begun = [cell for cell in code if cell.metadata.get("papermill", {}).get("start_time")]
     if status or len(begun) < len(code) or any(cell.execution_count is None for cell in code):
-        last = begun[-1].source if begun else "(none was begun)"
-        return f"a cell did not run to its end\n\n{last}\n\n{log.strip()[-2000:]}"
+        by = f" (papermill was ended by {signal.Signals(-status).name})" if status < 0 else ""
+        return f"a cell did not run to its end{by}\n\n{last}\n\n{log.strip()[-2000:]}"
     return ""
 
 

@@ -34,7 +34,7 @@ def toc_documents(root: Path) -> list[str]:
         names = [entry[k] for k in ("root", "file") if k in entry]
         return names + [n for k in ("parts", "chapters", "sections") for e in entry.get(k, []) for n in walk(e)]
 
-    return walk(yaml.safe_load((root / "_toc.yml").read_text()))
+    return walk(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8")))
 
 
 def toc_notebooks(root: Path) -> list[str]:
@@ -186,7 +186,7 @@ def times_page(root: Path, docs: list[str]) -> str:
         "|:--|:--|--:|:--|:--|",
     ]
     for doc in docs:
-        about = json.loads((root / f"_build/executed/{doc}.json").read_text())
+        about = json.loads((root / f"_build/executed/{doc}.json").read_text(encoding="utf-8"))
         row = [
             f"{{doc}}`/{doc}`",
             f"`{about['profile']}`",

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from common import tree
+from common import PINS, tree
 
 from medlatent.closure import called, import_closure, last, parse
 
@@ -22,7 +22,7 @@ def inputs(root: Path, source: Path) -> list[Path]:
     try:
         parse(source)
     except SyntaxError:  # nothing can be read from it; its execution will say what is wrong
-        return sorted({source, *tree(root, PACKAGE, RECORDS, "requirements.txt")})
+        return sorted({source, *tree(root, PACKAGE, RECORDS, *PINS)})
     modules = import_closure(root, [source])
     doors = record_doors(modules - {source})
     nodes = list(ast.walk(parse(source)))
@@ -35,7 +35,7 @@ def inputs(root: Path, source: Path) -> list[Path]:
         modules |= import_closure(root, (root / PACKAGE).rglob("*.py"))
     files = modules | companions(root, modules) | {root / name for name in named_by(root, source)}
     files |= named_files(root, modules - {source})
-    return sorted(files | set(tree(root, "requirements.txt", *record_folders(root, source, doors))))
+    return sorted(files | set(tree(root, *PINS, *record_folders(root, source, doors))))
 
 
 def companions(root: Path, modules: Iterable[Path]) -> set[Path]:

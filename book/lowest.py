@@ -40,7 +40,7 @@ def lowest(declared: list[str], pinned: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = project["dependencies"] + [r for group in GROUPS for r in project["optional-dependencies"][group]]
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     print("\n".join(lowest(wanted, [line for line in lines if line and not line.startswith("#")])))

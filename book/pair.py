@@ -121,14 +121,41 @@ def read(target: Path) -> nbformat.NotebookNode:
 
 def edit(target: Path, derived: str) -> str:
     """What a person has changed in a derived notebook, as a diff from what would be written now; empty if nothing."""
-    if not target.exists():
+    if not edited(target):
         return ""
-    there = read(target)
-    now, ours = text_of(there.cells), text_of(nbformat.reads(derived, as_version=4).cells)
-    if now == ours or there.metadata.get("medlatent", {}).get("cells") == digest(there.cells):
+    now, ours = text_of(read(target).cells), text_of(nbformat.reads(derived, as_version=4).cells)
+    if now == ours:
         return ""
     lines = list(difflib.unified_diff(ours, now, "what is derived now", target.name, lineterm="", n=2))
     return "\n".join(lines[:SHOWN] + ([f"… and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []))
+
+
+def edits(root: Path, docs: list[str]) -> list[str]:
+    """For whoever builds the book and has edited a derived notebook: a sentence on each, as the book shows the source.
+
+    Args:
+        root: the folder with ``_toc.yml``.
+        docs: the notebooks, as it names them.
+    """
+    found = []
+    for doc in docs:
+        try:
+            if edited(root / f"{doc}.ipynb"):
+                found.append(
+                    f"{doc}.ipynb was edited by hand; the book shows {doc}.py, without that edit. "
+                    "make pair shows the edit and says how to take it over"
+                )
+        except BuildError as error:
+            found.append(str(error))
+    return found
+
+
+def edited(target: Path) -> bool:
+    """Whether the cells of a derived notebook are others than those that were derived."""
+    if not target.exists():
+        return False
+    there = read(target)
+    return there.metadata.get("medlatent", {}).get("cells") != digest(there.cells)
 
 
 def update(source: Path, force: bool = False) -> bool:

@@ -40,10 +40,10 @@ def is_checked(cell: nbformat.NotebookNode) -> bool:
 
 def store_metrics(built: Path, stored: Path) -> None:
     """Takes over the built values; a tolerance that was set by hand stays."""
-    before = json.loads(stored.read_text()) if stored.exists() else {}
+    before = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {}
     after = {
         name: {"value": value, "rtol": before.get(name, {}).get("rtol", TOLERANCE)}
-        for name, value in json.loads(built.read_text()).items()
+        for name, value in json.loads(built.read_text(encoding="utf-8")).items()
     }
     write(stored, json.dumps(after, indent=2, sort_keys=True) + "\n")
 
@@ -82,7 +82,7 @@ def built_metrics(root: Path, doc: str) -> Path:
     metrics, about = root / f"_build/metrics/{name}.json", root / f"_build/executed/{doc}.json"
     if not metrics.is_file() or not about.is_file():
         raise BuildError(f"{metrics}: {name} has not been built. Run: make references CHAPTER={name}")
-    if (profile := json.loads(about.read_text())["profile"]) != "ci":
+    if (profile := json.loads(about.read_text(encoding="utf-8"))["profile"]) != "ci":
         raise BuildError(f"{name} was last built at the profile {profile!r}; references are numbers of the profile ci")
     return metrics
 

@@ -1,20 +1,23 @@
 """The files around the code: pins, licences, citation, workflows, the public address, the Makefile."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from pathlib import Path
 
 import address
 import colab
+import lock
 import lowest
 import pytest
 import yaml
 from common import BuildError
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -35,6 +38,75 @@ def test_every_requirement_is_pinned_exactly():
 @pytest.mark.parametrize("name", PINS)
 def test_what_is_installed_is_what_is_pinned(name):
     assert Version(Version(version(name)).public) == Version(PINS[name])
+
+
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+locked = pytest.mark.skipif(REQUIREMENTS.name != "requirements.txt", reason="the lock is of the pinned versions")
+
+
+@locked
+def test_the_lock_is_in_step():
+    assert lock.out_of_step(REQUIREMENTS.read_text(encoding="utf-8"), LOCK) == []
+
+
+@pytest.mark.parametrize(
+    ("requirements", "differ"),
+    [
+        ("torch==2.13.0\nnumpy==2.4.6\nPy_YAML==6.0.3\n# tests\n", []),
+        ("numpy==2.4.7\nPyYAML==6.0.3\n", ["numpy==2.4.6", "numpy==2.4.7", "py-yaml==6.0.3", "pyyaml==6.0.3"]),
+        ("numpy==2.4.6\nPy-YAML==6.0.3\nfsspec==2026.9.0\n", ["fsspec==2026.9.0"]),
+        ("numpy==2.4.6\n", ["py-yaml==6.0.3"]),
+    ],
+)
+def test_a_lock_that_is_out_of_step_is_seen(requirements, differ):
+    text = (
+        "numpy==2.4.6 \\\n    --hash=sha256:0\n    # via\n    #   -r requirements.txt\n    #   pandas\n"
+        "py-yaml==6.0.3 ; python_full_version < '3.12' \\\n    --hash=sha256:0\n    # via -r requirements.txt\n"
+        "fsspec==2026.9.0 \\\n    --hash=sha256:0\n    # via dask\n"
+    )
+    assert lock.out_of_step(requirements, text) == differ
+
+
+@locked
+def test_what_is_installed_of_all_that_is_needed_stands_in_the_lock():
+    found = re.findall(r"^([\w.-]+==[^ ]+)(?: ; (.*))? \\$", LOCK, re.M)
+    here = {lowest.plain(line.partition("==")[0]): line for line, m in found if not m or Marker(m).evaluate()}
+    needed, seen = [*PINS], set()
+    while needed:
+        name = lowest.plain(needed.pop())
+        if name in seen or (lock.OWN_BUILDS.fullmatch(name) and name != "torch"):
+            continue
+        seen.add(name)
+        requirements = map(Requirement, distribution(name).requires or [])
+        needed += [r.name for r in requirements if not r.marker or r.marker.evaluate({"extra": ""})]
+        if name != "torch":
+            assert here[name] == f"{name}=={Version(version(name)).public}"
+    assert len(seen) > 100
+
+
+def test_a_lock_leaves_pytorch_out_and_stays_where_nothing_fits(tmp_path):
+    resolved = (
+        "numpy==2.4.6 \\\n    --hash=sha256:0\ntorch==2.13.0\nnvidia-nccl-cu13==2.29.7\ntriton==3.7.1\nzipp==4.1.2\n"
+    )
+    uv = tmp_path / "uv"
+    uv.write_text(f"#!/bin/sh\ncat > _build/requirements.lock <<'END'\n{resolved}END\n")
+    uv.chmod(0o755)
+    lock.lock(tmp_path, str(uv))
+    written = (tmp_path / "requirements.lock").read_text()
+    assert written == f"{lock.HEADER}numpy==2.4.6 \\\n    --hash=sha256:0\nzipp==4.1.2\n"
+
+    uv.write_text("#!/bin/sh\necho half > _build/requirements.lock\necho no solution found >&2\nexit 1\n")
+    with pytest.raises(BuildError, match=r"stays as it is(.|\n)*no solution found"):
+        lock.lock(tmp_path, str(uv))
+    assert (tmp_path / "requirements.lock").read_text() == written
+
+
+def test_the_lock_holds_hashes_and_says_nothing_of_where_it_was_made():
+    for package in lock.PACKAGE.split(LOCK)[1:]:
+        name, *lines = package.splitlines()
+        assert not lock.OWN_BUILDS.fullmatch(name.partition("==")[0])
+        assert re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", lines[0]), name
+    assert not re.search(r"://|/opt|--(extra-)?index|--find-links", LOCK)
 
 
 @pytest.mark.parametrize("line", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["data"]])
@@ -79,6 +151,38 @@ def test_licences_are_whole():
     assert "END OF TERMS AND CONDITIONS" in code
     assert "Attribution 4.0 International" in prose
     assert "Section 8 – Interpretation" in prose
+
+
+SENDS_OBJECTS = "medlatent/engines.py"  # from one process of a run to another
+
+
+def executing(text: str) -> list[str]:
+    """The calls in a source that may execute what a file brings along."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call):
+            said, given = ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}
+            reader = re.fullmatch(
+                r"(\w*pickle\.loads?|joblib\.load|yaml\.(unsafe_)?load|.*\.read_pickle|eval|exec)", said
+            )
+            loose = said == "torch.load" and given.get("weights_only") != "True"
+            if reader or loose or given.get("allow_pickle") == "True":
+                found.append(ast.unparse(node))
+    return found
+
+
+def test_no_file_brings_code_along_as_security_md_promises():
+    texts = {str(p.relative_to(ROOT)): p.read_text("utf-8") for p in (ROOT / "medlatent").rglob("*.py")}
+    found = {path: executing(text) for path, text in texts.items() if re.search(r"pickle|load|\beval|\bexec", text)}
+    assert {path for path, calls in found.items() if calls} == {SENDS_OBJECTS}
+    assert all(call.startswith("pickle.loads(") for call in found[SENDS_OBJECTS])
+
+
+@pytest.mark.parametrize(
+    "call", ["torch.load(f)", "np.load(f, allow_pickle=True)", "pd.read_pickle(f)", "pickle.load(f)", "eval(f.read())"]
+)
+def test_a_call_that_executes_a_file_is_seen(call):
+    assert executing(f"x = {call}") == [call]
 
 
 def test_citation_file_has_what_the_format_requires():
@@ -220,7 +324,7 @@ def test_make_lists_its_targets():
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_clean_removes_what_was_built_and_nothing_that_a_person_made(tmp_path):
-    for name in ("Makefile", "requirements.txt"):
+    for name in ("Makefile", "requirements.txt", "requirements.lock"):
         shutil.copy2(ROOT / name, tmp_path)
     built = [
         tmp_path / "_build/html/index.html",
@@ -321,12 +425,13 @@ def fork(tmp_path):
         "[another](https://github.com/medlatent/medlatent-data)\n"
         "[Binder](https://mybinder.org/v2/gh/medlatent/medlatent/main?urlpath=lab)\n"
     )
+    (tmp_path / "SECURITY.md").write_text(f"Report: {OLD}/security/advisories/new\n")
     (tmp_path / "notebooks/00_start.py").write_text(f"# %pip install git+{OLD}.git\n")
     return tmp_path
 
 
 def test_a_fork_changes_one_line(fork):
-    names = {"CITATION.cff", "README.md", "pyproject.toml", "notebooks/00_start.py"}
+    names = {"CITATION.cff", "README.md", "SECURITY.md", "pyproject.toml", "notebooks/00_start.py"}
     assert set(address.update(fork, check=True)) == names
     assert set(address.update(fork, check=False)) == names
     assert address.update(fork, check=True) == []

@@ -78,17 +78,23 @@ class Book:
     def write(self, name: str, text: str) -> None:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
     def change(self, before: str, after: str) -> None:
         text = self.notebook.read_text()
         assert before in text
         self.notebook.write_text(text.replace(before, after))
 
-    def build(self, *arguments: str) -> subprocess.CompletedProcess:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
         command = [sys.executable, ROOT / "book/build.py", "--root", self.root, *arguments]
-        environment = os.environ | {"PYTHONPATH": str(self.root)}
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+        environment = os.environ | {"PYTHONPATH": str(self.root)} | environment
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, text=True, encoding="utf-8", env=environment, **pipes)
+
+    def build(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        with self.start(*arguments, **environment) as running:
+            stdout, stderr = running.communicate(timeout=300)
+        return subprocess.CompletedProcess(running.args, running.returncode, stdout, stderr)
 
     def html(self, name: str) -> str:
         return (self.root / "_build/html" / name).read_text()
@@ -96,7 +102,8 @@ class Book:
 
 @pytest.fixture
 def small_book(tmp_path) -> Book:
-    book = Book(tmp_path)
+    root = tmp_path / "a book, erklärt"  # nobody's folder has to be called as a machine would call it
+    book = Book(root)
     book.write("notebooks/01_small.py", NOTEBOOK)
     book.write("medlatent/__init__.py", "")
     book.write("medlatent/losses.py", PACKAGE)
@@ -106,11 +113,14 @@ def small_book(tmp_path) -> Book:
     book.write("book/index.md", "# A small book\n\nIt has {ref}`one chapter <small>`.\n")
     toc = ["notebooks/01_small", "book/api", "book/equations", "book/execution_times"]
     book.write(
-        "_toc.yml", "format: jb-book\nroot: book/index\nchapters:\n" + "".join(f"- file: {doc}\n" for doc in toc)
+        "_toc.yml",
+        "format: jb-book\nroot: book/index\nchapters:\n"
+        + "".join(f"- file: {doc}\n" for doc in toc)
+        + "  title: Zeiten – in Minuten\n",
     )
     for name in ("_ext", "_static"):
-        shutil.copytree(ROOT / "book" / name, tmp_path / "book" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(ROOT / "_config.yml", tmp_path)
+        shutil.copytree(ROOT / "book" / name, root / "book" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(ROOT / "_config.yml", root)
     return book
 
 

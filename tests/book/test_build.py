@@ -2,18 +2,27 @@
 
 import functools
 import json
+import re
+import signal
+import time
+from pathlib import Path
 
 import execute
 import generate
 import nbformat
 import pytest
 from common import BuildError, write
+from pair import derive
 
 pytestmark = [pytest.mark.executes, pytest.mark.timeout(300)]
 
 
+# A machine as bare as a container's: ASCII, no home, and no git nor anything else beside Python.
+BARE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": "/dev/null/nowhere", "PATH": "/nowhere"}
+
+
 def test_builds_and_then_does_nothing_twice(small_book):
-    first = small_book.build()
+    first = small_book.build(**BARE)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "executed in" in first.stdout
     assert json.loads((small_book.root / "_build/metrics/01_small.json").read_text()) == {"area": 12.566}
@@ -33,14 +42,19 @@ def test_builds_and_then_does_nothing_twice(small_book):
     assert "01_small.html#equation-eq-small-1" in small_book.html("book/api.html")
     assert "ci" in small_book.html("book/execution_times.html")
 
+    assert "was edited by hand" not in first.stdout
+
     assert "up to date" in small_book.build().stdout
 
+    edited = derive(small_book.notebook, for_sphinx=True).replace("A small", "My own")
+    small_book.write("notebooks/01_small.ipynb", edited)
     small_book.page.write_text("# A small book\n\nIt has {ref}`a chapter <small>`, not executed again.\n")
     small_book.write("medlatent/losses.py", (small_book.root / "medlatent/losses.py").read_text() + "\nTAU = 6.28318\n")
     second = small_book.build()
     assert second.returncode == 0, second.stdout + second.stderr
     assert "unchanged" in second.stdout
     assert "executed in" not in second.stdout
+    assert "notebooks/01_small.ipynb was edited by hand; the book shows notebooks/01_small.py" in second.stdout
 
     small_book.page.write_text("# A small book\n\nIt has {ref}`no such chapter <nowhere>`.\n")
     for _ in range(2):  # a warning fails the second, unchanged build too
@@ -72,7 +86,7 @@ def test_a_failing_cell_fails_the_build_and_leaves_no_page(small_book):
         ("import sys\nsys.exit()", "a cell calls for an exit"),
         ("raise SystemExit(0)", "a cell calls for an exit"),
         ("exit()", "a cell calls for an exit"),
-        ("import os\nos._exit(0)", "a cell did not run to its end"),
+        ("import os\nos._exit(0)", "the kernel died in a cell"),
     ],
 )
 def test_a_notebook_that_stops_before_its_end_fails_the_build(small_book, code, message):
@@ -81,6 +95,7 @@ def test_a_notebook_that_stops_before_its_end_fails_the_build(small_book, code, 
     assert run.returncode != 0
     assert f"notebooks/01_small: {message}" in run.stderr
     assert code in run.stderr
+    assert "Traceback" not in run.stderr
     assert not list((small_book.root / "_build/executed").rglob("*.ipynb"))
 
 
@@ -88,6 +103,89 @@ def test_a_notebook_that_stops_before_its_end_fails_the_build(small_book, code, 
 def test_an_exit_in_the_last_cell_fails_too(small_book, code):
     small_book.write("notebooks/01_small.py", f"{small_book.notebook.read_text()}\n# %%\n{code}\n")
     assert small_book.build("--only", "small").returncode != 0
+
+
+SLOW = "import time\ntry:\n    time.sleep(60)\nexcept BaseException:\n    pass"
+
+
+def test_a_cell_that_takes_too_long_is_named_though_it_survives_being_interrupted(small_book):
+    cells = [nbformat.v4.new_code_cell(source) for source in ("1", SLOW, "2")]
+    text = nbformat.writes(nbformat.v4.new_notebook(cells=cells))
+    with pytest.raises(BuildError, match="01_small: a cell took more than 2 s and was stopped") as error:
+        execute.run(small_book.root, "01_small", text, small_book.root, "--execution-timeout", "2")
+    assert str(error.value).endswith(SLOW)
+
+
+def test_an_interrupt_by_the_clock_is_none_by_a_person():
+    cell = nbformat.v4.new_code_cell("train()", metadata={"papermill": {"start_time": "t", "duration": 900.1}})
+    cell.outputs = [nbformat.v4.new_output("error", ename="KeyboardInterrupt", evalue="", traceback=["^C"])]
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    assert execute.stopped(notebook, 1, "") == "a cell failed\n\ntrain()\n\n^C"
+    said = execute.stopped(notebook, 1, "Timeout waiting for execute reply (900s).\nInterrupting kernel\n")
+    assert said == "a cell took more than 900 s and was stopped\n\ntrain()"
+
+
+def test_the_cell_is_named_in_which_papermill_was_killed():
+    cell = nbformat.v4.new_code_cell("train()", metadata={"papermill": {"start_time": "t"}})
+    said = execute.stopped(nbformat.v4.new_notebook(cells=[cell]), -9, "Executing notebook")
+    assert said.startswith("a cell did not run to its end (papermill was ended by SIGKILL)\n\ntrain()")
+
+
+# Says who runs it, and then each tenth of a second that it is alive.
+BEATING = """\
+import os
+import time
+
+while True:
+    with open("beats", "a") as file:
+        print(os.getpid(), os.getppid(), file=file)
+    time.sleep(0.1)
+"""
+
+
+def until(true, seconds: float = 120) -> None:
+    """Waits; the test fails if it never gets true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def silent(path: Path, seconds: float = 1.0) -> bool:
+    """Whether a file has stopped growing."""
+    size = path.stat().st_size
+    time.sleep(seconds)
+    return path.stat().st_size == size
+
+
+@pytest.fixture
+def beating(small_book):
+    """A book whose notebook does not end, and the file that shows it alive."""
+    small_book.change("print(", f"{BEATING}\nprint(")
+    return small_book, small_book.root / "beats"
+
+
+def test_of_two_builds_at_once_one_is_refused_and_a_killed_one_takes_its_kernels_with_it(beating):
+    book, beats = beating
+    with book.start("--only", "small") as first:
+        until(beats.is_file)
+        second = book.build("--only", "small")
+        assert second.returncode != 0
+        assert re.search(rf"Another build is at work in .*: process {first.pid}, since 2.*--only small", second.stderr)
+        until(lambda: not silent(beats))
+        first.kill()
+    until(lambda: silent(beats))
+    assert "there is no such notebook" in book.build("--only", "none").stderr
+
+
+def test_an_interrupted_build_says_so_and_takes_its_kernels_with_it(beating):
+    book, beats = beating
+    with book.start("--only", "small") as running:
+        until(beats.is_file)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=120)
+    assert said == "\nThe book was not built: it was interrupted.\n"
+    until(lambda: silent(beats))
 
 
 def test_an_unknown_profile_fails(small_book):
