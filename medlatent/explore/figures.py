@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -28,7 +29,7 @@ INK_ON_DARK = "#e6e8eb"
 COLOURS = ("#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b")
 DARK_MIME = "application/vnd.medlatent.dark+png"
 RESOLUTION = 150  # dots an inch
-WIDEST = 200  # characters of a label in a table of pictures
+WIDEST, TALLEST = 100, 12  # characters and lines of a label that leaves room for a table of pictures
 STYLE = {
     "font.size": 10,
     "axes.edgecolor": INK,
@@ -322,16 +323,16 @@ def image_table(
     fig.alt = alt
     if beside:
         said = f"{'From left to right in' if len(beside) > 1 else 'In'} each: {', '.join(beside)}"
-        axes.set_xlabel(_drawn(said), fontsize=8)
+        axes.set_xlabel("\n".join(map(_drawn, textwrap.wrap(said, WIDEST)[:TALLEST])), fontsize=8)
         fig.alt = f"{alt} {said}."
     return fig
 
 
 def _drawn(label: str) -> str:
-    """A label as it can be drawn: not wider than many a figure, whose picture would grow with it, and without half
-    surrogate pairs, of which no font has a glyph."""
+    """A label as it can be drawn: not so large that the pictures have no room left, and without half surrogate pairs,
+    of which no font has a glyph."""
     lines = label.encode("utf-16", "surrogatepass").decode("utf-16", "replace").split("\n")
-    return "\n".join(line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…" for line in lines[:WIDEST])
+    return "\n".join(line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…" for line in lines[:TALLEST])
 
 
 def strongest_dimensions(model, count: int = 8, reach: float = 2.0) -> list[int]:

@@ -600,6 +600,7 @@ def test_numbers_and_images_of_numpy():
 @pytest.mark.parametrize(
     "name", ["", " ", "\ud800", "\x00\x1b", "--> ]]> \u2028", "\u202eשלום", "a\nb", "x" * 10_000, "\n" * 10_000]
 )
+@pytest.mark.filterwarnings("error:constrained_layout")  # the pictures have no room
 def test_whatever_a_dimension_is_called_its_still_is_drawn(name):
     explorer = Explorer(Returns(), names=[name, "b", "c"], title=name)
     data, metadata = explorer._repr_mimebundle_()
