@@ -327,7 +327,7 @@ class Chapter:
         elif VIEW in output.data:
             caption = f"With sliders on [the page of the chapter]({self.page})"
         name = f"{figure['name'] if figure else f'picture-{len(self.groups)}-{len(self.groups[-1].pieces)}'}.png"
-        alt = re.sub(r"[\[\]]", "", alt_text(cell, output))
+        alt = literal(re.sub(r"[\[\]]", "", alt_text(cell, output)))
         width, height = png_size(output.data["image/png"])
         tall = min(WIDTH * height / width, HEIGHT) * 0.75 + 28 * lines_of(caption, 110)
         shown = f"![{alt}](attachment:{name})\n\n{caption}".strip()
@@ -387,7 +387,7 @@ class Chapter:
 
 def literal(text: str) -> str:
     """Words as they are, for Markdown."""
-    return re.sub(r"([\\`*_|<$])", r"\\\1", text)
+    return re.sub(r"([\\`*_|<&$])", r"\\\1", text)
 
 
 def fingerprint(text: str) -> str:

@@ -2,13 +2,14 @@
 
 What a widget carries (its script, its style, its weights and images) moves from the page to files under
 ``_static/widgets``, named by their content: a page stays small, widgets share what they have in common, and
-``widget_host.js`` fetches a file when its widget is scrolled to. The files are scripts, because a page that was opened
-from disk may load scripts and nothing else.
+``widget_host.js`` fetches a file when its widget is scrolled to and compares it with the checksum in the page. The
+files are scripts, because a page that was opened from disk may load scripts and nothing else.
 """
 
 import base64
 import hashlib
 import json
+import zlib
 from pathlib import Path
 
 import nbformat
@@ -47,20 +48,20 @@ def without_assets(entry: dict, static: Path) -> dict:
     state, assets = dict(entry["state"]), []
     for key, value in entry["state"].items():
         if isinstance(value, str) and len(value) > SMALL:
-            assets.append({"path": [key], "file": asset(static, json.dumps(value), "text"), "kind": "text"})
+            assets.append({"path": [key], **asset(static, value, "text")})
             del state[key]
     for buffer in entry.get("buffers", []):
         content = base64.b64decode(buffer["data"])
         if content:
-            file = asset(static, json.dumps(base64.b64encode(content).decode()), "bytes")
-            assets.append({"path": buffer["path"], "file": file, "kind": "bytes"})
+            assets.append({"path": buffer["path"], **asset(static, base64.b64encode(content).decode(), "bytes")})
         else:
             assets.append({"path": buffer["path"], "file": None, "kind": "bytes"})
     return {key: value for key, value in entry.items() if key != "buffers"} | {"state": state, "assets": assets}
 
 
-def asset(static: Path, value: str, kind: str) -> str:
-    """Writes a JSON value where ``widget_host.js`` finds it and returns its name."""
+def asset(static: Path, text: str, kind: str) -> dict[str, str | int]:
+    """Writes a text where ``widget_host.js`` finds it and returns its name and its checksum."""
+    value = json.dumps(text)
     name = hashlib.sha256(f"{kind}:{value}".encode()).hexdigest()[:20]
     write(static / f"widgets/{name}.js", f'medlatentAsset("{name}", {value});\n')
-    return name
+    return {"file": name, "kind": kind, "crc32": zlib.crc32(text.encode())}

@@ -8,43 +8,74 @@
   const VIEW = 'script[type="application/vnd.jupyter.widget-view+json"]';
   const FOLDER = new URL("widgets/", document.currentScript.src);
   const NEAR = "500px";
+  const SLOW = 15_000; // ms after which a reader is told what is still awaited
 
   // ---------------------------------------------------------------------------------------------------------- assets
 
   /* Files are scripts that call medlatentAsset: a page from disk may load those, and only those. */
   const assets = new Map(); // name -> { value: a promise, resolve }
+  let tries = 0; // by the reader: a file that came wrong is asked for by another address, or a cache would answer
 
-  window.medlatentAsset = (name, value) => assets.get(name).resolve(value);
+  window.medlatentAsset = (name, value) => assets.get(name)?.resolve(value);
 
-  function asset(name) {
+  function asset(name, crc32) {
     if (!assets.has(name)) {
       const entry = {};
       entry.value = new Promise((resolve, reject) => {
-        entry.resolve = resolve;
         const script = document.createElement("script");
-        script.src = new URL(`${name}.js`, FOLDER);
-        script.onload = () => script.remove();
-        script.onerror = () => reject(new Error(`${script.src} could not be loaded`));
+        const fail = (what) => reject(new Error(`the file ${name}.js ${what}`));
+        entry.resolve = (value) => {
+          entry.came = true;
+          if (checksum(value) === crc32) resolve(value);
+          else fail("is not as it was published");
+        };
+        script.src = new URL(`${name}.js${tries ? `?again=${tries}` : ""}`, FOLDER);
+        script.onload = () => {
+          script.remove();
+          fail("is not complete, or something else came in its place"); // without effect where its value has come
+        };
+        script.onerror = () => fail("could not be loaded");
         document.head.append(script);
       });
       assets.set(name, entry);
+      entry.value.catch(() => forget(name, entry));
     }
     return assets.get(name).value;
+  }
+
+  function forget(name, entry) {
+    if (assets.get(name) !== entry) return;
+    assets.delete(name);
+    decoded.delete(name);
+  }
+
+  const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
+    for (let bit = 0; bit < 8; bit++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
+    return n;
+  });
+
+  /* The CRC-32 of a text, as zlib has it. */
+  function checksum(text) {
+    let crc = -1;
+    for (const byte of new TextEncoder().encode(text)) crc = TABLE[(crc ^ byte) & 255] ^ (crc >>> 8);
+    return ~crc >>> 0;
   }
 
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
   const decoded = new Map(); // name -> a promise of its DataView, one for all widgets of the page
 
-  function dataView(name) {
+  function dataView(name, crc32) {
     if (!name) return new DataView(new ArrayBuffer(0));
-    if (!decoded.has(name)) decoded.set(name, asset(name).then((text) => new DataView(bytes(text).buffer)));
+    if (!decoded.has(name)) decoded.set(name, asset(name, crc32).then((text) => new DataView(bytes(text).buffer)));
     return decoded.get(name);
   }
 
   /* The state of a widget with everything that lies in files. */
   async function complete({ state, assets: missing }) {
-    const values = await Promise.all(missing.map(({ file, kind }) => (kind === "text" ? asset(file) : dataView(file))));
+    const values = await Promise.all(
+      missing.map(({ file, kind, crc32 }) => (kind === "text" ? asset : dataView)(file, crc32)),
+    );
     const whole = { ...state };
     missing.forEach(({ path }, i) => {
       let place = whole;
@@ -149,33 +180,69 @@
     return box;
   }
 
-  /* Renders in place of the still; if that fails, the still stays and a line says why. */
-  async function revive(box, opening) {
+  /* Renders in place of the still; if that fails or takes long, the still stays, a line says why, and a button begins
+     anew. */
+  async function revive(box, id) {
+    const attempt = (box.attempt = Symbol()); // a later one takes the place of this one
+    const say = (text, live) => {
+      if (box.attempt !== attempt) return;
+      const again = document.createElement("button");
+      again.type = "button";
+      again.textContent = "Try again";
+      again.onclick = () => {
+        box.replaceChildren("This control is being loaded again.");
+        retry(id);
+        revive(box, id);
+      };
+      const line = document.createElement("p");
+      line.setAttribute("role", "alert");
+      line.append(text, " ", again);
+      box.replaceChildren(line);
+      box.dataset.live = live;
+    };
+    const slow = setTimeout(() => say("This control is still being loaded.", "slow"), SLOW);
+    if (!opened.has(id)) opened.set(id, open(entries[id]));
+    const opening = opened.get(id);
     try {
       const { widget, model } = await opening;
+      opening.done = true;
+      if (box.attempt !== attempt) return;
+      clearTimeout(slow);
+      box.replaceChildren();
       await widget.render({ model, el: box });
       box.closest(".cell_output")?.classList.add("has-live-widget");
       box.dataset.live = "true";
     } catch (error) {
       console.error("medlatent widget host:", error);
-      box.replaceChildren(`This control could not be started: ${error.message ?? error}`);
-      box.dataset.live = "failed";
+      if (opened.get(id) === opening) opened.delete(id);
+      say(`This control could not be started: ${error.message ?? error}.`, "failed");
+    } finally {
+      clearTimeout(slow);
     }
   }
 
+  /* What has not come is asked for again. */
+  function retry(id) {
+    tries += 1;
+    if (!opened.get(id)?.done) opened.delete(id); // views of one widget share their model
+    for (const { file } of entries[id].assets) {
+      const entry = assets.get(file);
+      if (entry && !entry.came) forget(file, entry);
+    }
+  }
+
+  let entries = {}; // of the page's widgets, by their ids
+  const opened = new Map(); // id -> a promise of its widget and model, shared by its views
+
   function start() {
     const saved = document.querySelector(STATE);
-    const entries = saved ? JSON.parse(saved.textContent).state : {};
-    const opened = new Map(); // id -> a promise of its widget and model, shared by its views
+    entries = saved ? JSON.parse(saved.textContent).state : {};
     const waiting = new Map(); // cell -> its boxes
     const watcher = new IntersectionObserver(
       (seen) => {
         for (const { target } of seen.filter((entry) => entry.isIntersecting)) {
           watcher.unobserve(target);
-          for (const { box, id } of waiting.get(target)) {
-            if (!opened.has(id)) opened.set(id, open(entries[id]));
-            revive(box, opened.get(id));
-          }
+          for (const { box, id } of waiting.get(target)) revive(box, id);
         }
       },
       { rootMargin: NEAR },

@@ -7,11 +7,9 @@ kernel it is an ordinary Jupyter widget, on the published page it works without 
 from __future__ import annotations
 
 import base64
-import dataclasses
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +21,22 @@ from torch import Tensor, nn
 
 from ..metrics import information
 from ..models import Categorical, CodePart, Conditional, Normal, Uniform, measured
+from .arguments import (
+    as_images,
+    colouring,
+    direction_limit,
+    distinct,
+    finite_code,
+    interval,
+    picture_names,
+    posteriors_of,
+    scales_of,
+    texts,
+    view_names,
+    walk_steps,
+    whole_numbers,
+    width_of,
+)
 from .directions import Directions, as_state, direction_sets, strongest
 from .figures import image_table, literally, picture_bundle, side_by_side, traversal
 from .hybrids import Exchange, condition_sizes, exchange_of, said_of_condition, trace_condition, what_is_missing
@@ -59,7 +73,6 @@ NEEDS = {
 }
 POINTS = 400  # of the map
 ROUNDING = 1e-3  # by which intensities may lie outside [0, 1]
-MOST_PICTURES = 6  # side by side; more would be too small to see
 PROBES = 64  # codes on which the rounded weights are compared with the model
 MEASURED_PROBES = 16  # and so many of what they decode to, on which those of a segmentation are
 STILL_ROWS, STILL_STEPS = 8, 7  # of the picture of directions that stands where no widget lives
@@ -225,18 +238,14 @@ class Explorer(Saved):
         factors: Mapping[str, Factor] | None = None,
         columns: Mapping[str, Tensor] | None = None,
     ) -> None:
-        width = getattr(model, "latent_dim", None) if latent_dim is None else latent_dim
-        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-            raise ValueError(f"latent_dim: the model says {width!r}; pass the dimension of its code")
-        pictures = _picture_names(getattr(model, "pictures", ()) if pictures is None else pictures)
+        width = width_of(model, latent_dim)
+        images = None if images is None else as_images(images)
+        pictures = picture_names(getattr(model, "pictures", ()) if pictures is None else pictures)
         structure = _structure(model, width, category, pad, limits, pad_limits)
         category, pad, uniform, noise, limits = structure[:5]
-        category_names = [str(k) for k in range(len(category))] if category_names is None else list(category_names)
-        if len(category_names) != len(category):
-            raise ValueError(f"category_names: {len(category_names)} for {len(category)} dimensions of a category")
-        start = structure.centre if code is None else np.asarray(_plain(code), dtype=float)
-        if start.shape != (width,) or not np.isfinite(start).all():
-            raise ValueError(f"code: expected {width} finite numbers, got {start.tolist()}")
+        category_names = [str(k) for k in range(len(category))] if category_names is None else category_names
+        category_names = texts("category_names", category_names, len(category), "dimensions of a category")
+        start = finite_code(structure.centre if code is None else code, width)
         if category and sorted(start[category]) != [0] * (len(category) - 1) + [1]:
             chosen = start[category].tolist()
             raise ValueError(f"code: of the category's dimensions one must be 1 and the others 0, got {chosen}")
@@ -246,50 +255,37 @@ class Explorer(Saved):
             named |= {d: f"category {name}" for d, name in zip(category, category_names, strict=True)}
             named |= {d: f"c{i + 1}" for i, d in enumerate(uniform)}
             names = [named.get(d, f"z{d}") for d in range(width)]
-        names = list(names)
-        if len(names) != width:
-            raise ValueError(f"names: {len(names)} for {width} dimensions")
-        scales = _scales(scales or {}, width, category)
+        names = texts("names", names, width, "dimensions")
+        scales = scales_of(scales or {}, width, category)
         sets = direction_sets(directions, width)
-        if isinstance(max_shift, bool) or not isinstance(max_shift, Real) or not 0 < max_shift < math.inf:
-            raise ValueError(f"max_shift: expected a positive number, got {max_shift!r}")
+        max_shift = direction_limit(max_shift)
 
         nats, points = [], np.zeros((0, width), np.float32)
-        given = [] if posteriors is None else posteriors if isinstance(posteriors, tuple | list) else [posteriors]
-        given = [torch.as_tensor(_plain(p)).float() for p in given]
-        if len(given) > 2 or any(p.shape != (len(p), width) or p.shape != given[0].shape for p in given):
-            raise ValueError(f"posteriors: expected two of (N, {width}), got {[tuple(p.shape) for p in given]}")
-        if any(not len(p) or not p.isfinite().all() for p in given):
-            what = "a value is not finite; leave those images out" if len(given[0]) else "there are none; pass None"
-            raise ValueError(f"posteriors: {what}")
+        given = posteriors_of(posteriors, width)
         if given:
             points = given[0][:POINTS].numpy()
         if len(given) == 2:
             nats = information(*given).per_dimension.tolist()
-        colours = [_colouring(name, values, len(given[0]) if given else 0) for name, values in (labels or {}).items()]
+            if wrong := [d for d, value in enumerate(nats) if not math.isfinite(value)]:
+                ends = [f"{end:.3g}" for end in given[1][:, wrong[0]].aminmax()]
+                raise ValueError(
+                    f"posteriors: dimension {wrong[0]} has no finite information, its log-variances go from {ends[0]} "
+                    f"to {ends[1]}; leave those images out"
+                )
+        colours = colouring(labels or {}, len(given[0]) if given else 0, POINTS)
         if dimensions is None:
             others = [d for d in range(width) if d not in (*category, *uniform, *noise)]
             default = [*uniform, *others, *noise] or category
             dimensions = (np.argsort(-np.asarray(nats), kind="stable") if nats else default)[:8]
-        order = _distinct("dimensions", dimensions, width)
+        order = distinct("dimensions", dimensions, width)
         if not order:
             raise ValueError("dimensions: name at least one that gets a slider")
-        if wrong := [step for step in walk or [] if len(step) != 2 or not math.isfinite(step[1])]:
-            raise ValueError(f"walk: expected pairs of a dimension and a finite value, got {wrong[0]}")
-        if wrong := [d for d, _ in walk or [] if not 0 <= d < width]:
-            raise ValueError(f"walk: there is no dimension {wrong[0]}, the code has {width}")
-        if walk is not None and not walk:
-            raise ValueError("walk: name at least one (dimension, value); for no walk, pass views")
+        walk = None if walk is None else walk_steps(walk, width)
         allowed = {"codes": category or pad, "directions": sets, "label": sets, "map": len(points) and width > 1}
         allowed["hybrid"] = not missing
         possible = [view for view in VIEWS if allowed.get(view, True)]
-        views = [v for v in possible if v != "label" or label is not None] if views is None else list(views)
-        if wrong := [view for view in views if view not in possible]:
-            needs = NEEDS | {"hybrid": missing}
-            why = f"; it needs {needs[wrong[0]]}" if wrong[0] in needs else ""
-            raise ValueError(f"views: {wrong[0]!r} is none of {', '.join(possible)}{why}")
-        if not views:
-            raise ValueError(f"views: name at least one of {', '.join(possible)}")
+        views = [v for v in possible if v != "label" or label is not None] if views is None else views
+        views = view_names(views, possible, NEEDS | {"hybrid": missing})
         asked = {} if label is None and "label" not in views else directions_to_label(sets, label)
         if "label" in views and segmentation is not None:
             raise ValueError(
@@ -306,12 +302,7 @@ class Explorer(Saved):
 
         decode = _decoding(model)
         with measured(model):
-            try:
-                with torch.no_grad():
-                    decode(torch.zeros(1, width, device=device_of(decode)))
-            except RuntimeError as error:  # of the first layer that the code does not fit
-                reason = str(error).partition("\n")[0]
-                raise ValueError(f"model: cannot decode a code of latent_dim = {width} numbers: {reason}") from None
+            _try(decode, torch.zeros(1, width), f"decode a code of latent_dim = {width} numbers")
             decoder = trace(decode, torch.zeros(1, width))
             (shape,) = (decoder.shapes[i] for i in decoder.outputs[:1])
             if len(shape) != 3 or not (pictures or shape[0] in (1, 3)):
@@ -341,9 +332,8 @@ class Explorer(Saved):
             centre, normal = structure.centre, structure.noise
             turns = {d: (centre[d] - 2, centre[d] + 2) if d in normal else limits[d] for d in order[:4]}
             walk = [step for d, (low, high) in turns.items() for step in ((d, high), (d, low), (d, start[d]))]
-        image_names = [f"image {i + 1}" for i in range(len(strip))] if image_names is None else list(image_names)
-        if len(image_names) != len(strip):
-            raise ValueError(f"image_names: {len(image_names)} for {len(strip)} images")
+        image_names = [f"image {i + 1}" for i in range(len(strip))] if image_names is None else image_names
+        image_names = texts("image_names", image_names, len(strip), "images")
 
         networks = {"decoder": decoder, "encoder": encoder, "segmentation": measuring and measuring.network}
         networks["condition"] = mixing and mixing.condition
@@ -380,7 +370,7 @@ class Explorer(Saved):
             pictures=pictures,
             scales=scales,
             segmentation=measuring.said if measuring else {},
-            max_shift=float(max_shift),
+            max_shift=max_shift,
             label=asked if "label" in views else {},
             hybrid=conditioned | exchange.places() | {"starts": code is None} if mixing else {},
             **as_state(shown),
@@ -403,7 +393,9 @@ class Explorer(Saved):
             )
         if not hasattr(model, "encode"):
             raise ValueError("images: to encode them the model needs a method encode(images)")
-        encoder = trace(_Function(model, "encode"), torch.zeros(1, *shape))
+        encode = _Function(model, "encode")
+        _try(encode, torch.zeros(1, *shape), f"encode images of {shape}")
+        encoder = trace(encode, torch.zeros(1, *shape))
         if encoder.shapes[encoder.outputs[0]] != [width]:
             made = encoder.shapes[encoder.outputs[0]]
             raise ValueError(f"model: encodes an image as {made}; an explorer needs a code of {[width]}")
@@ -534,11 +526,40 @@ class _Function(nn.Module):
         self.model, self.method = model, method
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        return getattr(self.model, self.method)(x)
+        made = getattr(self.model, self.method)(x)
+        several = tuple(made) if isinstance(made, tuple | list) else (made,)
+        if not several or not isinstance(several[0], Tensor):
+            keys = f" of {', '.join(map(str, made))}" if isinstance(made, Mapping) else ""
+            raise ValueError(
+                f"model: its {self.method} returns a {type(made).__name__}{keys}; an explorer needs a tensor, or a "
+                "tuple of several, of which it takes the first"
+            )
+        return several if len(several) > 1 and all(isinstance(each, Tensor) for each in several) else several[0]
+
+    def _get_name(self) -> str:
+        return f"{type(self.model).__name__}.{self.method}"
 
 
-def _decoding(model: nn.Module) -> _Function:
-    return _Function(model, "decode" if hasattr(model, "decode") else "forward")
+class _Decoding(_Function):
+    """What makes images of codes, and of several results the first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = super().forward(x)
+        return made if isinstance(made, Tensor) else made[0]
+
+
+def _decoding(model: nn.Module) -> _Decoding:
+    return _Decoding(model, "decode" if hasattr(model, "decode") else "forward")
+
+
+def _try(function: _Function, example: Tensor, what: str) -> None:
+    """Computes it once."""
+    try:
+        with torch.no_grad():
+            function(example.to(device_of(function)))
+    except RuntimeError as error:  # of the first layer that the example does not fit
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"model: cannot {what}: {reason}") from None
 
 
 class _Decoder(nn.Module):
@@ -550,46 +571,6 @@ class _Decoder(nn.Module):
         self.pictures = tuple(pictures)
         self.decode = decoder
         self.device = device_of(decoder)
-
-
-def _distinct(name: str, dimensions: Sequence[int], width: int) -> list[int]:
-    """The dimensions that an argument names, each of which must be there, once."""
-    found = [int(d) for d in dimensions]
-    if wrong := [d for d in found if not 0 <= d < width]:
-        raise ValueError(f"{name}: there is no dimension {wrong[0]}, the code has {width}")
-    if repeated := [d for d in found if found.count(d) > 1]:
-        raise ValueError(f"{name}: {repeated[0]} is named more than once")
-    return found
-
-
-def _interval(name: str, ends: tuple[float, float]) -> tuple[float, float]:
-    """The two ends that an argument names, the smaller one first."""
-    if len(ends) != 2 or not (math.isfinite(ends[0]) and math.isfinite(ends[1]) and ends[0] < ends[1]):
-        raise ValueError(f"{name}: expected two finite numbers, the smaller one first, got {ends}")
-    return float(ends[0]), float(ends[1])
-
-
-def _picture_names(names: Sequence[str]) -> list[str]:
-    """What the pictures are called that stand side by side; nothing where the channels are one picture."""
-    if isinstance(names, str) or not all(isinstance(name, str) and name.strip() for name in names):
-        raise ValueError(f"pictures: expected a sequence of names, one for each channel, got {names!r}")
-    if len(names) > MOST_PICTURES:
-        raise ValueError(f"pictures: at most {MOST_PICTURES} can be shown side by side, got {len(names)}")
-    return list(names)
-
-
-def _scales(scales: Mapping[int, Scale], width: int, category: Sequence[int]) -> dict[str, dict]:
-    """The scales as the front end reads them, by the number of their dimension."""
-    if not isinstance(scales, Mapping):
-        raise ValueError(f"scales: expected a Scale for each dimension by its number, got {scales!r}")
-    for d, scale in scales.items():
-        if not isinstance(scale, Scale):
-            raise ValueError(f"scales: expected a Scale for dimension {d}, got {scale!r}")
-        if d not in range(width):
-            raise ValueError(f"scales: there is no dimension {d}, the code has {width}")
-        if d in category:
-            raise ValueError(f"scales: dimension {d} belongs to the category, whose values are 0 and 1")
-    return {str(int(d)): dataclasses.asdict(scale) for d, scale in scales.items()}
 
 
 class _Measuring(NamedTuple):
@@ -610,7 +591,6 @@ def _measuring(
     network = trace_segmentation(segmentation, shape, pictures)
     with torch.inference_mode():
         images = decode(codes[:MEASURED_PROBES].to(device_of(decode)))
-        images = images[0] if isinstance(images, tuple) else images
     said = {
         "classes": list(segmentation.classes),
         "unit": segmentation.unit,
@@ -663,15 +643,15 @@ def _structure(
         centre[part.slice] = part.prior.centre
     if category is None:
         category = next((range(part.start, part.stop) for part in layout if isinstance(part.prior, Categorical)), [])
-    elif len(category) < 2:
-        raise ValueError(f"category: expected two dimensions or more, got {list(category)}")
-    category = _distinct("category", category, width)
+    elif len(category := whole_numbers("category", category)) < 2:
+        raise ValueError(f"category: expected two dimensions or more, got {category}")
+    category = distinct("category", category, width)
     uniform = [d for d, prior in enumerate(priors) if isinstance(prior, Uniform) and d not in category]
     if pad is None:
         pad = uniform[:2] if len(uniform) > 1 else []
-    elif len(pad) != 2:
-        raise ValueError(f"pad: expected two dimensions, got {list(pad)}")
-    pad = _distinct("pad", pad, width)
+    elif len(pad := whole_numbers("pad", pad)) != 2:
+        raise ValueError(f"pad: expected two dimensions, got {pad}")
+    pad = distinct("pad", pad, width)
     if shared := [d for d in pad if d in category]:
         raise ValueError(f"pad: dimension {shared[0]} belongs to the category")
     uniform += [d for d in pad if d not in uniform]
@@ -680,9 +660,9 @@ def _structure(
     ends = {d: prior.limits for d, prior in enumerate(priors)} | dict.fromkeys(category, (0.0, 1.0))
     ends |= {d: (-1.0, 1.0) for d in pad if d in normal}
     if limits is not None:
-        ends |= dict.fromkeys(noise, _interval("limits", limits))
+        ends |= dict.fromkeys(noise, interval("limits", limits))
     if pad_limits is not None:
-        ends |= dict.fromkeys(pad, _interval("pad_limits", pad_limits))
+        ends |= dict.fromkeys(pad, interval("pad_limits", pad_limits))
     if category:
         centre[category] = Categorical(len(category)).centre
     for d in pad:
@@ -717,28 +697,9 @@ def _rounding_error(decode: nn.Module, network: Network, codes: Tensor) -> float
     """The largest difference of a pixel between the model and the network with rounded weights."""
     with torch.inference_mode():
         images = decode(codes.to(device_of(decode)))
-        images = images[0] if isinstance(images, tuple) else images
         if not images.isfinite().all() or images.min() < -ROUNDING or images.max() > 1 + ROUNDING:
             raise ValueError(
                 f"model: makes values from {images.min():.3g} to {images.max():.3g} of codes; an explorer needs images "
                 "in [0, 1]. Let decode end in a sigmoid, or scale what it makes"
             )
         return float((images.cpu() - network.run(codes)[0]).abs().max())
-
-
-def _colouring(name: str, values: Sequence, count: int) -> dict:
-    """Numbers by which the points of the map are coloured; class names become their indices."""
-    values = np.asarray(_plain(values))
-    if not count or values.shape != (count,):
-        raise ValueError(f"labels: {name!r} has the shape {values.shape} for {count or 'no'} posteriors")
-    values = values[:POINTS]
-    if values.dtype.kind == "f":
-        if not np.isfinite(values).all():
-            raise ValueError(f"labels: {name!r} has a value that is not finite; leave those images out")
-        return {"name": name, "kind": "continuous", "values": values.tolist(), "levels": []}
-    levels, indices = np.unique(values.astype(str), return_inverse=True)
-    return {"name": name, "kind": "class", "values": indices.tolist(), "levels": levels.tolist()}
-
-
-def _plain(values: object) -> object:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values

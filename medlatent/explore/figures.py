@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -28,6 +29,7 @@ INK_ON_DARK = "#e6e8eb"
 COLOURS = ("#3a86c8", "#d8772a", "#2f9e77", "#b65fb0", "#c2a22b", "#c8504b")
 DARK_MIME = "application/vnd.medlatent.dark+png"
 RESOLUTION = 150  # dots an inch
+WIDEST, TALLEST = 100, 12  # characters and lines of a label that leaves room for a table of pictures
 STYLE = {
     "font.size": 10,
     "axes.edgecolor": INK,
@@ -315,14 +317,22 @@ def image_table(
     axes.imshow(sheet, interpolation="nearest" if high < 64 else "antialiased")
     axes.set_frame_on(False)
     axes.tick_params(length=0, labeltop=True, labelbottom=False, labelsize=8)
-    axes.set_yticks([r * (high + gap) + high / 2 for r in range(rows)] if row_labels else [], list(row_labels))
-    axes.set_xticks([c * (wide + gap) + wide / 2 for c in range(columns)] if column_labels else [], list(column_labels))
+    row_labels, column_labels = ([_drawn(label) for label in labels] for labels in (row_labels, column_labels))
+    axes.set_yticks([r * (high + gap) + high / 2 for r in range(rows)] if row_labels else [], row_labels)
+    axes.set_xticks([c * (wide + gap) + wide / 2 for c in range(columns)] if column_labels else [], column_labels)
     fig.alt = alt
     if beside:
         said = f"{'From left to right in' if len(beside) > 1 else 'In'} each: {', '.join(beside)}"
-        axes.set_xlabel(said, fontsize=8)
+        axes.set_xlabel("\n".join(map(_drawn, textwrap.wrap(said, WIDEST)[:TALLEST])), fontsize=8)
         fig.alt = f"{alt} {said}."
     return fig
+
+
+def _drawn(label: str) -> str:
+    """A label as it can be drawn: not so large that the pictures have no room left, and without half surrogate pairs,
+    of which no font has a glyph."""
+    lines = label.encode("utf-16", "surrogatepass").decode("utf-16", "replace").split("\n")
+    return "\n".join(line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…" for line in lines[:TALLEST])
 
 
 def strongest_dimensions(model, count: int = 8, reach: float = 2.0) -> list[int]:

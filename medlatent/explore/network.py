@@ -14,17 +14,24 @@ import math
 import operator
 import warnings
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Real
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ..models import measured
 
 FORMAT = 1
+LARGEST = torch.finfo(torch.float16).max
+COMPARED, TOLERANCE = (
+    2,
+    1e-3,
+)  # random inputs on which the steps are compared with the module, and by how much they agree
 # One value in, one value out, by element. web/network.js has the same names.
 ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "relu": F.relu,
@@ -108,7 +115,10 @@ class Network:
 
 def _conv(x, shape, weight, bias, kernel, stride, padding, dilation):
     weight = weight.view(shape[0], -1, *kernel)
-    return F.conv2d(x[0], weight, bias, stride, padding, dilation)
+    sides = zip(shape[1:], x[0].shape[2:], kernel, stride, padding, dilation, strict=True)
+    # Of an even kernel "same" pads more behind than before.
+    high, wide = [max(0, (n - 1) * s + d * (k - 1) + 1 - (m + 2 * p)) for n, m, k, s, p, d in sides]
+    return F.conv2d(F.pad(x[0], (0, wide, 0, high)) if high or wide else x[0], weight, bias, stride, padding, dilation)
 
 
 def _conv_transpose(x, shape, weight, bias, kernel, stride, padding):
@@ -160,19 +170,59 @@ def trace(module: nn.Module, *examples: Tensor) -> Network:
 
     Raises:
         ValueError: the module computes something that the steps do not have; the message names the operation and the
-            layer. Or torch.export cannot follow it. Or a weight is not finite, or beyond what 16 bits hold.
+            layer. Or torch.export cannot follow it. Or a weight is not finite, or beyond what 16 bits hold. Or the
+            steps make something else of random inputs than the module, such as one that draws random numbers.
     """
+    name = module._get_name()
     with measured(module), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # what torch.export says of itself
         try:
             program = torch.export.export(module, tuple(e[:1].cpu() for e in examples), strict=False)
-        except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise ValueError(f"{type(module).__name__}: torch.export cannot follow it: {reason}") from error
+        except Exception as error:  # of torch.export, or any that a forward pass may raise
+            raise ValueError(f"{name}: torch.export cannot follow it: {_reason(error)}") from error
         if not all(map(_known, program.graph.nodes)):
             # Takes a second: functions in place of what changes its input, and larger operations in parts.
             program = program.run_decompositions({})
-    return _Tracer(program).network()
+        network, exact = _Tracer(program).network()
+        _compare(name, module, replace(network, weights=exact))
+    return network
+
+
+def _compare(name: str, module: nn.Module, exact: Network) -> None:
+    """That a module makes what its steps make, before any rounding, of several inputs at once: an option that no rule
+    knows of, or a result that depends on the batch or on chance, would else be a wrong picture."""
+    device = next(iter(module.parameters()), torch.zeros(0)).device
+    generator = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(COMPARED, *exact.shapes[i], generator=generator) for i in exact.inputs]
+    try:
+        made = [m.float().cpu() for m in tree_leaves(module(*(x.to(device, copy=True) for x in inputs)))]
+    except RuntimeError as error:
+        raise ValueError(f"{name}: cannot take a batch of {COMPARED} inputs: {_reason(error)}") from error
+    for module_made, steps_made in zip(made, exact.run(*inputs), strict=True):
+        difference = torch.inf
+        if module_made.ndim == steps_made.ndim and len(module_made) in (1, COMPARED):
+            module_made = module_made.expand_as(steps_made)
+            size = max(1.0, float(module_made.nan_to_num(0, 0, 0).abs().max())) if module_made.numel() else 1.0
+            if torch.allclose(steps_made, module_made, TOLERANCE, TOLERANCE * size, equal_nan=True):
+                continue
+            difference = float((steps_made - module_made).abs().max())
+        raise ValueError(
+            f"{name}: a browser would compute something else, by up to {difference:.3g} on {COMPARED} random inputs. "
+            "A page needs a module that makes the same of an input each time, whatever else is in the batch"
+        )
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+WEIGHTS = (
+    "weight",
+    "bias",
+    "mean",
+    "variance",
+    "slope",
+)  # what rules call the arguments that must be the same for all inputs
 
 
 class _Value(int):
@@ -187,9 +237,11 @@ class _Tracer:
     shapes: list[list[int]] = field(default_factory=list)
     steps: list[dict] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
+    owners: list[torch.fx.Node] = field(default_factory=list)  # of the tensors
     length: int = 0
 
-    def network(self) -> Network:
+    def network(self) -> tuple[Network, np.ndarray]:
+        """The network, and its weights before they are rounded."""
         signature = self.program.graph_signature
         lifted = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         lifted |= signature.inputs_to_lifted_tensor_constants
@@ -197,8 +249,10 @@ class _Tracer:
         inputs, outputs = [], []
         self.found: dict[torch.fx.Node, object] = {}  # of a node: the number of a value, a tensor, or a tuple of them
         for node in self.program.graph.nodes:
+            self.node = node
             if node.op == "placeholder" and node.name in lifted:
-                self.found[node] = held[lifted[node.name]].detach().float().cpu()
+                tensor = held[lifted[node.name]].detach().cpu()
+                self.found[node] = tensor.float() if tensor.is_floating_point() else tensor
             elif node.op == "placeholder":
                 inputs.append(self.value(node))
                 self.found[node] = inputs[-1]
@@ -206,19 +260,27 @@ class _Tracer:
                 # Others are what an operation in place has made of an input.
                 made = zip(signature.output_specs, node.args[0], strict=True)
                 kept = [n for spec, n in made if spec.kind is torch.export.graph_signature.OutputKind.USER_OUTPUT]
+                if odd := [n for n in kept if not isinstance(n, torch.fx.Node)]:
+                    raise ValueError(f"the module returns {odd[0]!r}; an explorer can run what returns tensors alone")
                 outputs = [self.as_value(self.found[n], node) for n in kept]
             elif "assert" not in str(node.target):
                 self.lower(node)
+        for tensor, node in zip(self.tensors, self.owners, strict=True):
+            if (wrong := ~(tensor.abs() <= LARGEST)).any():
+                raise ValueError(
+                    f"{_place(node)} has the weight {tensor[wrong][0]:g}: weights must be finite, and no larger than "
+                    "65 504, the largest number of 16 bits"
+                )
         weights = torch.cat([t.flatten() for t in self.tensors]) if self.tensors else torch.zeros(0)
-        if not (weights.isfinite().all() and (weights.abs() <= torch.finfo(torch.float16).max).all()):
-            raise ValueError("a weight is not finite, or larger than 65 504, the largest number of 16 bits")
-        return Network(inputs, outputs, self.shapes, self.steps, weights.half().numpy())
+        return Network(inputs, outputs, self.shapes, self.steps, weights.half().numpy()), weights.numpy()
 
     def lower(self, node: torch.fx.Node) -> None:
         name = _name(node)
         arguments = torch.fx.node.map_arg(node.args, self.found.get)
         named = torch.fx.node.map_arg(node.kwargs, self.found.get)
         if not _holds_value((*arguments, *named.values())):
+            if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+                raise self.refusal(node, f"draws random numbers by {name!r}")
             self.found[node] = node.target(*arguments, **named)  # made of weights alone
             return
         if name not in LOWER:
@@ -227,16 +289,19 @@ class _Tracer:
         try:
             call = inspect.signature(rule).bind(self, node, *arguments, **named)
         except TypeError:
-            raise self.refusal(node, f"computes {name!r} with {[*arguments[1:], *named.values()]}") from None
+            raise self.refusal(node, f"computes {name!r} with {_said([*arguments[1:], *named.values()])}") from None
+        if odd := [k for k in WEIGHTS if isinstance(call.arguments.get(k), _Value)]:
+            raise self.refusal(node, f"computes {name!r} with a {odd[0]} that depends on the input")
         self.found[node] = rule(*call.args, **call.kwargs)
 
     def refusal(self, node: torch.fx.Node, what: str) -> ValueError:
-        stack = list((node.meta.get("nn_module_stack") or {"": ("", "")}).values())
-        layer, kind = stack[-1]
-        kind = (kind if isinstance(kind, str) else kind.__name__).rpartition(".")[2]
-        where = f"the layer {layer!r} ({kind})" if layer else "the module itself"
         known = ", ".join(sorted(name for name in LOWER if not name.startswith("_")))
-        return ValueError(f"{where} {what}, which an explorer cannot run in a browser; it knows {known}")
+        return ValueError(f"{_place(node)} {what}, which an explorer cannot run in a browser; it knows {known}")
+
+    def refuse_options(self, node: torch.fx.Node, what: str, **options: object) -> None:
+        """Refuses those of an operation's options that are set."""
+        if said := [f"{name} {value}" for name, value in options.items() if value]:
+            raise self.refusal(node, f"{what} with {', '.join(said)}")
 
     # ------------------------------------------------------------------------------------------ values and weights
 
@@ -252,7 +317,8 @@ class _Tracer:
 
     def weight(self, tensor: Tensor) -> list[int]:
         """Stores weights and returns where they are."""
-        self.tensors.append(tensor.contiguous())
+        self.tensors.append(tensor.float().contiguous())
+        self.owners.append(self.node)
         start, self.length = self.length, self.length + tensor.numel()
         return [start, tensor.numel()]
 
@@ -269,6 +335,9 @@ class _Tracer:
 
     def step(self, op: str, node: torch.fx.Node, *x: object, **parameters: object) -> int:
         """Adds a step that writes a new value."""
+        numbers = [*parameters.get("arguments", ()), parameters.get("eps", 0.0)]
+        if odd := [n for n in numbers if not math.isfinite(n)]:
+            raise self.refusal(node, f"computes with the number {odd[0]}")
         read = [self.as_value(v, node) for v in x]
         y = self.value(node)
         self.steps.append({"op": op, "x": read, "y": y, **parameters})
@@ -280,6 +349,7 @@ class _Tracer:
         bias = torch.zeros(len(weight)) if bias is None else bias
         if node.meta["val"].ndim != 2:
             raise self.refusal(node, f"multiplies {list(node.meta['val'].shape)}, more than one vector")
+        bias = bias.expand(1, len(weight))  # of addmm it may be one number
         return self.step("linear", node, x, weight=self.weight(weight), bias=self.weight(bias))
 
     def product(self, node, x, matrix):
@@ -290,6 +360,9 @@ class _Tracer:
     def conv2d(self, node, x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
         if groups != 1:
             raise self.refusal(node, f"convolves in {groups} groups")
+        if isinstance(padding, str):
+            sides = zip(weight.shape[2:], _pair(dilation), strict=True)
+            padding = [d * (k - 1) // 2 if padding == "same" else 0 for k, d in sides]
         bias = torch.zeros(len(weight)) if bias is None else bias
         return self.step(
             "conv",
@@ -306,8 +379,9 @@ class _Tracer:
     def conv_transpose2d(
         self, node, x, weight, bias=None, stride=(1, 1), padding=(0, 0), extra=(0, 0), groups=1, dilation=(1, 1)
     ):
-        if groups != 1 or _pair(dilation) != [1, 1]:
-            raise self.refusal(node, f"convolves in {groups} groups, dilated by {dilation}")
+        self.refuse_options(
+            node, "convolves", groups=groups != 1 and groups, dilation=_pair(dilation) != [1, 1] and dilation
+        )
         bias = torch.zeros(weight.shape[1]) if bias is None else bias
         return self.step(
             "conv_transpose",
@@ -355,6 +429,8 @@ class _Tracer:
         return self.step("norm", node, x, groups=groups, eps=eps, weight=self.weight(weight), bias=self.weight(bias))
 
     def activation(self, node, x, kind, *arguments):
+        if odd := [a for a in arguments if not _is_number(a)]:
+            raise self.refusal(node, f"computes {kind!r} with {_said(odd)} where a number is needed")
         return self.step("activation", node, x, kind=kind, arguments=[float(a) for a in arguments])
 
     def clamp(self, node, x, low=None, high=None):
@@ -370,7 +446,7 @@ class _Tracer:
         return self.step("binary", node, positive, scaled, kind="add")
 
     def binary(self, node, a, b, kind, alpha=1):
-        if isinstance(b, int | float) and not isinstance(node.args[1], torch.fx.Node):
+        if isinstance(b, int | float) and not isinstance(b, _Value):
             scale, shift = {"add": (1, b * alpha), "sub": (1, -b * alpha), "mul": (b, 0), "div": (1 / (b or 1), 0)}[
                 kind
             ]
@@ -396,6 +472,8 @@ class _Tracer:
     def softmax(self, node, x, dim, dtype=None):
         if len(self.shapes[x]) != 1:
             raise self.refusal(node, f"takes the softmax of {self.shapes[x]}")
+        if dim not in (1, -1):
+            raise self.refusal(node, f"takes the softmax over dimension {dim}, which is the batch")
         return self.step("softmax", node, x)
 
     def concatenate(self, node, parts, dim=0):
@@ -443,12 +521,15 @@ class _Tracer:
         (high, wide), (h, w) = self._sides(node.meta["val"]), self.shapes[x][1:]
         if high % h or wide % w:
             raise self.refusal(node, f"enlarges {h}×{w} to {high}×{wide}, no whole multiple")
+        pixels = torch.arange(float(h * w)).view(1, 1, h, w)
+        if not torch.equal(node.target(pixels, *ignored), F.interpolate(pixels, size=(high, wide))):
+            raise self.refusal(node, f"enlarges {h}×{w} to {high}×{wide} by a factor of its own")
         return self.step("upsample", node, x)
 
     def average_pool(self, node, x, kernel, stride=(), padding=(0, 0), ceil_mode=False, include=True, divisor=None):
         kernel = _pair(kernel)
-        if _pair(padding) != [0, 0] or ceil_mode or divisor is not None:
-            raise self.refusal(node, f"pools with padding {padding}")
+        padded = _pair(padding) != [0, 0] and padding
+        self.refuse_options(node, "pools", padding=padded, ceil_mode=ceil_mode, divisor_override=divisor)
         return self.step("average_pool", node, x, kernel=kernel, stride=_pair(stride) if len(stride) else kernel)
 
     def adaptive_average_pool(self, node, x, size):
@@ -465,8 +546,7 @@ class _Tracer:
         return self.step("average_pool", node, x, kernel=shape[1:], stride=shape[1:])
 
     def max_pool(self, node, x, kernel, stride=(), padding=(0, 0), dilation=(1, 1), ceil_mode=False):
-        if _pair(dilation) != [1, 1] or ceil_mode:
-            raise self.refusal(node, f"pools dilated by {dilation}")
+        self.refuse_options(node, "pools", dilation=_pair(dilation) != [1, 1] and dilation, ceil_mode=ceil_mode)
         kernel = _pair(kernel)
         stride = _pair(stride) if len(stride) else kernel
         return self.step("max_pool", node, x, kernel=kernel, stride=stride, padding=_pair(padding))
@@ -474,6 +554,26 @@ class _Tracer:
     @staticmethod
     def _sides(value: Tensor) -> tuple[int, int]:
         return int(value.shape[-2]), int(value.shape[-1])
+
+
+def _place(node: torch.fx.Node) -> str:
+    """The layer that an operation belongs to."""
+    stack = list((node.meta.get("nn_module_stack") or {"": ("", "")}).values())
+    layer, kind = stack[-1]
+    kind = (kind if isinstance(kind, str) else kind.__name__).rpartition(".")[2]
+    return f"the layer {layer!r} ({kind})" if layer else "the module itself"
+
+
+def _said(arguments: Sequence[object]) -> str:
+    """Arguments of an operation in few words."""
+    words = {_Value: "a value", Tensor: "a tensor", nn.Parameter: "a tensor"}
+    return ", ".join(words.get(type(a), repr(a)) for a in arguments)
+
+
+def _is_number(argument: object) -> bool:
+    if isinstance(argument, Tensor):
+        return argument.numel() == 1
+    return isinstance(argument, Real) and not isinstance(argument, _Value)
 
 
 def _name(node: torch.fx.Node) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +68,12 @@ class WindowExplorer(Saved):
         picture = hu.astype("<i2")
         if not np.array_equal(picture, hu):
             raise ValueError(f"hu: expected whole numbers in 16 bits, got {hu.dtype} from {hu.min()} to {hu.max()}")
-        presets = dict(presets or {})
+        presets = {} if presets is None else presets
+        if not isinstance(presets, Mapping):
+            raise ValueError(f"presets: expected a centre and a width by name, got {presets!r}")
         for name, ends in [("the start", (centre, width)), *presets.items()]:
+            if not isinstance(name, str) or not isinstance(ends, Sequence) or len(ends) != len(LIMITS):
+                raise ValueError(f"presets: expected a centre and a width by name, got {name!r}: {ends!r}")
             for what, value in zip(LIMITS, ends, strict=True):
                 _check_within(what, value, f" of {name}")
         self._picture = picture
@@ -128,5 +132,6 @@ WindowExplorer.__signature__ = inspect.Signature(
 
 def _check_within(name: str, value: float, of: str = "") -> None:
     low, high = LIMITS[name]
-    if not (math.isfinite(value) and low <= value <= high):
-        raise ValueError(f"{name}{of}: expected {low:g} to {high:g} HU, got {value:g}")
+    if not (isinstance(value, Real) and low <= value <= high):
+        got = f"{value:g}" if isinstance(value, Real) else repr(value)
+        raise ValueError(f"{name}{of}: expected {low:g} to {high:g} HU, got {got}")

@@ -112,6 +112,27 @@ def test_convolutions_of_any_geometry(compute, seed):
     agree(compute, nn.ConvTranspose2d(3, 2, kernel, stride, padding, extra), (3, *sides))
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Conv2d(2, 3, 1, padding=(0, 1)), (2, 4, 6)),  # looks pointwise, by its height
+        (nn.Conv2d(2, 3, 1, padding=(2, 0)), (2, 4, 4)),
+        (nn.Conv2d(2, 3, 3, padding="same"), (2, 4, 6)),
+        (nn.Conv2d(2, 3, (2, 4), padding="same", dilation=(1, 2)), (2, 4, 7)),  # more behind than before
+    ],
+)
+def test_convolutions_that_are_padded(compute, layer, shape):
+    agree(compute, layer, shape)
+
+
+def test_one_bias_for_all_rows(compute):
+    class Product(nn.Module):
+        def forward(self, x):
+            return torch.addmm(torch.ones(1), x, torch.ones(4, 3))
+
+    agree(compute, Product(), (4,))
+
+
 def test_a_value_that_two_steps_read_is_not_overwritten(compute):
     class Twice(nn.Module):
         def forward(self, x):

@@ -11,6 +11,7 @@ from bs4 import BeautifulSoup
 from common import BuildError
 from deck import Chapter, code_pieces, deck, key_sentences, sentences, table_pieces
 from generate import named, slug, toc_chapters
+from nbconvert.filters import markdown2html_mistune
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from targets import Targets
 
@@ -75,6 +76,25 @@ def test_a_figure_is_attached_with_its_caption_and_alt_text(root, targets):
     assert made.attachments == {"fig-vae-kl.png": {"image/png": PNG}}
     assert "![One curve.](attachment:fig-vae-kl.png)\n\n**[Fig. " in made.source
     assert made.source.endswith(": A curve of $x$.")
+
+
+@pytest.mark.parametrize(
+    "alt",
+    [
+        "</SCRIPT><img src=x onerror=window.PWN=1>",
+        "<script>a</script>",
+        "ends in \\",
+        '`a` $b$ _c_ *d* &amp; "e" | !(f)',
+    ],
+)
+def test_what_a_picture_is_called_is_no_markup(derive, alt):
+    cell = shown({"image/png": PNG}, mystnb={"image": {"alt": alt}})
+    slides = [source for kind, source in derive(new_markdown_cell("## S"), cell) if "attachment:" in source]
+    (page,) = (
+        BeautifulSoup(markdown2html_mistune(source.replace("attachment:", "")), "html.parser") for source in slides
+    )
+    assert [tag.name for tag in page.find_all(True) if tag.name != "p"] == ["h2", "a", "img"]
+    assert page.img["alt"] == alt
 
 
 def test_what_a_cell_prints_is_said(derive):

@@ -3,12 +3,13 @@
 import base64
 import json
 import re
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import pytest
-from widgets import STATE, VIEW, host_widgets
+from widgets import STATE, VIEW, host_widgets, without_assets
 
 LARGE = "export default {};" + " " * 3000
 WEIGHTS = bytes(range(256)) * 20
@@ -43,6 +44,8 @@ def test_large_parts_move_to_files_that_widgets_share(tmp_path):
     assert (script["path"], script["kind"], value(tmp_path, script)) == (["_esm"], "text", LARGE)
     assert (weights["path"], weights["kind"]) == (["weights"], "bytes")
     assert base64.b64decode(value(tmp_path, weights)) == WEIGHTS
+    assert script["crc32"] == zlib.crc32(LARGE.encode())
+    assert weights["crc32"] == zlib.crc32(base64.b64encode(WEIGHTS))
     assert (empty["path"], empty["file"]) == (["none"], None)
     assert len(list((tmp_path / "widgets").iterdir())) == 2
 
@@ -68,6 +71,89 @@ def test_a_notebook_without_widgets_stays_as_it_is(tmp_path):
     before = nbformat.writes(book)
     host_widgets(book, tmp_path)
     assert nbformat.writes(book) == before
+
+
+HOST = (Path(__file__).parents[2] / "book/_static/widget_host.js").read_text()
+ALIVE = """export default { render({ model, el }) {
+  model.views = (model.views ?? 0) + 1;
+  el.append(`alive, ${model.get("weights").byteLength} bytes, view ${model.views}`);
+} };"""
+
+
+@pytest.fixture
+def hosted(tmp_path):
+    """A page of two views of one widget, which lies in two files; and those files, of text and of bytes."""
+    entry = without_assets(living(_esm=ALIVE + " " * 3000), tmp_path / "_static")
+    view = f'<div class="cell_output"><img><script type="{VIEW}">{{"model_id": "a"}}</script></div>'
+    state = json.dumps({"state": {"a": entry}})
+    page = tmp_path / "page.html"
+    scripts = f'<script type="{STATE}">{state}</script><script src="_static/widget_host.js"></script>'
+    page.write_text(f"<!doctype html>{view * 2}{scripts}")
+    # What is slow is slow sooner here.
+    assert HOST.count("15_000") == 1
+    (tmp_path / "_static/widget_host.js").write_text(HOST.replace("15_000", "500"))
+    files = {each["kind"]: tmp_path / f"_static/widgets/{each['file']}.js" for each in entry["assets"] if each["file"]}
+    return page, files
+
+
+WRONG = {
+    "cut": (lambda content: content[: len(content) // 2], "is not complete, or something else came in its place"),
+    "empty": (lambda content: "", "is not complete, or something else came in its place"),
+    "a page": (lambda content: "<!doctype html><title>404</title>", "is not complete, or something else came in"),
+    "another": (lambda content: 'medlatentAsset("0", "");', "is not complete, or something else came in its place"),
+    "altered": (
+        lambda content: content.replace("AAEC", "AAED", 1).replace("alive", "alove"),
+        "is not as it was published",
+    ),
+    "shorter": (lambda content: content.replace("AAEC", "", 1).replace("  ", ""), "is not as it was published"),
+    "gone": (None, "could not be loaded"),
+}
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["text", "bytes"])
+@pytest.mark.parametrize("fault", WRONG)
+def test_of_a_file_that_came_wrong_it_is_said_and_it_can_be_asked_for_again(hosted, browser, fault, kind):
+    (address, files), (change, said) = hosted, WRONG[fault]
+    content = files[kind].read_text()
+    files[kind].unlink() if change is None else files[kind].write_text(change(content))
+    page = browser.new_page()
+    page.goto(address.as_uri())
+    first, second = (page.locator(".live-widget").nth(i) for i in range(2))
+    for box in (first, second):
+        box.get_by_text(f"This control could not be started: the file {files[kind].name} {said}").wait_for(
+            timeout=10_000
+        )
+    assert page.locator(".has-live-widget").count() == 0
+    files[kind].write_text(content)
+    for view, box in enumerate((first, second), 1):
+        box.get_by_role("button", name="Try again").click()
+        box.get_by_text(f"alive, {len(WEIGHTS)} bytes, view {view}", exact=True).wait_for(timeout=10_000)
+        assert box.get_attribute("data-live") == "true"
+    assert page.locator(".has-live-widget").count() == 2
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("late", [True, False])
+def test_of_a_file_that_is_slow_it_is_said_and_it_can_be_asked_for_again(hosted, browser, late):
+    address, files = hosted
+    held = []
+    page = browser.new_page()
+    page.route(f"**/{files['bytes'].name}", lambda route: held.append(route))
+    page.goto(address.as_uri())
+    box = page.locator(".live-widget").first
+    box.get_by_text("This control is still being loaded.").wait_for(timeout=10_000)
+    assert page.locator(".has-live-widget").count() == 0
+    if late:
+        held[0].continue_()
+    else:
+        box.get_by_role("button", name="Try again").click()  # by another address
+    box.get_by_text(f"alive, {len(WEIGHTS)} bytes, view 1", exact=True).wait_for(timeout=10_000)
+    assert box.get_by_role("button").count() == 0
+    page.close()
 
 
 FOREIGN = set("<>&\u2028\u2029")  # what JSON in a page has only as escapes

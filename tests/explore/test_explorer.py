@@ -3,6 +3,7 @@
 import base64
 import math
 import re
+import struct
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 import traitlets
 from torch import nn
 
-from medlatent.explore import Explorer
+from medlatent.explore import Explorer, Scale
 from medlatent.models import (
     GAN,
     VAE,
@@ -428,7 +429,7 @@ def test_a_conditional_prior_alone_is_as_a_normal_one():
         ({"code": [1, 2]}, "code: expected 5 finite numbers"),
         ({"code": [float("inf")] * 5}, "code: expected 5 finite numbers"),
         ({"names": ["a"]}, "names: 1 for 5 dimensions"),
-        ({"latent_dim": True}, "latent_dim: the model says True"),
+        ({"latent_dim": True}, "latent_dim: expected a whole number from 1, got True"),
         ({"latent_dim": 7}, "model: cannot decode a code of latent_dim = 7 numbers: mat1 and mat2 shapes"),
         ({"limits": (2, -2)}, "limits: expected two finite numbers, the smaller one first"),
         ({"limits": (-math.inf, 2)}, "limits: expected two finite numbers"),
@@ -456,6 +457,41 @@ def test_a_conditional_prior_alone_is_as_a_normal_one():
         ({"dimensions": [0, 1, 0]}, "dimensions: 0 is named more than once"),
         ({"dimensions": [0, 5]}, "dimensions: there is no dimension 5"),
         ({"dimensions": []}, "dimensions: name at least one"),
+        ({"dimensions": [0.5]}, "dimensions: expected the numbers of dimensions, got 0.5"),
+        ({"dimensions": "01"}, "dimensions: expected the numbers of dimensions, got '0'"),
+        ({"dimensions": 3}, "dimensions: expected a sequence of dimensions, got 3"),
+        ({"category": (0.2, 1.9)}, "category: expected the numbers of dimensions, got 0.2"),
+        ({"pad": (True, 1)}, "pad: expected the numbers of dimensions, got True"),
+        ({"pad": 1}, "pad: expected a sequence of dimensions, got 1"),
+        ({"latent_dim": 5.0}, "latent_dim: expected a whole number from 1, got 5.0"),
+        ({"latent_dim": 10**9}, "latent_dim: an explorer takes at most 16384 dimensions, got 1000000000"),
+        ({"names": "abcde"}, "names: expected a sequence of texts, got 'abcde'"),
+        ({"names": [0, 1, 2, 3, 4]}, "names: expected texts, got 0"),
+        ({"category": [1, 2], "category_names": "ab"}, "category_names: expected a sequence of texts, got 'ab'"),
+        ({"images": torch.zeros(2, 1, 16, 16), "image_names": "ab"}, "image_names: expected a sequence of texts"),
+        ({"images": "abc"}, "images: expected a tensor (M, C, H, W), got str"),
+        ({"code": ["a", 0, 0, 0, 0]}, "code: expected 5 finite numbers, got ['a', 0, 0, 0, 0]"),
+        ({"code": [1e300, 0, 0, 0, 0]}, "code: expected 5 finite numbers, got [1e+300,"),
+        ({"limits": ("a", "b")}, "limits: expected two finite numbers, the smaller one first, got ('a', 'b')"),
+        ({"limits": 3}, "limits: expected two finite numbers, the smaller one first, got 3"),
+        ({"limits": (-1e308, 1e308)}, "limits: expected two finite numbers"),
+        ({"max_shift": 1e308}, "max_shift: expected a positive number, got 1e+308"),
+        ({"walk": [(0.5, 1.0)]}, "walk: expected pairs of a dimension and a finite value, got (0.5, 1.0)"),
+        ({"walk": [(0, "a")]}, "walk: expected pairs of a dimension and a finite value, got (0, 'a')"),
+        ({"walk": [(0, 1e300)]}, "walk: expected pairs of a dimension and a finite value, got (0, 1e+300)"),
+        ({"walk": [3]}, "walk: expected pairs of a dimension and a finite value, got 3"),
+        ({"walk": 3}, "walk: expected pairs of a dimension and a finite value, got 3"),
+        ({"views": ["walk", "walk"]}, "views: 'walk' is named more than once"),
+        ({"scales": {0.0: Scale(0, 1)}}, "scales: there is no dimension 0.0"),
+        ({"posteriors": "abc"}, "posteriors: expected two of (N, 5), got str"),
+        (
+            {"posteriors": (torch.zeros(3, 5), torch.full((3, 5), 800.0))},
+            "posteriors: dimension 0 has no finite information, its log-variances go from 800 to 800",
+        ),
+        ({"posteriors": torch.zeros(2, 5), "labels": [1, 2]}, "labels: expected values by name, got list"),
+        ({"posteriors": torch.zeros(2, 5), "labels": {3: [1, 2]}}, "labels: expected a text as the name, got 3"),
+        ({"posteriors": torch.zeros(2, 5), "labels": {"a": [[1], 2]}}, "labels: 'a' must have one number or one name"),
+        ({"posteriors": torch.zeros(2, 5), "labels": {"a": ["x", None]}}, "labels: 'a' has a value that is missing"),
         ({"walk": []}, "walk: name at least one"),
         ({"walk": [(-1, 0.0)]}, "walk: there is no dimension -1"),
         ({"walk": [(0, 1.0), (1, math.nan)]}, "walk: expected pairs of a dimension and a finite value, got (1, nan)"),
@@ -502,6 +538,76 @@ def test_models_that_do_not_fit():
         Explorer(nn.Sequential(nn.Unflatten(1, (1, 1, 3)), nn.Hardtanh()), latent_dim=3)
     with pytest.raises(ValueError, match=r"'model\.1' \(LSTM\)"):
         Explorer(nn.Sequential(nn.Linear(3, 4), nn.LSTM(4, 4)), latent_dim=3)
+
+
+class Returns(nn.Module):
+    """A decoder, and an encoder, whose results come in whatever a function makes of them."""
+
+    latent_dim = 3
+
+    def __init__(self, made=lambda x: x, of_images=lambda z: z):
+        super().__init__()
+        self.linear, self.made, self.of_images = nn.Linear(3, 16), made, of_images
+
+    def decode(self, codes):
+        return self.made(self.linear(codes).sigmoid().unflatten(1, (1, 4, 4)))
+
+    def encode(self, images):
+        return self.of_images(images.flatten(1)[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("made", "encoded"),
+    [(lambda x: (x, x * 2), 2), (lambda x: [x], 1), (lambda x: (x, None), 1)],
+    ids=["two", "a list", "None beside"],
+)
+def test_of_several_results_the_first_is_taken(made, encoded):
+    torch.manual_seed(0)
+    explorer = Explorer(Returns(made, made), images=torch.rand(2, 1, 4, 4))
+    torch.manual_seed(0)
+    alone = Explorer(Returns(), images=torch.rand(2, 1, 4, 4))
+    assert explorer.decoder_weights == alone.decoder_weights
+    assert [len(explorer.networks[part]["outputs"]) for part in ("decoder", "encoder")] == [1, encoded]
+    assert "image/png" in explorer._repr_mimebundle_()[0]
+
+
+@pytest.mark.parametrize(
+    ("made", "found"),
+    [
+        (lambda x: {"logvar": x, "mean": x}, "a dict of logvar, mean; an explorer needs a tensor, or a tuple"),
+        (lambda x: None, "a NoneType; an explorer needs"),
+        (lambda x: (), "a tuple; an explorer needs"),
+        (lambda x: 3.0, "a float; an explorer needs"),
+    ],
+)
+def test_results_without_a_first(made, found):
+    with pytest.raises(ValueError, match=f"model: its decode returns {found}"):
+        Explorer(Returns(made))
+    with pytest.raises(ValueError, match=f"model: its encode returns {found}"):
+        Explorer(Returns(of_images=made), images=torch.rand(2, 1, 4, 4))
+
+
+def test_numbers_and_images_of_numpy():
+    torch.manual_seed(0)
+    images = torch.rand(2, 1, 4, 4)
+    explorer = Explorer(
+        Returns(), np.int64(3), images=images.numpy(), dimensions=np.array([2, 0]), walk=np.eye(2, dtype=int)
+    )
+    assert explorer.images == Explorer(Returns(), images=images).images
+    assert (explorer.order, explorer.walk) == ([2, 0], [[1, 0.0], [0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "\ud800", "\x00\x1b", "--> ]]> \u2028", "\u202eשלום", "a\nb", "x" * 10_000, "\n" * 10_000]
+)
+@pytest.mark.filterwarnings("error:constrained_layout")  # the pictures have no room
+def test_whatever_a_dimension_is_called_its_still_is_drawn(name):
+    explorer = Explorer(Returns(), names=[name, "b", "c"], title=name)
+    data, metadata = explorer._repr_mimebundle_()
+    width, height = struct.unpack(">2I", base64.b64decode(data["image/png"])[16:24])
+    assert max(width, height) < 5000
+    assert name in metadata["image/png"]["alt"]
+    assert explorer.names[0] == explorer.title == name
 
 
 def test_a_module_that_depends_on_what_it_computes():

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 import zlib
 from pathlib import Path
@@ -41,7 +42,7 @@ def agree(module, *shapes, tolerance=1e-5):
     inputs = [torch.randn(3, *s) for s in shapes]
     with torch.no_grad():
         expected = module(*(x.clone() for x in inputs))
-    expected = expected if isinstance(expected, tuple) else (expected,)
+    expected = expected if isinstance(expected, tuple | list) else (expected,)
     found = network.run(*inputs)
     assert [network.shapes[i] for i in network.inputs] == [list(s) for s in shapes]
     assert [network.shapes[i] for i in network.outputs] == [list(e.shape[1:]) for e in expected]
@@ -68,6 +69,9 @@ LAYERS = {
     "linear without bias": (nn.Linear(5, 7, bias=False), (5,)),
     "conv": (nn.Conv2d(2, 5, 3, padding=1), (2, 6, 5)),
     "conv, strided and dilated": (nn.Conv2d(2, 5, (3, 2), stride=(2, 1), padding=(2, 1), dilation=(2, 1)), (2, 9, 6)),
+    "conv, same": (nn.Conv2d(2, 5, 3, padding="same", dilation=2), (2, 6, 5)),
+    "conv, same, even": (nn.Conv2d(2, 5, (2, 4), padding="same"), (2, 6, 5)),
+    "conv, valid": (nn.Conv2d(2, 5, 3, padding="valid"), (2, 6, 5)),
     "transposed conv": (nn.ConvTranspose2d(3, 2, 4, stride=2, padding=1), (3, 4, 5)),
     "transposed conv, padded": (nn.ConvTranspose2d(3, 2, (3, 4), (2, 3), (1, 0), output_padding=(1, 2)), (3, 4, 5)),
     "instance norm": (nn.InstanceNorm2d(4, affine=True), (4, 5, 5)),
@@ -122,7 +126,13 @@ FUNCTIONS = {
     "a negative exponential": lambda m, x: torch.exp(-x.clamp(min=-2)),
     "a constant": lambda m, x: x - torch.ones(1, 4, 1, 1) * 0.25,
     "a product with a matrix": lambda m, x: (x.flatten(1) - 0.5) @ torch.ones(144, 3) * 0.1,
+    "the same with one bias": lambda m, x: torch.addmm(torch.ones(1), x.flatten(1), torch.ones(144, 3)),
     "the same with a bias": lambda m, x: torch.addmm(torch.arange(3.0), x.flatten(1), torch.ones(144, 3)),
+    "a list": lambda m, x: [m.conv(x), x],
+    "a number of the weights": lambda m, x: x * m.conv.weight[0, 0, 0, 0].item(),
+    "a row of a table": lambda m, x: (
+        x + F.embedding(torch.tensor([1]), m.conv.bias[:, None] * torch.ones(4))[..., None, None]
+    ),
     "two results": lambda m, x: (m.conv(x).flatten(1), x.mean((2, 3))),
     "weights made of weights": lambda m, x: F.conv2d(x, m.conv.weight * 0.5, padding=1),
 }
@@ -264,8 +274,60 @@ REFUSED = {
     "a concatenation of rows": (Call(lambda m, x: torch.cat([x, x], 2)), (2, 3, 3), "along dimension 2"),
     "uneven upsampling": (nn.Upsample(size=5), (2, 3, 3), "enlarges 3×3 to 5×5"),
     "a mean of everything": (Call(lambda m, x: x.mean((1, 2, 3))[:, None]), (2, 3, 3), "averages"),
-    "padded average": (nn.AvgPool2d(3, 1, 1), (2, 5, 5), "pools with padding"),
+    "upsampling by a factor of its own": (
+        nn.Upsample(scale_factor=3.2),
+        (2, 3, 3),
+        "3×3 to 9×9 by a factor of its own",
+    ),
+    "padded average": (nn.AvgPool2d(3, 1, 1), (2, 5, 5), "pools with padding [1, 1]"),
+    "average to the edge": (nn.AvgPool2d(2, ceil_mode=True), (2, 5, 5), "pools with ceil_mode True"),
+    "average by a number": (nn.AvgPool2d(2, divisor_override=3), (2, 4, 4), "pools with divisor_override 3"),
+    "max to the edge": (nn.MaxPool2d(2, ceil_mode=True), (2, 5, 5), "pools with ceil_mode True"),
+    "dilated max": (nn.MaxPool2d(2, dilation=2), (2, 5, 5), "pools with dilation [2, 2]"),
+    "transposed groups": (nn.ConvTranspose2d(4, 4, 3, groups=2), (4, 5, 5), "convolves with groups 2"),
+    "padding by reflection": (nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"), (2, 5, 5), "computes 'pad'"),
+    "statistics of the batch": (nn.BatchNorm2d(2, track_running_stats=False), (2, 3, 3), "normalises by the batch"),
+    "layer norm": (nn.Sequential(nn.LayerNorm(4)), (4,), "'0' (LayerNorm) computes 'layer_norm'"),
     "a softmax of pixels": (nn.Softmax2d(), (2, 3, 3), "softmax"),
+    "a softmax over the batch": (
+        nn.Sequential(nn.Softmax(0)),
+        (4,),
+        "'0' (Softmax) takes the softmax over dimension 0",
+    ),
+    "a softmax over the batch, from behind": (
+        nn.Softmax(-2),
+        (4,),
+        "the softmax over dimension -2, which is the batch",
+    ),
+    "noise": (Call(lambda m, x: x + torch.randn(1, 4)), (4,), "the module itself draws random numbers by 'randn'"),
+    "noise of the size of a value": (Call(lambda m, x: x + torch.randn_like(x)), (4,), "computes 'randn_like'"),
+    "a value where a number is needed": (
+        Call(lambda m, x: torch.rsub(x, x.relu())),
+        (4,),
+        "with a value where a number",
+    ),
+    "numbers where one is needed": (
+        Call(lambda m, x: torch.rsub(x, torch.ones(4))),
+        (4,),
+        "with a tensor where a number",
+    ),
+    "a bias that is computed": (
+        Call(lambda m, x: torch.addmm(x[:, :3], x, torch.ones(4, 3))),
+        (4,),
+        "computes 'addmm' with a bias that depends on the input",
+    ),
+    "weights that are computed": (
+        Call(lambda m, x: F.conv2d(x, x)),
+        (4, 3, 3),
+        "computes 'conv2d' with a weight that depends on the input",
+    ),
+    "infinity": (Call(lambda m, x: x * math.inf), (4,), "computes with the number inf"),
+    "NaN": (Call(lambda m, x: x + math.nan), (4,), "computes with the number nan"),
+    "a scaled product": (
+        Call(lambda m, x: torch.addmm(torch.ones(3), x, torch.ones(4, 3), beta=2)),
+        (4,),
+        "computes 'addmm' with a value, a tensor, 2",
+    ),
     "gelu by tanh": (nn.GELU("tanh"), (4,), "gelu by 'tanh'"),
     "a product of matrices": (Call(lambda m, x: m.layer(x), layer=nn.Linear(3, 2)), (4, 3), "more than one vector"),
     "double": (Call(lambda m, x: x.double() + 1), (4,), "'_to_copy'"),
@@ -280,6 +342,41 @@ def test_what_a_browser_cannot_run_is_refused_by_name(name):
     assert "cannot run in a browser" in str(caught.value)
 
 
+class Fails(nn.Module):
+    def forward(self, x):
+        raise KeyError("no such layer")
+
+
+ELSE = {
+    "nothing beside": (
+        Call(lambda m, x: (x, None)),
+        "the module returns None; an explorer can run what returns tensors",
+    ),
+    "a number beside": (Call(lambda m, x: (x, 3)), "the module returns 3; an explorer can run what returns tensors"),
+    "one of a batch": (Call(lambda m, x: x * 2 - x[:1]), "something else, by up to .* on 2 random inputs"),
+    "all of a batch": (Call(lambda m, x: torch.ones(4, 4)), "something else, by up to inf on 2 random inputs"),
+    "a batch of one": (Call(lambda m, x: x.view(1, 2, 2)), "Call: cannot take a batch of 2 inputs: shape"),
+    "16 bits": (nn.Linear(4, 3).half(), "Linear: cannot take a batch of 2 inputs: .* must have the same dtype"),
+    "64 bits": (nn.Linear(4, 3).double(), r"makes torch\.float64"),
+    "no size yet": (nn.LazyLinear(3), r"LazyLinear: torch\.export cannot follow it: Attempted to use an uninitialized"),
+    "an error of its own": (Fails(), r"Fails: torch\.export cannot follow it: 'no such layer'"),
+}
+
+
+@pytest.mark.parametrize("name", ELSE)
+def test_a_module_that_is_no_function_of_one_input_is_refused(name):
+    module, message = ELSE[name]
+    with pytest.raises(ValueError, match=message):
+        trace(module.eval(), torch.zeros(1, 4))
+
+
+def test_whatever_the_rules_overlook_is_found_by_comparing(monkeypatch):
+    """Such as a rule that ignores an option."""
+    monkeypatch.setitem(LOWER, "leaky_relu", lambda tracer, node, x, *ignored: tracer.activation(node, x, "relu"))
+    with pytest.raises(ValueError, match=r"Sequential: a browser would compute something else, by up to [\d.]+"):
+        trace(nn.Sequential(nn.Linear(4, 4), nn.LeakyReLU(0.3)), torch.zeros(1, 4))
+
+
 def test_a_layer_inside_others_is_named_with_its_place():
     module = nn.Sequential(nn.Sequential(nn.Identity(), nn.LSTM(3, 3)))
     with pytest.raises(ValueError, match=r"'inner\.0\.1' \(LSTM\) computes 'lstm'"):
@@ -288,9 +385,9 @@ def test_a_layer_inside_others_is_named_with_its_place():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e5])
 def test_weights_that_16_bits_do_not_hold(value):
-    module = nn.Linear(2, 2)
-    module.weight.data[0, 0] = value
-    with pytest.raises(ValueError, match="65 504"):
+    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    module[1].weight.data[0, 0] = value
+    with pytest.raises(ValueError, match=r"'1' \(Linear\) has the weight (nan|inf|100000): .* 65 504"):
         trace(module, torch.zeros(1, 2))
 
 

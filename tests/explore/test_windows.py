@@ -51,6 +51,11 @@ def test_python_moves_the_window_and_may_not_move_it_away():
         (HU + 40_000, {}, "whole numbers in 16 bits"),
         (HU, {"width": 0}, "width of the start: expected 10 to 3000"),
         (HU, {"centre": float("nan")}, "centre of the start: expected -1000 to 1000 HU, got nan"),
+        (HU, {"width": "wide"}, "width of the start: expected 10 to 3000 HU, got 'wide'"),
+        (HU, {"presets": {"lung": (1, 2, 3)}}, "presets: expected a centre and a width by name, got 'lung'"),
+        (HU, {"presets": {"lung": 5}}, "presets: expected a centre and a width by name, got 'lung': 5"),
+        (HU, {"presets": {3: (40, 400)}}, "presets: expected a centre and a width by name, got 3"),
+        (HU, {"presets": [(40, 400)]}, "presets: expected a centre and a width by name"),
         (HU, {"presets": {"far": (2000, 400)}}, "centre of far: expected -1000 to 1000 HU, got 2000"),
     ],
 )

@@ -233,7 +233,8 @@ class Network {
   conv(step, placed, from, to) {
     const n = to[1] * to[2];
     const padded = upTo(8, n);
-    const pointwise = padded === n && [...step.kernel, ...step.stride].every((k) => k === 1) && from[1] === to[1];
+    const unpadded = from[1] === to[1] && from[2] === to[2];
+    const pointwise = padded === n && [...step.kernel, ...step.stride].every((k) => k === 1) && unpadded;
     const [image, output] = [this.start[step.x[0]], this.value(step.y)];
     const patches = pointwise ? image : this.columns;
     const result = padded === n ? this.start[step.y] : this.columns + placed.columns * padded;
