@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .fields import CHECKSUM, check_fields, check_json, plain
-from .one import replacing
+from .one import folder_beside, replacing
 
 
 def check_saveable(tensors: Mapping[str, object]) -> None:
@@ -69,8 +69,10 @@ def save_tensors(
         alone[name] = value.clone() if memory in seen else value
         seen.add(memory)
     metadata[CHECKSUM] = _tensors_checksum(alone, metadata)
-    with replacing(path) as temporary:
-        save_file(alone, temporary, metadata)
+    with replacing(path) as temporary, folder_beside(path) as folder:
+        # It writes to a name of its own choosing first, which nobody could tell as ours after a kill.
+        save_file(alone, folder / path.name, metadata)
+        os.replace(folder / path.name, temporary)  # noqa: PTH105
     return path
 
 

@@ -96,7 +96,11 @@ class Book:
 
 @pytest.fixture
 def small_book(tmp_path) -> Book:
-    book = Book(tmp_path)
+    return write_small_book(tmp_path)
+
+
+def write_small_book(root: Path) -> Book:
+    book = Book(root)
     book.write("notebooks/01_small.py", NOTEBOOK)
     book.write("medlatent/__init__.py", "")
     book.write("medlatent/losses.py", PACKAGE)
@@ -109,8 +113,8 @@ def small_book(tmp_path) -> Book:
         "_toc.yml", "format: jb-book\nroot: book/index\nchapters:\n" + "".join(f"- file: {doc}\n" for doc in toc)
     )
     for name in ("_ext", "_static"):
-        shutil.copytree(ROOT / "book" / name, tmp_path / "book" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(ROOT / "_config.yml", tmp_path)
+        shutil.copytree(ROOT / "book" / name, root / "book" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(ROOT / "_config.yml", root)
     return book
 
 
