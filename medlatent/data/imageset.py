@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from ..files import Claimed, claim, json_text, plain, recover, replacing_together
-from ..files.one import alive
+from ..files.claims import alive
 from .errors import DataError
 
 if TYPE_CHECKING:
