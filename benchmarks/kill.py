@@ -299,14 +299,14 @@ class Planning:
             raise RuntimeError(failed[0])
 
     def state(self, folder: Path) -> object:
-        """Of each run its record, without times and the commit of the checkout, or else its checkpoint."""
+        """Of each run its record, without times and what says which code there is, or else its checkpoint."""
         found: dict[str, object] = {}
         for job in Plan.read(folder / "results/scratch/plan.toml").jobs():
             path, checkpoint = folder / f"results/scratch/{job.name}.json", checkpoint_of(job, folder / "checkpoints")
             if path.exists():
                 record = Record.read(path)
                 weights = record.load_model(folder / "results").state_dict()
-                times = dict.fromkeys(("seconds", "steps_per_second", "finished", "commit"), "")
+                times = dict.fromkeys(("seconds", "steps_per_second", "finished", "commit", "code"), "")
                 record = replace(record, run=record.run | times, weights={})  # the file's header has no one order
                 found[job.name] = record, [value.numpy().tobytes() for value in weights.values()]
             elif checkpoint.exists():

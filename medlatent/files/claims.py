@@ -69,7 +69,7 @@ def remove_if_dead(lock: Path) -> None:
 
 
 def _acquire(path: Path, lock: Path) -> int:
-    patience = 20  # times of 2 ms
+    patience = 100  # times of 2 ms
     while True:
         try:
             handle, created = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644), True
