@@ -8,7 +8,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ import torch
 from .data import find_source, open_images
 from .engines import Outcome, run_all
 from .evaluation import evaluate, numbers_of, observe, suites_of
-from .files import check_name, check_writable, claim, naming, plain
+from .files import check_name, check_writable, claim, naming, plain, recover
 from .models import LatentModel, load
 from .nets import count_parameters
 from .plans import Job, Plan
 from .provenance import code_digest, surroundings, thin_history
 from .records import Record, read_observed, results_folder, save_observed, save_weights, state_entry, with_left_out
-from .training import choose_device, train
+from .training import checkpointed, choose_device, train
 
 MEASURED_ON = 500  # images of the validation split, or of the test split where there is none, along the way
 
@@ -237,6 +237,19 @@ def write(job: Job, made: tuple[Record, dict[str, bytes]], folder: Path, checkpo
     return path
 
 
+def _sweep(job: Job, checkpoint: Path) -> None:
+    """Removes the checkpoint of a run that is recorded, which a process left that was killed in between.
+
+    One of a run that has not come to its end stays: it is of somebody who makes the record anew.
+    """
+    for words in recover(checkpoint.parent, checkpoint.name):
+        print(words, file=sys.stderr)
+    with suppress(OSError, ValueError):  # nothing there; somebody is at it; or it is no checkpoint
+        if checkpointed(checkpoint) == job.steps:
+            with claim(checkpoint):
+                checkpoint.unlink()
+
+
 @contextmanager
 def alone(jobs: Iterable[Job], checkpoints: Path) -> Iterator[None]:
     """Keeps other processes of this kind from the same runs, which would write to the same checkpoints.
@@ -376,6 +389,8 @@ def run_plan(
             "it anew with --overwrite"
         )
     todo = [job for job in jobs if stand[job.name][0] != "recorded"]
+    for job in (job for job in jobs if job not in todo):
+        _sweep(job, checkpoint_of(job, checkpoints))
     for job in todo:
         check_writable(folder / job.slug / f"{job.name}.json")
     groups = in_order(todo)

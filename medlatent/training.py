@@ -522,6 +522,16 @@ def _write_checkpoint(path: str | os.PathLike, model: LatentModel, run: Mapping,
     save_tensors(path, tensors, FORMAT, VERSION, run=run, optimisers=groups, **header)
 
 
+def checkpointed(path: str | os.PathLike) -> int:
+    """The step that a checkpoint is at.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no checkpoint, or damaged; the message names it.
+    """
+    return read_tensors(path, FORMAT, VERSION, HEADER)[1]["step"]
+
+
 def _align_moments(model: LatentModel) -> None:
     # A fused Adam walks weights and moments in memory order: they must agree, and lie on one device.
     for optimiser in model.optimisers().values():

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+import medlatent.files.tensors
 from medlatent.files import (
     Claimed,
     check_name,
@@ -92,6 +94,86 @@ class TestReplacing:
             write()
         assert names(tmp_path) == ["file"]
         assert (tmp_path / "file" / "inside").read_text() == "kept"
+
+
+class TestWhatTheDeadLeft:
+    """Files of one name are written again and again: what a kill left half written goes with the next writing."""
+
+    @pytest.mark.parametrize(
+        "write", [lambda path: save_tensors(path, {"w": torch.ones(2)}, "f", 1), check_writable], ids=["save", "check"]
+    )
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+    def test_is_swept_up_by_the_next_who_writes_there(self, tmp_path, write):
+        """Whatever the library had made by then, too, which has names of its own choosing."""
+
+        def die(tensors, name, metadata):
+            (name.parent / ".tmpOfTheLibrary").write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def save():
+            medlatent.files.tensors.save_file = die
+            save_tensors(tmp_path / "c", {"w": torch.ones(2)}, "f", 1)
+
+        assert killed_at(0, save) == signal.SIGKILL
+        assert len(names(tmp_path)) == 2
+        write(tmp_path / "c")
+        assert set(names(tmp_path)) <= {"c"}
+
+    @pytest.mark.parametrize(
+        ("name", "stays"),
+        [
+            (".c.{host}-{dead}-ab_cd.partial", False),
+            (".c.{host}-{dead}-abcd.partial", False),  # of earlier versions
+            (".c.{host}-{me}-ab_cd.partial", False),  # an earlier process of our number, in a container started again
+            (".c.{host}-{other}-ab_cd.partial", True),
+            (".c.node7-{dead}-ab_cd.partial", True),
+            (".d.{host}-{dead}-ab_cd.partial", True),
+            ("c.{host}-{dead}-ab_cd.partial", True),
+        ],
+    )
+    def test_of_another_process_machine_or_file_it_stays(self, tmp_path, name, stays):
+        left = tmp_path / name.format(host=HOST, dead=2**22 + 1, me=os.getpid(), other=os.getppid())
+        left.mkdir()
+        with replacing(tmp_path / "c") as temporary:
+            temporary.write_text("new")
+        assert left.exists() == stays
+
+    @pytest.mark.parametrize(
+        ("owner", "stays"),
+        [
+            ('{{"host": "{host}", "pid": {dead}, "command": "train", "since": "2026"}}', False),
+            ('{{"host": "node7", "pid": {dead}, "command": "train", "since": "2026"}}', True),
+            ("", False),  # killed before it could say who it is
+        ],
+    )
+    def test_their_locks_go_with_the_recovery(self, tmp_path, owner, stays):
+        lock = tmp_path / ".set.lock"
+        lock.write_text(owner.format(host=HOST, dead=2**22 + 1))
+        recover(tmp_path, "other")
+        assert lock.exists()
+        recover(tmp_path, "set")
+        assert lock.exists() == stays
+
+    def test_the_locks_of_the_living_stay(self, tmp_path):
+        with claim(tmp_path / "set"):
+            recover(tmp_path)
+            with pytest.raises(Claimed, match=f"process {os.getpid()} "):
+                claim(tmp_path / "set").__enter__()
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs locks of POSIX")
+    @pytest.mark.parametrize("text", ["", '{{"host": "{host}", "pid": {dead}, "command": "train", "since": "2026"}}'])
+    def test_who_holds_a_lock_for_a_moment_is_waited_for(self, tmp_path, text):
+        """Whoever removes a dead one's, and whoever has it before its name stands there."""
+        import fcntl
+
+        lock = tmp_path / ".set.lock"
+        lock.write_text(text.format(host=HOST, dead=2**22 + 1))
+        handle = os.open(lock, os.O_RDWR)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        threading.Timer(0.01, lambda: (lock.unlink(), os.close(handle))).start()
+        with claim(tmp_path / "set"):
+            pass
+        assert names(tmp_path) == []
 
 
 class TestTensors:

@@ -19,7 +19,7 @@ import medlatent.training
 from medlatent.__main__ import main
 from medlatent.data import Card, ImageSet
 from medlatent.evaluation import agrees
-from medlatent.files import claim
+from medlatent.files import claim, read_tensors, save_tensors
 from medlatent.models import VAE
 from medlatent.plans import Plan
 from medlatent.records import Record, results_folder
@@ -305,6 +305,23 @@ class TestRunPlan:
         (chapter.root / "file").write_text("")
         assert chapter.run("--out", str(chapter.root / "file")) == 1
         assert "file is a file, not a folder" in capsys.readouterr().err
+
+    def test_the_checkpoint_of_a_recorded_run_goes_with_the_next_start(self, chapter, monkeypatch):
+        """A kill right after the record was written leaves it; one that has not come to its end is somebody else's."""
+
+        def killed_after_it(job, made, folder, checkpoints, overwrite):
+            return made[0].write(folder, made[1], overwrite)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("medlatent.runs.write", killed_after_it)
+            assert chapter.run() == 0
+        left = sorted(chapter.checkpoints.rglob("*.checkpoint"))
+        assert [path.stem for path in left] == ["vae_0", "vae_1"]
+        tensors, header = read_tensors(left[1], medlatent.training.FORMAT, medlatent.training.VERSION)
+        save_tensors(left[1], tensors, medlatent.training.FORMAT, medlatent.training.VERSION, **header | {"step": 5})
+        before = {name: content for name, content in chapter.state().items() if not name.endswith("vae_0.checkpoint")}
+        assert chapter.run() == 0
+        assert chapter.state() == before
 
     def test_interrupted_it_goes_on_from_the_checkpoint(self, chapter, capsys, monkeypatch):
         real, update, taken = medlatent.runs.train, VAE.update, []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from .one import HOST, beside, naming, temporary_beside
+from .one import HOST, alive, beside, naming, temporary_beside
 
 fcntl: ModuleType | None
 try:
@@ -55,7 +56,21 @@ def claim(path: str | os.PathLike) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
+def remove_if_dead(lock: Path) -> None:
+    """Removes the lock file of a process of this machine that is dead; one that is held stays."""
+    with suppress(OSError):
+        handle = os.open(lock, os.O_RDWR)
+        try:
+            locked, owner = _lock(handle), _owner(handle)
+            dead = locked if locked is not None else "pid" in owner and not alive(owner["pid"])
+            if dead and owner.get("host", HOST) == HOST and os.path.samestat(os.fstat(handle), lock.stat()):
+                lock.unlink()
+        finally:
+            os.close(handle)
+
+
 def _acquire(path: Path, lock: Path) -> int:
+    patience = 100  # times of 2 ms
     while True:
         try:
             handle, created = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644), True
@@ -77,6 +92,11 @@ def _acquire(path: Path, lock: Path) -> int:
                 taken = not created and (owner.get("host") != HOST or alive(owner.get("pid")))
             else:
                 taken = not locked or owner.get("host", HOST) != HOST
+                if taken and patience and (not owner or (owner["host"] == HOST and not alive(owner["pid"]))):
+                    patience -= 1  # whoever has it writes its name in a moment, or is only about to remove it
+                    time.sleep(0.002)
+                    os.close(handle)
+                    continue
             if taken:
                 who = (
                     "process {pid} on {host} ({command}) since {since}".format(**owner) if owner else "another process"
@@ -111,15 +131,3 @@ def _owner(handle: int) -> dict:
         return owner if {"host", "pid", "since", "command"} <= owner.keys() else {}
     except (ValueError, AttributeError):
         return {}  # not written yet, or killed before
-
-
-def alive(pid: object) -> bool:
-    if os.name != "posix" or not isinstance(pid, int):
-        return True  # elsewhere signal 0 is no question
-    try:
-        os.kill(pid, 0)  # asks whether it lives
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True

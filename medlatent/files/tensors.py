@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .fields import CHECKSUM, check_fields, check_json, plain
-from .one import replacing
+from .one import folder_beside, replacing
 
 
 def check_saveable(tensors: Mapping[str, object]) -> None:
@@ -70,13 +70,15 @@ def save_tensors(
         alone[name] = value.clone() if memory in seen else value
         seen.add(memory)
     metadata[CHECKSUM] = _tensors_checksum(alone, metadata)
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, folder_beside(path) as folder:
+        # It writes to a name of its own choosing first, which nobody could tell as ours after a kill.
         try:
-            save_file(alone, temporary, metadata)
+            save_file(alone, folder / path.name, metadata)
         except SafetensorError as error:  # of a full disk, too, whose number it only tells
             if found := re.search(r"\(os error (\d+)\)", str(error)):
                 raise OSError(int(found[1]), os.strerror(int(found[1]))) from None
             raise OSError(str(error)) from None
+        os.replace(folder / path.name, temporary)  # noqa: PTH105
     return path
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from .claims import Claimed, alive, claim
+from .claims import Claimed, claim, remove_if_dead
 from .fields import check_fields, read_json, write_json
-from .one import HOST, beside, discard, naming, sync, sync_folder, temporary_beside
+from .one import HOST, beside, discard, naming, sweep, sync, sync_folder, temporary_beside, text_of
 
 FORMAT, VERSION = "medlatent.journal", 1
 
@@ -55,7 +55,7 @@ def replacing_together(
                 steps = [_step(place, new) for place, new in zip(places, temporaries, strict=True)]
                 _carry_out(journal, steps + [_step(place, None) for place in vanishing])
     finally:
-        needed = _text(journal)
+        needed = text_of(journal)
         for temporary in temporaries:
             if temporary.name not in needed:  # else they are all that is left of the change
                 with suppress(OSError):
@@ -67,7 +67,8 @@ def recover(folder: str | os.PathLike, name: str | None = None) -> list[str]:
     """Completes in a folder what killed processes began, and sweeps up after them.
 
     Changes that :func:`replacing_together` had begun to make are completed; what dead processes of this machine left
-    half written is removed, and what was set aside for a change that is complete. What a living process is at stays.
+    half written is removed, with their locks, and what was set aside for a change that is complete. What a living
+    process is at stays.
 
     Args:
         folder: where to look; what lies deeper is left alone.
@@ -90,22 +91,11 @@ def recover(folder: str | os.PathLike, name: str | None = None) -> list[str]:
                     said += _complete(journal)
             except Claimed as busy:
                 said.append(str(busy))
-    there = sorted(folder.iterdir())  # listed before the journals: of all that is in it, the journal is there or gone
-    needed = "".join(_text(p) for p in folder.iterdir() if p.name.endswith(".journal"))  # somebody else is at these
-    made_for = "|".join(re.escape(n[:50]) for n in (name, f".{name}.journal")) if name else ".+"
-    for path in there:
-        made_by = re.fullmatch(rf"\.(?:{made_for})\.([\w-]+)-(\d+)-\w+\.(partial|old)", path.name)
-        if not made_by or path.name in needed:
-            continue
-        host, process, kind = made_by.groups()
-        if kind == "old" or (host == HOST and not alive(int(process))):
-            try:
-                discard(path)
-                said.append(f"{path} was left by an interrupted change; removed")
-            except FileNotFoundError:
-                pass  # somebody else is sweeping, too
-            except OSError as error:
-                said.append(f"{path} was left by an interrupted change; it cannot be removed: {error}")
+    names = [name, f".{name}.journal"] if name else []
+    said += sweep(folder, *names)
+    locks = [beside(folder / n, "lock") for n in names] or sorted(folder.glob(".*.lock"))
+    for lock in locks:
+        remove_if_dead(lock)
     return said
 
 
@@ -223,10 +213,3 @@ def _complete(journal: Path) -> list[str]:
 
 def _is_beside(name: str) -> bool:
     return name not in ("", "..") and Path(name).name == name
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
-        return ""

@@ -102,7 +102,10 @@ class Book:
 
 @pytest.fixture
 def small_book(tmp_path) -> Book:
-    root = tmp_path / "a book, erklärt"  # nobody's folder has to be called as a machine would call it
+    return write_small_book(tmp_path / "a book, erklärt")  # nobody's folder has to be called as a machine would call it
+
+
+def write_small_book(root: Path) -> Book:
     book = Book(root)
     book.write("notebooks/01_small.py", NOTEBOOK)
     book.write("medlatent/__init__.py", "")
