@@ -4,6 +4,7 @@ import importlib.util
 import io
 import os
 import shutil
+import tracemalloc
 import warnings
 import zipfile
 from pathlib import Path
@@ -19,11 +20,13 @@ from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
     RLELossless,
     generate_uid,
 )
 
-from medlatent.data import DataError, dicom
+from medlatent.data import DataError, dicom, dicom_frames
 
 RNG = np.random.default_rng(0)
 CARRIED = Path(get_testdata_file("CT_small.dcm")).parent
@@ -252,9 +255,16 @@ def test_window_values_worked_out_by_hand():
         ({"RescaleSlope": 0}, "a rescale slope of 0.0"),
         ({"RescaleType": "OD"}, "RescaleType is 'OD', not HU"),
         ({"Modality": "MR"}, "is of the modality 'MR', not CT"),
-        ({"Modality": None}, "'no modality'"),
-        ({"NumberOfFrames": 2}, "holds 2 frames"),
-        ({"SamplesPerPixel": 3}, "is a colour image"),
+        ({"Modality": None}, "is damaged, or cut short (it ends before Modality)"),
+        ({"Modality": None, "SOPClassUID": "1.2.840.10008.5.1.4.34.7"}, "is of the modality 'no modality'"),
+        ({"NumberOfFrames": 2}, "holds 2 frames: convert it to files of one frame each"),
+        ({"NumberOfFrames": 2, "RescaleSlope": None}, "holds 2 frames"),
+        (
+            {"SharedFunctionalGroupsSequence": [pydicom.Dataset()], "RescaleSlope": None},
+            "holds 1 frame of enhanced CT: convert it to files of one frame each, or read it with ImageSet.from_folder",
+        ),
+        ({"SamplesPerPixel": 3}, "is a colour image (3 samples a pixel)"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "is a colour image (PhotometricInterpretation PALETTE COLOR)"),
         ({"PixelSpacing": [0, 1]}, "PixelSpacing is [0.0, 1.0], where two positive lengths"),
         ({"PixelSpacing": [1]}, "PixelSpacing is"),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "not two unit vectors at right angles"),
@@ -281,8 +291,9 @@ def test_a_file_cut_short_is_refused_wherever_it_is_cut(tmp_path):
     path = tmp_path / "cut.dcm"
     for length in range(0, len(whole), 7):
         path.write_bytes(whole[:length])
-        with pytest.raises(DataError, match=r"cut\.dcm"):
+        with pytest.raises(DataError, match=r"cut\.dcm") as caught:
             dicom.read_slice(path)
+        assert not isinstance(caught.value, dicom.NotCT), "damaged, and not foreign"
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -393,8 +404,11 @@ def test_real_series():
     assert volume.hu.shape == (5, 16, 16)
     assert volume.spacing == pytest.approx((2.5, 0.488281, 0.488281))
     assert [h.position[2] for h in volume.headers] == pytest.approx([-1.2375, 1.2625, 3.7625, 6.2625, 8.7625])
-    with pytest.raises(DataError, match=r"two orientations in one series: .*CT2N"):
+    with pytest.raises(DataError, match=r"no CT image in DICOM format; 2 × localiser \(.*6293; .*6924\)"):
         dicom.read_series(folder / "98892001" / "CT2N")
+    scouts = dicom.read_slice(folder / "98892001" / "CT2N" / "6293").header.series_uid
+    with pytest.raises(DataError, match=r"two orientations in one series: .*CT2N"):
+        dicom.read_series(folder / "98892001" / "CT2N", series_uid=scouts)
     # the first is the slice where the scan began, the others are 1.25 mm apart
     with pytest.raises(DataError, match=r"missing slices: 161 between \S*17106 \(-99\.48 mm\) and \S*17136"):
         dicom.read_series(folder / "77654033" / "CT2")
@@ -404,7 +418,7 @@ def test_real_series():
     uid = volume.headers[0].series_uid
     again = dicom.read_series([folder / "77654033", folder / "98892001" / "CT5N"], series_uid=uid)
     np.testing.assert_array_equal(again.hu, volume.hu)
-    assert again.skipped == {"file that is no CT image": 3}  # computed radiographs
+    assert {kind: len(names) for kind, names in again.skipped.items()} == {dicom.FOREIGN: 3}  # computed radiographs
     with pytest.raises(DataError, match=r"no series 1\.9; it holds"):
         dicom.read_series(folder / "98892001" / "CT5N", series_uid="1.9")
 
@@ -463,9 +477,199 @@ def test_other_files_are_left_out_and_counted(tmp_path):
     (folder / "notes.txt").write_text("notes")
     (folder / ".DS_Store").write_bytes(b"\0" * 300)
     write(ct(Modality="SR", PixelData=None), folder / "report")
+    (folder / "__MACOSX").mkdir()
+    for name in ("._000.dcm", "__MACOSX/._001.dcm", "__MACOSX/002.dcm"):
+        (folder / name).write_bytes(b"\0\5\x16\7" * 50)
     volume = dicom.read_series(folder)
     assert len(volume.hu) == 6
-    assert volume.skipped == {"file that is no CT image": 3}
+    assert volume.skipped == {"file that is no CT image": tuple(str(folder / name) for name in ("report", "notes.txt"))}
+    shutil.make_archive(tmp_path / "archived", "zip", folder)
+    assert len(dicom.read_series(tmp_path / "archived.zip").hu) == 6
+
+
+SCREEN = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}
+NOWHERE = {"ImageOrientationPatient": None, "ImagePositionPatient": None}
+NO_SLICES = {
+    "localiser": {
+        "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"],
+        "PixelSpacing": [0, 0],
+        "SeriesInstanceUID": "1.9",
+    },
+    "object that is no slice": {**SCREEN, **NOWHERE, "PixelSpacing": [0, 0], "RescaleSlope": None},
+    "colour image": {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "SeriesInstanceUID": "1.9", **NOWHERE},
+    "slice without ImageOrientationPatient": {"SeriesInstanceUID": "1.9", **NOWHERE},
+    "file that is no CT image": {"Modality": "RTSTRUCT", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.3"},
+}
+
+
+@pytest.mark.parametrize("kind", NO_SLICES)
+@pytest.mark.parametrize("name", ["000.dcm", "999.dcm"])  # before the slices, and behind them
+def test_an_object_that_is_no_slice_is_left_out_and_named(tmp_path, kind, name):
+    folder = write_series(tmp_path / "s")
+    (folder / "000.dcm").rename(folder / "9.dcm")
+    write(ct(**NO_SLICES[kind]), folder / name)
+    volume = dicom.read_series(folder)
+    assert len(volume.hu) == 6
+    assert volume.skipped == {kind: (str(folder / name),)}
+
+
+def test_with_a_rescale_an_object_without_pixels_is_left_out_too(tmp_path):
+    folder = write_series(tmp_path / "s", Modality="MR", SOPClassUID="1.2.840.10008.5.1.4.1.1.4")
+    report = {"Modality": "SR", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.33", "PixelData": None}
+    write(ct(**report), folder / "report.dcm")
+    volume = dicom.read_series(folder, rescale=(1, 0))
+    assert len(volume.hu) == 6
+    assert volume.skipped == {"object that is no slice": (str(folder / "report.dcm"),)}
+
+
+@pytest.mark.parametrize("ending", [".dcm", "", ".ima", ".img"])
+@pytest.mark.parametrize("length", [0, 100, 200, 500])
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_slice_that_is_damaged_is_not_left_out(tmp_path, ending, length, archived):
+    folder = write_series(tmp_path / "s", n=12)
+    for path in list(folder.iterdir()):
+        path.rename(path.with_name(f"IM{path.stem}{ending}"))
+    for k in (3, 11):
+        path = folder / f"IM{k:03}{ending}"
+        path.write_bytes(path.read_bytes()[:length])
+    (folder / "README").write_text("no slice")
+    if archived:
+        shutil.make_archive(tmp_path / "archived", "zip", folder)
+        folder = tmp_path / "archived.zip"
+    with pytest.raises(DataError, match=r"2 × file that cannot be read \(.*IM003") as caught:
+        dicom.read_series(folder)
+    assert "IM011" in str(caught.value)
+
+
+def test_a_file_without_the_letters_dicm_that_begins_as_a_data_set_does_is_no_foreign_one(tmp_path):
+    folder = write_series(tmp_path / "s")
+    content = file_of(folder, 0).read_bytes()
+    for name, start in (("bare", content.index(b"\x08\0\x08\0")), ("without preamble", 132)):
+        (folder / name).write_bytes(content[start:])
+        with pytest.raises(DataError, match=f"{name} is no DICOM file.*get the file again, or convert it"):
+            dicom.read_series(folder)
+        (folder / name).unlink()
+
+
+def test_a_link_that_leads_nowhere_is_no_slice_less(tmp_path):
+    folder = write_series(tmp_path / "s")
+    (folder / "6.dcm").symlink_to(tmp_path / "gone")
+    with pytest.raises(DataError, match=r"6\.dcm: no such file"):
+        dicom.read_series(folder)
+
+
+def test_what_does_not_say_its_series_is_not_left_out_of_one(tmp_path):
+    folder = write_series(tmp_path / "s")
+    path = file_of(folder, 5)
+    change(path, SeriesInstanceUID=None)
+    with pytest.raises(DataError, match=r"holds 2 series: choose one by series_uid from .*\(no SeriesInstanceUID\)"):
+        dicom.read_series(folder)
+    with pytest.raises(DataError, match=f"1 × slice without SeriesInstanceUID, which may be one of it .*{path.name}"):
+        dicom.read_series(folder, series_uid="1.2.3")
+
+
+def test_two_series_are_listed_whatever_their_slices_lack(tmp_path):
+    write_series(tmp_path / "a", RescaleSlope=None)
+    write_series(tmp_path / "b", SeriesInstanceUID="1.9")
+    with pytest.raises(
+        DataError, match=r"holds 2 series: choose one by series_uid from 1\.2\.3 \(6 .*1\.9 \(6 slices\)"
+    ):
+        dicom.read_series(tmp_path)
+    assert len(dicom.read_series(tmp_path, series_uid="1.9").hu) == 6
+
+
+def test_slices_shifted_sideways_are_refused(tmp_path):
+    folder = write_series(tmp_path / "s", n=12)
+    for k in range(6, 12):
+        change(file_of(folder, k), ImagePositionPatient=[30, -20, -50 + 2 * k])
+    with pytest.raises(DataError, match=r"slices shifted sideways: .* lies 40 mm beside ") as caught:
+        dicom.read_series(folder)
+    for k in (5, 6):
+        assert file_of(folder, k).name in str(caught.value)
+    for k in range(12):  # each beside the last: no gantry leans so far
+        change(file_of(folder, k), ImagePositionPatient=[40 * k, -20, -50 + 2 * k])
+    with pytest.raises(DataError, match="slices shifted sideways"):
+        dicom.read_series(folder)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 5.0, -20.0])
+def test_a_tilted_gantry_is_said(tmp_path, degrees):
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    folder = write_series(tmp_path / "s", n=12, ImageOrientationPatient=[1, 0, 0, 0, cosine, sine])
+    volume = dicom.read_series(folder)  # the table moves along z, the normal of the slices leans
+    assert volume.tilt == pytest.approx(abs(degrees), abs=1e-6)
+    assert volume.spacing[0] == pytest.approx(2 * cosine)
+    oblique = [
+        change(file_of(folder, k), ImagePositionPatient=[0, -2 * k * sine, 2 * k * cosine]) for k in range(12)
+    ]  # slices that lie above each other, whatever the direction
+    assert len(oblique) == 12
+    assert dicom.read_series(folder).tilt == 0
+
+
+def deflated(zeros):
+    """A deflated file that holds little, and unpacks to so many zeros and more."""
+    dataset = ct(syntax=DeflatedExplicitVRLittleEndian)
+    dataset.add_new(0x00091010, "OB", bytes(zeros))
+    dataset.add_new(0x00090010, "LO", "ZEROS")
+    return dataset
+
+
+def test_a_file_that_unpacks_to_far_more_than_it_is(tmp_path):
+    small = write(deflated(2**22), tmp_path / "small.dcm")
+    assert dicom.read_slice(small).hu.shape == (8, 6)
+    path = write(deflated(2**27), tmp_path / "bomb.dcm")
+    assert path.stat().st_size < 300_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"bomb\.dcm declares \d+ bytes and holds \d+, where up to 200 times"):
+            dicom.read_slice(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
+def test_sides_that_declare_far_more_than_is_there(syntax):
+    dataset = ct()
+    dataset.compress(RLELossless)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.Rows = dataset.Columns = 65535
+    refused(dataset, "(Rows, Columns, SamplesPerPixel, NumberOfFrames, BitsAllocated) declares 8589672450 bytes")
+    dataset.Rows, dataset.NumberOfFrames = 8, 100_000_000
+    with pytest.raises(DataError, match="declares"):
+        dicom_frames.read_frames(dataset)
+
+
+def test_a_palette_is_looked_up_where_colours_are_read():
+    for entries, kind in ((256, "u1"), (256, "<u2"), (4, "<u2")):
+        table = (np.arange(entries) * (256 // entries)).astype(kind) << (8 * (np.dtype(kind).itemsize - 1))
+        palette = {
+            f"{colour}PaletteColorLookupTable{what}": value
+            for colour, values in zip(("Red", "Green", "Blue"), (table, table[::-1], table // 2), strict=True)
+            for what, value in (
+                ("Descriptor", [entries, 0, 8 * table.itemsize]),
+                ("Data", values.astype(kind).tobytes()),
+            )
+        }
+        stored = np.arange(4, dtype=np.uint8).reshape(2, 2)
+        dataset = ct(stored, PhotometricInterpretation="PALETTE COLOR", Modality="US", **palette)
+        found, unit = dicom_frames.read_frames(dataset)
+        upper = [values.astype(int) >> 8 * (table.itemsize - 1) for values in (table, table[::-1], table // 2)]
+        expected = [values[:4] for values in upper]
+        np.testing.assert_array_equal(found.reshape(4, 3).T, expected)
+        assert unit == "8-bit values"
+    with pytest.raises(DataError, match="its palette of colours cannot be used"):
+        dicom_frames.read_frames(ct(stored, PhotometricInterpretation="PALETTE COLOR", Modality="US"))
+
+
+def test_frames_of_ct_in_another_unit_are_no_hounsfield_units():
+    values = pydicom.Dataset()
+    values.RescaleSlope, values.RescaleIntercept, values.RescaleType = 1, 0, "MGML"
+    shared = pydicom.Dataset()
+    shared.PixelValueTransformationSequence = [values]
+    dataset = ct(SharedFunctionalGroupsSequence=[shared], RescaleSlope=None)
+    with pytest.raises(DataError, match="RescaleType of frame 0 is 'MGML', not HU"):
+        dicom_frames.read_frames(dataset)
 
 
 def test_an_archive_is_read_as_its_folder_is(tmp_path):
