@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import re
 import shutil
 import threading
 import zipfile
@@ -25,6 +26,7 @@ from .errors import DataError
 from .untrusted import check_declared, counts, pattern
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NUMPY_FULL = re.compile("free space|requested and .* written")  # NumPy's errors have no number
 
 
 class Findings:
@@ -118,8 +120,7 @@ def collecting(out: Path) -> Iterator[Path]:
     try:
         yield folder
     except OSError as error:
-        # NumPy says how much it has written, and not why it was no more
-        if error.errno in FULL or (error.errno is None and "written" in str(error)):
+        if error.errno in FULL or (error.errno is None and NUMPY_FULL.search(str(error))):
             code = error.errno or errno.ENOSPC
             why = "the disk has no room for it: make some, or choose another folder; nothing was written"
             raise OSError(code, why, str(out)) from None

@@ -141,6 +141,17 @@ class TestPacked:
         assert images.columns(["LVEDV"])["LVEDV"].shape == (5,)
         assert images.factor_matrix(["diagnosis"])[:, 0].tolist() == [0, 1, 2, 3, 4]
 
+    def test_files_that_declare_more_than_they_hold(self, source, refused):
+        path = patient(source) / "patient001_frame12.nii.gz"
+        content = bytearray(gzip.decompress(path.read_bytes()))
+        content[42:48] = np.array([32767, 32767, 32767], "<i2").tobytes()
+        path.write_bytes(gzip.compress(content))
+        whole = patient(source, 2) / "patient002_frame12.nii.gz"
+        whole.write_bytes(gzip.compress(gzip.decompress(whole.read_bytes()) + bytes(2**27), 1))
+        message = refused(source)
+        assert f"patient001_frame12.nii.gz (its header declares {2 * 32767**3} bytes of voxels, and the file" in message
+        assert re.search(r"patient002_frame12\.nii\.gz \(it declares \d+ bytes and holds \d+", message)
+
     def test_volumes_are_those_of_the_whole_mask_by_pixdim(self, source, pack):
         row = pack(source).table.iloc[0]
         for phase, mask in (("ED", heart()), ("ES", heart(6, slices=range(2, 8)))):
