@@ -187,8 +187,8 @@ def read_header(
         _check_inflated(file, name)
         file.seek(0)
         dataset = pydicom.dcmread(file)
-        modality = str(dataset.get("Modality") or "")
-        whole = len(modality) > 1 or _is_another_kind(dataset) or (any_modality and "PixelData" in dataset)
+        modality, kind, other = str(dataset.get("Modality") or ""), _kind(dataset), _is_another_kind(dataset)
+        whole = len(modality) > 1 or other or (any_modality and "PixelData" in dataset)
     except DataError:
         raise
     except Exception as error:  # pydicom documents no closed set of them for damaged files
@@ -197,7 +197,7 @@ def read_header(
         raise DataError(f"{name} is damaged, or cut short (it ends before Modality): get the file again")
     if modality != "CT" and not any_modality:
         raise NotCT(f"{name} is of the modality {modality or 'no modality'!r}, not CT, so it has no Hounsfield units")
-    return _header(dataset, name), dataset
+    return _header(dataset, name, kind), dataset
 
 
 def _check_inflated(file: BinaryIO, name: str) -> None:
@@ -249,10 +249,9 @@ def _open(path: Path) -> BinaryIO:
         raise DataError(f"{path} is a folder: read it with read_series") from None
 
 
-def _header(dataset: pydicom.Dataset, name: str) -> Header:
+def _header(dataset: pydicom.Dataset, name: str, kind: str) -> Header:
     image_type = value_of(dataset, "ImageType", name) or ()
     image_type = (image_type,) if isinstance(image_type, str) else tuple(map(str, image_type))
-    kind = _kind(dataset)
     try:
         spacing, orientation, position = _geometry(dataset, name)
     except DataError:
@@ -622,7 +621,7 @@ def tilt(ordered: Sequence[Header]) -> float:
     """
     depths, beside = _beside(ordered)
     across = float(np.linalg.norm(beside[-1]))
-    return math.degrees(math.atan2(across, depths[-1])) if across > SAME_COLUMN * min(ordered[0].spacing) else 0.0
+    return math.degrees(math.atan2(across, abs(depths[-1]))) if across > SAME_COLUMN * min(ordered[0].spacing) else 0.0
 
 
 def slice_distance(ordered: Sequence[Header]) -> float:
@@ -643,6 +642,8 @@ class Files(packing.Files):
         """:func:`read_header` of a file or a member."""
         if file.member is None:
             return read_header(file.path, any_modality=any_modality)
+        if (first := self.beginning(file, 132))[128:] != b"DICM":  # or all of it would be read to find that out
+            return read_header(BytesIO(first), str(file), any_modality)
         return read_header(BytesIO(self.read(file)), str(file), any_modality)
 
 

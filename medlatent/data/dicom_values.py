@@ -74,7 +74,7 @@ def decoded(dataset: pydicom.Dataset, name: str, raw: bool = True) -> np.ndarray
         raise DataError(f"{name}: pydicom reads no images in the transfer syntax {UID(syntax).name!r}") from None
     sides = ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated")
     declared = math.prod((numbers(dataset, keyword, 1, name) or (1.0,))[0] for keyword in sides) / 8
-    check_declared(int(declared), len(dataset.PixelData or b""), f"{name} ({', '.join(sides)})")
+    check_declared(int(declared), len(value_of(dataset, "PixelData", name) or b""), f"{name} ({', '.join(sides)})")
     install = _install(decoder.missing_dependencies)
     if not decoder.is_available:
         raise DataError(f"{name} is compressed as {UID(syntax).name}, for which no decoder is installed: {install}")

@@ -9,6 +9,7 @@ import re
 import shutil
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -74,7 +75,7 @@ def find_files(source: str | os.PathLike | Iterable[str | os.PathLike]) -> Itera
     """All files of a source, sorted by name: those in folders at any depth, and the members of zip archives.
 
     Hidden files in them, and what operating systems leave behind (``._*``, ``.DS_Store``, ``__MACOSX``), do not count.
-    A link that leads nowhere does: reading it is an error that names it.
+    Links are followed; one that leads nowhere is a file, whose reading is an error that names it.
 
     Raises:
         DataError: a path does not exist, or a folder or an archive cannot be read.
@@ -96,7 +97,16 @@ def _in_folder(path: Path) -> list[Path]:
     def unreadable(error: OSError) -> None:
         raise DataError(f"{error.filename}: the folder cannot be read ({error.strerror})")
 
-    found = [Path(folder, name) for folder, _, names in os.walk(path, onerror=unreadable) for name in names]
+    found: list[Path] = []
+    seen: set[str] = set()
+    for folder, inner, names in os.walk(path, onerror=unreadable, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # by a link that leads back
+            inner.clear()
+            continue
+        seen.add(real)
+        inner.sort(key=lambda name: (Path(folder, name).is_symlink(), name))
+        found += [Path(folder, name) for name in names]
     return sorted(
         file
         for file in found
@@ -171,14 +181,29 @@ class Files:
         """
         if file.member is None:
             return Path(file.path).read_bytes()
+        member = self._opened(file).getinfo(file.member)
+        check_declared(member.file_size, member.compress_size, str(file))
+        return read_member(self.archive, file.member)
+
+    def beginning(self, file: File, count: int) -> bytes:
+        """The first bytes of a member.
+
+        Raises:
+            DataError: the archive or the member is damaged.
+        """
+        try:
+            with self._opened(file).open(file.member) as opened:
+                return opened.read(count)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            raise DataError(f"{file} is damaged ({error}): get the archive again") from None
+
+    def _opened(self, file: File) -> zipfile.ZipFile:
         if file.path != self.path:
             self.__exit__()
             self.stack = ExitStack()
             self.archive = self.stack.enter_context(open_zip(file.path))
             self.path = file.path
-        member = self.archive.getinfo(file.member)
-        check_declared(member.file_size, member.compress_size, str(file))
-        return read_member(self.archive, file.member)
+        return self.archive
 
 
 def parallel(function: Callable, jobs: Sequence, workers: int, chunk: int = 16) -> Iterator:

@@ -291,6 +291,7 @@ def _reason(error: Exception) -> str:
 def _dicom(path: Path, name: str, how: Reading) -> Iterator[Picture]:
     try:
         from . import dicom, dicom_frames
+        from .dicom_values import value_of
     except ModuleNotFoundError as error:
         raise missing(f"reading {name}", error) from None
     with open(path, "rb") as file:
@@ -298,12 +299,13 @@ def _dicom(path: Path, name: str, how: Reading) -> Iterator[Picture]:
         if dicom.holds_no_image(dataset):
             raise NoPicture(f"{name} is a DICOM object that holds no image")
         frames, unit = dicom_frames.read_frames(dataset, name)
-    tags = tuple(str(dataset.get(tag)) if dataset.get(tag) not in (None, "") else None for tag in how.tags)
+    values = [value_of(dataset, tag, name) for tag in how.tags]
+    tags = tuple(None if value in (None, "") else str(value) for value in values)
     said = ["MONOCHROME1 shown as MONOCHROME2"] if header.inverted and unit != "HU" else []
     for k in _chosen(len(frames), how):
         pixels, more = _coloured(frames[k], name, how)
         number = k if len(frames) > 1 else None
-        yield Picture(pixels, unit, number, None, (*said, *more), tags, str(dataset.get("SeriesInstanceUID", "")))
+        yield Picture(pixels, unit, number, None, (*said, *more), tags, header.series_uid)
 
 
 def _coloured(values: np.ndarray, name: str, how: Reading) -> tuple[np.ndarray, list[str]]:

@@ -311,11 +311,12 @@ def test_slices_shifted_sideways_make_no_series(source, refused):
     refused(source, "1 × series that is no volume (slices shifted sideways: ", "lies 40 mm beside")
 
 
-def test_a_tilted_gantry_is_said(source, pack):
+@pytest.mark.parametrize("down", [1, -1])  # with the normal towards the head, and towards the feet
+def test_a_tilted_gantry_is_said(source, pack, down):
     write_series(source / "3", uid="1.2.3", patient="P3")
     for path in (source / "3").iterdir():
         dataset = pydicom.dcmread(path)
-        dataset.ImageOrientationPatient = [1, 0, 0, 0, np.cos(np.radians(15)), np.sin(np.radians(15))]
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, down * np.cos(np.radians(15)), down * np.sin(np.radians(15))]
         dataset.save_as(path)
     images = pack(source)
     assert images.card.attributes["tilted"] == {"1.2.3": 15.0}

@@ -1,9 +1,11 @@
 """Hounsfield units from DICOM files: written and read back, the real files that pydicom carries, all faults."""
 
+import contextlib
 import importlib.util
 import io
 import os
 import shutil
+import struct
 import tracemalloc
 import warnings
 import zipfile
@@ -311,6 +313,23 @@ def test_a_changed_byte_is_read_or_refused(place, change):
             return
     assert hu.dtype == np.int16
     assert hu.ndim == 2
+
+
+@pytest.mark.parametrize("kind", [b"OJ", b"\0\0", b"SQ"])
+def test_a_tag_of_a_kind_that_there_is_not_is_read_or_refused(kind):
+    file = io.BytesIO()
+    write(ct(RescaleType="HU"), file)
+    whole = file.getvalue()
+    file.seek(0)
+    dataset = pydicom.dcmread(file)
+    for element in [*dataset.file_meta, *dataset]:
+        head = struct.pack("<HH", element.tag.group, element.tag.element)
+        assert head + element.VR.encode() in whole
+        content = whole.replace(head + element.VR.encode(), head + kind, 1)
+        for read_it in (dicom.read_slice, lambda file: dicom_frames.read_frames(dicom.read_header(file)[1])):
+            with warnings.catch_warnings(), contextlib.suppress(DataError):
+                warnings.simplefilter("ignore")
+                read_it(io.BytesIO(content))
 
 
 def test_what_is_no_dicom_file(tmp_path):

@@ -1,11 +1,13 @@
 """What is found in a source, what does not count, and what is not believed."""
 
 import os
+import tracemalloc
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from medlatent.data import DataError
+from medlatent.data import DataError, dicom
 from medlatent.data.packing import File, Files, find_files, load_arrays
 from medlatent.data.untrusted import FREE, RATIO, check_declared, counts, pattern
 
@@ -26,6 +28,18 @@ def test_what_does_not_count(tmp_path):
         File(str(hidden / "y")),
         File(str(tmp_path / "._a.dcm")),
     ]
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.dcm").write_bytes(b"")
+    source = tmp_path / "source"
+    (source / "inner").mkdir(parents=True)
+    (source / "inner" / "2.dcm").write_bytes(b"")
+    for name, goal in (("linked", tmp_path / "elsewhere"), ("inner/back", source), ("again", source / "inner")):
+        (source / name).symlink_to(goal, target_is_directory=True)
+    found = [Path(file.path).relative_to(source).as_posix() for file in find_files(source)]
+    assert found == ["inner/2.dcm", "linked/1.dcm"]
 
 
 def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
@@ -69,6 +83,20 @@ def test_one_member_of_a_large_archive_that_unpacks_to_far_more_than_it_is(tmp_p
         assert len(files.read(File(str(path), "others"))) == 2**20
         with pytest.raises(DataError, match=r"z\.zip: bomb declares 134217728 bytes"):
             files.read(File(str(path), "bomb"))
+
+
+def test_what_is_no_dicom_file_is_not_unpacked_to_find_that_out(tmp_path):
+    path = tmp_path / "z.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("film.avi", bytes(200) + os.urandom(2**24))
+    with dicom.Files() as files:
+        tracemalloc.start()
+        try:
+            with pytest.raises(dicom.NotDICOM, match=r"z\.zip: film\.avi is no DICOM file"):
+                files.read_header(File(str(path), "film.avi"))
+            assert tracemalloc.get_traced_memory()[1] < 2**20
+        finally:
+            tracemalloc.stop()
 
 
 def test_arrays_of_what_is_no_archive():
