@@ -451,20 +451,21 @@ class _Reader(Files):
             if content[344:348] != b"n+1\0":
                 raise ValueError("no NIfTI-1 file")
             # as it is stored: with its own checks, nibabel would make a distance of zero one of 1
-            header = nibabel.Nifti1Header.from_fileobj(BytesIO(content), check=False)
-            spacing = _spacing(header)
-            declared = math.prod(map(int, header.get_data_shape())) * header.get_data_dtype().itemsize
+            spacing = _spacing(nibabel.Nifti1Header.from_fileobj(BytesIO(content), check=False))
+            image = nibabel.Nifti1Image.from_bytes(content)
+            declared = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
             if declared > len(content):
                 raise ValueError(f"its header declares {declared} bytes of voxels, and the file has {len(content)}")
-            image = nibabel.Nifti1Image.from_bytes(content)
             array = np.asanyarray(image.dataobj)
         except (*UNREADABLE, DataError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise _Refused("file that cannot be read", f"({reason}); get it again") from None
-        if array.ndim > 3 and array[0, 0, 0].size == 1:
+        if array.ndim > 3 and math.prod(array.shape[3:]) == 1:
             array = array.reshape(array.shape[:3])
-        if array.ndim != 3:
+        if array.ndim != 3 or not array.size:
             raise _Refused("file that is no volume", f"has the shape {array.shape}; one frame has three axes")
+        if array.dtype.kind not in "iuf":
+            raise _Refused("file that is no volume", f"holds {array.dtype}; convert it to grey values or labels")
         return _Volume(array, spacing, image.affine)
 
     def _heart(self, patient: _Patient, images: dict[str, _Volume], masks: dict[str, _Volume]) -> _Heart:
