@@ -216,7 +216,7 @@ def _check_inflated(file: BinaryIO, name: str) -> None:
         return
     packed = file.read()
     inflating, rest, declared = zlib.decompressobj(-zlib.MAX_WBITS), packed, 0
-    while rest:
+    while rest and not inflating.eof:  # behind the end there may be a byte that makes the length even
         declared += len(inflating.decompress(rest, 2**20))
         check_declared(declared, len(packed), name)
         rest = inflating.unconsumed_tail
@@ -233,7 +233,8 @@ def _is_another_kind(dataset: pydicom.Dataset) -> bool:
 
 def holds_no_image(dataset: pydicom.Dataset) -> bool:
     """Whether an object is of a kind without pixels, such as a report; not one whose pixels are cut off."""
-    return "PixelData" not in dataset and _is_another_kind(dataset) and "Image Storage" not in UID(_kind(dataset)).name
+    pixels = any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
+    return not pixels and _is_another_kind(dataset) and "Image Storage" not in UID(_kind(dataset)).name
 
 
 def _kind(dataset: pydicom.Dataset) -> str:
@@ -510,7 +511,7 @@ def read_series(
     for file in foreign:
         found, kind = (wrong, "file that cannot be read") if file.pattern in patterns else (skipped, FOREIGN)
         found.add(kind, f"{file} is no DICOM file" if found is wrong else str(file))
-    for uid in series.keys() - placed.keys():
+    for uid in [uid for uid in series if uid and uid not in placed]:
         for name, header in series.pop(uid).items():
             skipped.add(f"slice without {missing_place(header)}", name)
     if series_uid and "" in series:
