@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -39,6 +40,7 @@ from .imageset import Card, Factor, ImageSet
 from .optional import extra
 from .packing import File, Files, Findings, find_files, parallel
 from .source import Source, StandIn
+from .untrusted import FREE, RATIO, check_declared
 from .views import coarser
 
 with extra("data", "reading hearts"):
@@ -74,7 +76,6 @@ SPACING = 1.8  # mm: that of UK Biobank
 SHARES = {"validation": 0.15, "test": 0.15}  # those of Di Folco et al.; the rest is for training
 PERCENTILES = (1, 99)
 IN_PLANE, BETWEEN = (0.2, 5.0), (1.0, 30.0)  # mm: distances of pixels and of slices outside are no short-axis cine's
-MAX_BYTES = 2**30  # a frame has a few megabytes
 LICENCE = "CC BY-NC-SA 4.0"
 CITATION = (
     "Bernard, O. et al.: Deep Learning Techniques for Automatic MRI Cardiac Multi-Structures Segmentation and "
@@ -89,7 +90,7 @@ CITATION_UKBB = (
 ACDC_FILE = re.compile(r"(patient\d+)_(?:frame(\d+)(_gt)?|4d)\.nii(?:\.gz)?")
 UKBB_FILE = re.compile(r"(label_|seg_)?sa_(ED|ES)\.nii(?:\.gz)?")
 UNREADABLE = (
-    *(EOFError, OSError, ValueError, OverflowError, zlib.error, gzip.BadGzipFile),
+    *(EOFError, OSError, ValueError, OverflowError, MemoryError, zlib.error, gzip.BadGzipFile),
     *(ImageFileError, HeaderDataError, HeaderTypeError, WrapStructError),
 )
 
@@ -246,8 +247,6 @@ def _find(source, problems: Findings) -> tuple[str, list[_Patient]]:
             if file.member is not None
             else PurePosixPath(Path(file.path).absolute().as_posix())
         )
-        if place.name.startswith(".") or "__MACOSX" in place.parts:
-            continue
         if place.name == "Info.cfg" or ACDC_FILE.fullmatch(place.name) or UKBB_FILE.fullmatch(place.name):
             container = "" if file.member is None else file.path
             folders.setdefault((container, str(place.parent)), {}).setdefault(place.name, []).append(file)
@@ -446,22 +445,27 @@ class _Reader(Files):
             content = self.read(file)
             if content[:2] == b"\x1f\x8b":
                 with gzip.open(BytesIO(content)) as unzipped:
-                    content = unzipped.read(MAX_BYTES + 1)
-            if len(content) > MAX_BYTES:
-                raise ValueError(f"more than {MAX_BYTES} bytes")
+                    unpacked = unzipped.read(max(FREE, RATIO * len(content)) + 1)
+                check_declared(len(unpacked), len(content), "it")
+                content = unpacked
             if content[344:348] != b"n+1\0":
                 raise ValueError("no NIfTI-1 file")
             # as it is stored: with its own checks, nibabel would make a distance of zero one of 1
             spacing = _spacing(nibabel.Nifti1Header.from_fileobj(BytesIO(content), check=False))
             image = nibabel.Nifti1Image.from_bytes(content)
+            declared = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
+            if declared > len(content):
+                raise ValueError(f"its header declares {declared} bytes of voxels, and the file has {len(content)}")
             array = np.asanyarray(image.dataobj)
         except (*UNREADABLE, DataError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise _Refused("file that cannot be read", f"({reason}); get it again") from None
-        if array.ndim > 3 and array[0, 0, 0].size == 1:
+        if array.ndim > 3 and math.prod(array.shape[3:]) == 1:
             array = array.reshape(array.shape[:3])
-        if array.ndim != 3:
+        if array.ndim != 3 or not array.size:
             raise _Refused("file that is no volume", f"has the shape {array.shape}; one frame has three axes")
+        if array.dtype.kind not in "iuf":
+            raise _Refused("file that is no volume", f"holds {array.dtype}; convert it to grey values or labels")
         return _Volume(array, spacing, image.affine)
 
     def _heart(self, patient: _Patient, images: dict[str, _Volume], masks: dict[str, _Volume]) -> _Heart:

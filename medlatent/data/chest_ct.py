@@ -10,12 +10,9 @@ off the Hounsfield units, and nobody says which patient a slice is of, so that n
 from __future__ import annotations
 
 import os
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import BytesIO, StringIO
+from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -28,7 +25,7 @@ from . import dicom
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet
 from .lungs import lung_mask, relative_height
-from .packing import File, Files, Findings, find_files, parallel
+from .packing import File, Files, Findings, collecting, find_files, load_arrays, parallel
 from .source import Source, StandIn
 from .splits import split_by_group
 from .views import coarser
@@ -40,6 +37,7 @@ LUNG_SIZE = 128  # pixels: lungs are looked for in slices of this size, in small
 INDEX = "index.csv"
 FEW = 30  # patients whose height is known: with fewer, they are not split by chance
 TESTED = 3  # of these patients are for testing
+NO_DICOM = "file that is no DICOM file"
 NAMED = 5  # of each kind of thing that is left out, so many names are in the card
 FACTORS = {
     "z": Factor("position of the slice along the volume: 0 the lowest slice (feet), 1 the highest (head)"),
@@ -95,11 +93,13 @@ def pack(
     evenly over the extents of their images, are for testing, the one in the middle of the others is for validation, and
     everybody else for training. Such a small set is split anew when it is packed with other patients.
 
-    Files that are no CT series, other modalities, localisers, series that are not axial and series with fewer than ten
+    Files that are no CT series, other modalities, localisers, captured screens and colour images, images of series that
+    do not say where they lie or are in another unit than HU, series that are not axial and series with fewer than ten
     slices are left out; how many of each is in the card's attribute ``left_out``, and the first few names of each in
-    ``left_out_names``.
+    ``left_out_names``. Of a tilted gantry, whose slices lean, the angle is in the attribute ``tilted``.
 
-    One slice a process is in memory at a time; the packed slices are collected on disk, beside ``out``.
+    One slice a process is in memory at a time; the packed slices are collected on disk, beside ``out``. What a killed
+    run has left there is removed by the next one.
 
     Args:
         source: a folder (searched with all folders and zip archives in it), a zip archive, a file, or a list of such.
@@ -117,6 +117,7 @@ def pack(
     Raises:
         DataError: the source or an argument cannot be used. Everything found wrong is in one message: the kinds, how
             many of each, and the first few names. Nothing is written.
+        OSError: the disk is full, or ``out`` cannot be written; the message names it. Nothing is written.
     """
     out = Path(out)
     if out.exists():
@@ -134,18 +135,19 @@ def pack(
     about = _read_indexes(indexes, problems)
     if workers is None:
         workers = 1 if len(files) < 500 else min(os.cpu_count() or 1, 16)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.partial-{os.getpid()}-", dir=out.parent) as folder:
+    with collecting(out) as folder:
         headers: dict[str, dict[dicom.Header, int]] = {}
         found: list[_Series] = []
         n = 0
-        with _Reader(size) as reader, open(Path(folder) / "packed", "wb") as packed:
+        with _Reader(size) as reader, open(folder / "packed", "wb") as packed:
             results = tqdm(parallel(reader, files, workers), "packing", len(files), disable=not progress)
+            refused: list[tuple[File, _Refused]] = []
+            patterns = set()
             for file, result in zip(files, results, strict=True):
                 if isinstance(result, _Refused):
-                    wrong = problems if result.broken and not lenient else left_out
-                    wrong.add(result.kind, result.reason if wrong is problems else result.name)
+                    refused.append((file, result))
                     continue
+                patterns.add(file.pattern)
                 read, images = result
                 if isinstance(read, _Array):
                     if (series := _of_array(file, read, n, about, problems)) is None:
@@ -155,19 +157,27 @@ def pack(
                     headers.setdefault(read.series_uid, {})[read] = n
                 packed.write(images.tobytes())
                 n += len(images)
+        for file, result in refused:
+            broken, kind = result.broken, result.kind
+            if kind == NO_DICOM:
+                broken = file.pattern in patterns
+                kind = "file that cannot be read" if broken else dicom.FOREIGN
+            elif result.series is not None:
+                broken = not result.series or result.series in headers
+            wrong = problems if broken and not lenient else left_out
+            wrong.add(kind, result.reason if wrong is problems else result.name)
         found += _of_headers(headers, licence, collection, problems, left_out, lenient)
         if problems:
             raise DataError(f"the series cannot be packed: {problems}")
         if not found:
             raise DataError(f"{named}: no axial CT series" + (f"; left out: {left_out}" if left_out else ""))
         found.sort(key=lambda series: (series.patient_id, series.uid))
-        packed = np.memmap(Path(folder) / "packed", np.int16, "r", shape=(n, 1, size, size))
+        packed = np.memmap(folder / "packed", np.int16, "r", shape=(n, 1, size, size))
         order = np.concatenate([series.rows for series in found])
-        images = np.lib.format.open_memmap(
-            Path(folder) / "images.npy", mode="w+", dtype=np.int16, shape=(len(order), 1, size, size)
-        )
-        for row, i in enumerate(order):
-            images[row] = packed[i]
+        with open(folder / "sorted", "wb") as file:  # not through a map, which a full disk ends without an error
+            for i in order:
+                file.write(packed[i].tobytes())
+        images = np.memmap(folder / "sorted", np.int16, "r", shape=(len(order), 1, size, size))
         tables, row = [], 0
         for series in tqdm(found, "lungs", disable=not progress):
             tables.append(series.table(images[row : row + len(series.rows), 0]))
@@ -176,6 +186,8 @@ def pack(
         table["split"] = _splits(table)
         citations = list(dict.fromkeys(citation if series.doi is None else series.doi for series in found))
         card = _card(size, table, left_out, "; ".join(filter(None, citations)))
+        if tilted := {series.uid: round(series.tilt, 2) for series in found if series.tilt}:
+            card.attributes["tilted"] = tilted
         ImageSet(images, table, FACTORS, card, "patient_id", (LOW, HIGH)).save(out)
         del images, packed  # where a mapped file cannot be deleted, the folder could not be either
     return ImageSet.load(out, verify=False)  # its checksums were computed a moment ago
@@ -193,6 +205,8 @@ def summary(images: ImageSet) -> str:
         names = attributes["left_out_names"][kind]
         more = f" and {count - len(names)} more" if count > len(names) else ""
         lines.append(f"left out: {count} × {kind} ({', '.join(names)}{more})")
+    for uid, degrees in attributes.get("tilted", {}).items():
+        lines.append(f"tilted gantry, {degrees:g} degrees: {uid}")
     return "\n".join(lines)
 
 
@@ -221,6 +235,7 @@ class _Refused(NamedTuple):
     kind: str
     name: str
     reason: str
+    series: str | None = None  # of an image that does not say where it lies: broken where others of its series do
 
 
 class _Array(NamedTuple):
@@ -242,8 +257,12 @@ class _Reader(dicom.Files):
         name = _name(file)
         try:
             read = self._array(file) if name.lower().endswith(".npz") else self._slice(file)
+        except dicom.NotDICOM:
+            return _Refused(False, NO_DICOM, name, f"{file} is no DICOM file, and is called as slices beside it are")
         except dicom.NotCT:
-            return _Refused(False, "file that is no CT image", name, str(file))
+            return _Refused(False, dicom.FOREIGN, name, str(file))
+        except dicom.OtherUnit:
+            return _Refused(False, "slice in another unit than HU", name, str(file))
         except _LeftOut as error:
             return _Refused(False, str(error), name, str(file))
         except _Wrong as error:
@@ -254,12 +273,14 @@ class _Reader(dicom.Files):
             return _Refused(True, "file that cannot be read", name, f"{file}: {error}")
         return read
 
-    def _slice(self, file: File) -> tuple[dicom.Header, np.ndarray]:
+    def _slice(self, file: File) -> tuple[dicom.Header, np.ndarray] | _Refused:
         header, dataset = self.read_header(file)
-        if "LOCALIZER" in header.image_type:
-            raise _LeftOut("localiser")
+        if kind := dicom.no_slice(header, dataset):
+            raise _LeftOut(kind)
+        dicom.check_one_image(dataset, header.name)
         if header.orientation is None:
-            raise _Wrong("slice without ImageOrientationPatient")
+            kind = "slice without ImageOrientationPatient"
+            return _Refused(False, kind, _name(file), str(file), header.series_uid)
         across, down = header.orientation[0], header.orientation[4]
         if min(abs(across), abs(down)) < AXIAL:
             raise _LeftOut("slice that is not axial")
@@ -271,17 +292,12 @@ class _Reader(dicom.Files):
         return header, shrink(turned, self.size)[None, None]
 
     def _array(self, file: File) -> tuple[_Array, np.ndarray]:
-        try:
-            with np.load(BytesIO(self.read(file)), allow_pickle=False) as arrays:
-                if not {"hu", "z_mm"} <= set(arrays.files):
-                    raise _LeftOut("array file without hu and z_mm")
-                if "pixel_spacing" not in arrays.files:
-                    raise DataError(f"{file}: there is no array pixel_spacing")
-                hu, position, spacing = (arrays[name] for name in ("hu", "z_mm", "pixel_spacing"))
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{file}: damaged, or no .npz file ({error})") from None
+        arrays = load_arrays(self.read(file), ("hu", "z_mm", "pixel_spacing"), str(file))
+        if not {"hu", "z_mm"} <= set(arrays):
+            raise _LeftOut("array file without hu and z_mm")
+        if "pixel_spacing" not in arrays:
+            raise DataError(f"{file}: there is no array pixel_spacing")
+        hu, position, spacing = (arrays[name] for name in ("hu", "z_mm", "pixel_spacing"))
         if hu.dtype != np.int16 or hu.ndim != 3 or 0 in hu.shape:
             raise DataError(f"{file}: hu is {hu.dtype} {hu.shape}, expected Hounsfield units in int16, (S, H, W)")
         for name, array, shape in (("z_mm", position, hu.shape[:1]), ("pixel_spacing", spacing, (2,))):
@@ -344,6 +360,7 @@ class _Series:
     collection: str
     licence: str
     doi: str | None  # None: of DICOM series, whose citation is told by the caller
+    tilt: float = 0.0  # degrees
 
     def table(self, images: np.ndarray) -> pd.DataFrame:
         """The rows of its slices; ``images`` ``(S, size, size)`` are these."""
@@ -414,6 +431,7 @@ def _of_headers(
                 collection=collection,
                 licence=licence,
                 doi=None,
+                tilt=dicom.tilt(headers),
             )
         )
     return found

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import os
-import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -22,15 +22,22 @@ from typing import BinaryIO
 import numpy as np
 
 from . import packing
+from .dicom_values import colours_of, decoded, numbers, padding_of, reason_of, significant, text, value_of
 from .errors import DataError
 from .optional import extra
 from .packing import File, Findings, find_files
+from .untrusted import check_declared
 
 with extra("data", "reading DICOM files"):
     import pydicom
-    from pydicom.multival import MultiValue
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import UID
+    from pydicom.filereader import read_dataset
+    from pydicom.uid import (
+        UID,
+        CTImageStorage,
+        DeflatedExplicitVRLittleEndian,
+        EnhancedCTImageStorage,
+        LegacyConvertedEnhancedCTImageStorage,
+    )
 
 PADDING_HU = -1024  # what scanners themselves write outside their field of view
 WINDOWS = {"lung": (-600.0, 1500.0), "mediastinum": (40.0, 400.0), "bone": (400.0, 1800.0)}
@@ -39,10 +46,25 @@ SAME_PLACE = 1e-3  # mm: positions are written with three decimals or more
 SAME_DISTANCE = 0.02  # relative: two distances between slices that differ by less are one
 SAME_SPACING = 1e-3  # relative
 SAME_DIRECTION = 1e-3  # of a direction cosine
+SAME_COLUMN = 0.5  # pixels: slices that lie less beside each other are shown as if they lay above each other
+ENDINGS = (".dcm", ".dicom", ".ima")
+CT_IMAGES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+SECONDARY = "1.2.840.10008.5.1.4.1.1.7"  # of captured screens, such as dose reports; of several frames, with a suffix
+FOREIGN = "file that is no CT image"
+FIRST = (b"\x08\0\0\0", b"\x08\0\x01\0", b"\x08\0\x05\0", b"\x08\0\x08\0", b"\x08\0\x16\0", b"\x02\0\0\0")
+"""How a data set begins where the 128 bytes and the letters DICM in front of it are missing."""
 
 
 class NotCT(DataError):
     """A file that is no CT image: another kind of file, or of another modality."""
+
+
+class NotDICOM(NotCT):
+    """A file that is no DICOM file."""
+
+
+class OtherUnit(DataError):
+    """A CT image whose values are declared to be in another unit than HU."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +86,7 @@ class Header:
         manufacturer: of the scanner.
         model: of the scanner (ManufacturerModelName).
         kernel: of the reconstruction (ConvolutionKernel), several values with a stroke between them.
+        kind: what the object is (SOPClassUID).
     """
 
     name: str
@@ -80,6 +103,7 @@ class Header:
     manufacturer: str = ""
     model: str = ""
     kernel: str = ""
+    kind: str = ""
 
     @property
     def normal(self) -> np.ndarray:
@@ -103,13 +127,16 @@ class Volume:
         hu: ``(slices, rows, columns)``, int16, in Hounsfield units.
         spacing: the distance between slices, rows and columns, in mm.
         headers: of each slice.
-        skipped: what else was in the folder, as a count for each kind.
+        skipped: what else was in the folder: the names of the files, for each kind.
+        tilt: how far the line through the slices' corners leans from their normal, in degrees: 0 but for a tilted
+            gantry, whose volume is sheared by that much.
     """
 
     hu: np.ndarray
     spacing: tuple[float, float, float]
     headers: tuple[Header, ...]
-    skipped: dict[str, int]
+    skipped: dict[str, tuple[str, ...]]
+    tilt: float = 0.0
 
 
 # ---------------------------------------------------------------------------------------------------------- one image
@@ -143,24 +170,75 @@ def read_header(
 
     Raises:
         NotCT: the file is no DICOM file, or of another modality than CT.
-        DataError: the file is missing or damaged, or a tag holds what it cannot hold.
+        DataError: the file is missing or damaged, unpacks to far more than it is, or a tag holds what it cannot hold.
     """
     if isinstance(file, str | os.PathLike):
         with _open(Path(file)) as opened:
             return read_header(opened, name or str(file), any_modality)
     name = name or getattr(file, "name", None) or "the DICOM file"
-    if file.read(132)[128:] != b"DICM":
-        error = DataError if PurePosixPath(name).suffix.lower() == ".dcm" else NotCT
-        raise error(f"{name} is no DICOM file: the letters DICM are missing at byte 128")
-    file.seek(0)
+    first = file.read(132)
+    if first[128:] != b"DICM":
+        known = PurePosixPath(name).suffix.lower() in ENDINGS or first.startswith(FIRST)
+        raise (DataError if known else NotDICOM)(
+            f"{name} is no DICOM file: the letters DICM are missing at byte 128"
+            + ("; get the file again, or convert it" if known else "")
+        )
     try:
+        _check_inflated(file, name)
+        file.seek(0)
         dataset = pydicom.dcmread(file)
-        modality = dataset.get("Modality") or "no modality"
+        modality, kind, other = str(dataset.get("Modality") or ""), _kind(dataset), _is_another_kind(dataset)
+        whole = len(modality) > 1 or other or (any_modality and "PixelData" in dataset)
+    except DataError:
+        raise
     except Exception as error:  # pydicom documents no closed set of them for damaged files
-        raise DataError(f"{name} is damaged ({_reason(error)}): get the file again") from None
+        raise DataError(f"{name} is damaged ({reason_of(error)}): get the file again") from None
+    if not whole:
+        raise DataError(f"{name} is damaged, or cut short (it ends before Modality): get the file again")
     if modality != "CT" and not any_modality:
-        raise NotCT(f"{name} is of the modality {modality!r}, not CT, so it has no Hounsfield units")
-    return _header(dataset, name), dataset
+        raise NotCT(f"{name} is of the modality {modality or 'no modality'!r}, not CT, so it has no Hounsfield units")
+    return _header(dataset, name, kind), dataset
+
+
+def _check_inflated(file: BinaryIO, name: str) -> None:
+    """Refuses a deflated data set that unpacks to far more than it is, before pydicom unpacks it whole."""
+    for implicit in (False, True):  # as pydicom reads it: some write it as if it were part of what follows
+        file.seek(132)
+        meta = read_dataset(file, implicit, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+        try:
+            syntax = meta.get("TransferSyntaxUID")
+            break
+        except NotImplementedError:
+            continue
+    else:
+        return
+    if syntax != DeflatedExplicitVRLittleEndian:
+        return
+    packed = file.read()
+    inflating, rest, declared = zlib.decompressobj(-zlib.MAX_WBITS), packed, 0
+    while rest and not inflating.eof:  # behind the end there may be a byte that makes the length even
+        declared += len(inflating.decompress(rest, 2**20))
+        check_declared(declared, len(packed), name)
+        rest = inflating.unconsumed_tail
+
+
+def _is_another_kind(dataset: pydicom.Dataset) -> bool:
+    """Whether a data set says that it is no CT image: its kind is known, or a manufacturer's own."""
+    meta = getattr(dataset, "file_meta", {})
+    kind = UID(str(meta.get("MediaStorageSOPClassUID") or dataset.get("SOPClassUID") or ""))
+    if not len(dataset):
+        return False  # cut within the file meta information, perhaps within this very tag
+    return kind not in (*CT_IMAGES, "") and (kind.name != kind or not kind.startswith("1.2.840.10008."))
+
+
+def holds_no_image(dataset: pydicom.Dataset) -> bool:
+    """Whether an object is of a kind without pixels, such as a report; not one whose pixels are cut off."""
+    pixels = any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
+    return not pixels and _is_another_kind(dataset) and "Image Storage" not in UID(_kind(dataset)).name
+
+
+def _kind(dataset: pydicom.Dataset) -> str:
+    return str(dataset.get("SOPClassUID") or getattr(dataset, "file_meta", {}).get("MediaStorageSOPClassUID") or "")
 
 
 def _open(path: Path) -> BinaryIO:
@@ -172,24 +250,20 @@ def _open(path: Path) -> BinaryIO:
         raise DataError(f"{path} is a folder: read it with read_series") from None
 
 
-def _header(dataset: pydicom.Dataset, name: str) -> Header:
-    spacing = _numbers(dataset, "PixelSpacing", 2, name)
-    if spacing is not None and min(spacing) <= 0:
-        raise DataError(f"{name}: PixelSpacing is {list(spacing)}, where two positive lengths are expected")
-    orientation = _numbers(dataset, "ImageOrientationPatient", 6, name)
-    if orientation is not None:
-        row, column = orientation[:3], orientation[3:]
-        lengths = math.hypot(*row), math.hypot(*column)
-        if abs(sum(a * b for a, b in zip(row, column, strict=True))) > 1e-2 or max(abs(n - 1) for n in lengths) > 1e-2:
-            raise DataError(
-                f"{name}: ImageOrientationPatient is {list(orientation)}, not two unit vectors at right angles"
-            )
-    shape = _numbers(dataset, "Rows", 1, name), _numbers(dataset, "Columns", 1, name)
-    image_type = _value(dataset, "ImageType", name) or ()
+def _header(dataset: pydicom.Dataset, name: str, kind: str) -> Header:
+    image_type = value_of(dataset, "ImageType", name) or ()
+    image_type = (image_type,) if isinstance(image_type, str) else tuple(map(str, image_type))
+    try:
+        spacing, orientation, position = _geometry(dataset, name)
+    except DataError:
+        if "LOCALIZER" not in image_type and not kind.startswith(SECONDARY):
+            raise
+        spacing = orientation = position = None  # no slices, which have zeros here
+    shape = numbers(dataset, "Rows", 1, name), numbers(dataset, "Columns", 1, name)
     return Header(
         name=name,
         **{
-            field: _text(dataset, keyword, name)
+            field: text(dataset, keyword, name)
             for field, keyword in (
                 ("patient_id", "PatientID"),
                 ("study_uid", "StudyInstanceUID"),
@@ -200,44 +274,51 @@ def _header(dataset: pydicom.Dataset, name: str) -> Header:
                 ("kernel", "ConvolutionKernel"),
             )
         },
-        image_type=(image_type,) if isinstance(image_type, str) else tuple(map(str, image_type)),
+        image_type=image_type,
         shape=tuple(int(n[0]) if n else 0 for n in shape),
         spacing=spacing,
-        position=_numbers(dataset, "ImagePositionPatient", 3, name),
+        position=position,
         orientation=orientation,
-        inverted=_value(dataset, "PhotometricInterpretation", name) == "MONOCHROME1",
+        inverted=value_of(dataset, "PhotometricInterpretation", name) == "MONOCHROME1",
+        kind=kind,
     )
 
 
-def _value(dataset: pydicom.Dataset, keyword: str, name: str) -> object:
-    try:
-        return dataset.get(keyword)
-    except Exception as error:  # values are parsed when they are asked for
-        raise DataError(f"{name}: {keyword} cannot be read ({_reason(error)})") from None
+def _geometry(dataset: pydicom.Dataset, name: str) -> tuple[tuple[float, ...] | None, ...]:
+    """PixelSpacing, ImageOrientationPatient and ImagePositionPatient."""
+    spacing = numbers(dataset, "PixelSpacing", 2, name)
+    if spacing is not None and min(spacing) <= 0:
+        raise DataError(f"{name}: PixelSpacing is {list(spacing)}, where two positive lengths are expected")
+    orientation = numbers(dataset, "ImageOrientationPatient", 6, name)
+    if orientation is not None:
+        row, column = orientation[:3], orientation[3:]
+        lengths = math.hypot(*row), math.hypot(*column)
+        if abs(sum(a * b for a, b in zip(row, column, strict=True))) > 1e-2 or max(abs(n - 1) for n in lengths) > 1e-2:
+            raise DataError(
+                f"{name}: ImageOrientationPatient is {list(orientation)}, not two unit vectors at right angles"
+            )
+    return spacing, orientation, numbers(dataset, "ImagePositionPatient", 3, name)
 
 
-def _text(dataset: pydicom.Dataset, keyword: str, name: str) -> str:
-    """The text of a tag, several values with a stroke between them; empty where the tag is absent."""
-    value = _value(dataset, keyword, name) or ""
-    return "/".join(map(str, value)) if isinstance(value, MultiValue) else str(value).strip()
+def no_slice(header: Header, dataset: pydicom.Dataset) -> str:
+    """What an object of a CT examination is that is no slice of a volume, such as ``"localiser"``; empty for a slice.
+
+    Empty, too, for a slice that is damaged, or that cannot be read for another reason.
+    """
+    if "LOCALIZER" in header.image_type:
+        return "localiser"
+    if holds_no_image(dataset) or (header.kind.startswith(SECONDARY) and missing_place(header)):
+        return "object that is no slice"
+    if colours_of(dataset, header.name):
+        return "colour image"
+    return ""
 
 
-def _numbers(dataset: pydicom.Dataset, keyword: str, count: int, name: str) -> tuple[float, ...] | None:
-    """The finite numbers of a tag; ``None`` where the tag is absent or empty."""
-    value = _value(dataset, keyword, name)
-    if value is None or value == "" or (isinstance(value, Sequence) and not len(value)):
-        return None
-    try:
-        numbers = tuple(map(float, value if count > 1 else [value]))
-    except (TypeError, ValueError):
-        numbers = ()
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise DataError(f"{name}: {keyword} is {value!r}, where {count} number{'s' * (count > 1)} are expected")
-    return numbers
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def missing_place(header: Header) -> str:
+    """The keyword without which nobody knows where a slice lies, where it is missing; else empty."""
+    if header.orientation is None:
+        return "ImageOrientationPatient"
+    return "ImagePositionPatient" if header.position is None else ""
 
 
 # ---------------------------------------------------------------------------------------------------- Hounsfield units
@@ -272,14 +353,15 @@ def hounsfield(
         DataError: no pixel data, no rescale tags or other units, no decoder (the message names the package to
             install), truncated or damaged pixel data, colour, several frames, or values beyond int16.
     """
+    check_one_image(dataset, name, rescale is not None)
     if rescale is None:
         rescale = _rescale(dataset, name)
     slope, intercept = rescale
     if not (math.isfinite(slope) and math.isfinite(intercept) and slope != 0):
         raise DataError(f"{name}: a rescale slope of {slope} and intercept of {intercept} cannot be used")
     stored = _decode(dataset, name)
-    padding = _padding(dataset, stored, name)
-    stored = _significant(dataset, stored, name)
+    padding = padding_of(dataset, stored, name)
+    stored = significant(dataset, stored, name)
     measured = stored if padding is None else stored[~padding]
     if measured.size == 0:
         return np.full(stored.shape, PADDING_HU, np.int16)
@@ -297,179 +379,50 @@ def hounsfield(
 
 
 def _rescale(dataset: pydicom.Dataset, name: str) -> tuple[float, float]:
-    slope, intercept = (_numbers(dataset, f"Rescale{k}", 1, name) for k in ("Slope", "Intercept"))
+    slope, intercept = (numbers(dataset, f"Rescale{k}", 1, name) for k in ("Slope", "Intercept"))
     if slope is None or intercept is None:
         missing = "RescaleSlope" if slope is None else "RescaleIntercept"
         raise DataError(
             f"{name}: {missing} is missing, so its Hounsfield units are unknown; pass rescale=(slope, intercept) where "
             "you know them"
         )
-    unit = _value(dataset, "RescaleType", name)
+    unit = value_of(dataset, "RescaleType", name)
     if unit not in (None, "", "HU"):
-        raise DataError(
+        raise OtherUnit(
             f"{name}: RescaleType is {unit!r}, not HU; pass rescale=(slope, intercept) to read it all the same"
         )
     return slope[0], intercept[0]
 
 
-def _decode(dataset: pydicom.Dataset, name: str) -> np.ndarray:
-    """The stored values ``(rows, columns)``."""
-    if "PixelData" not in dataset:
-        raise DataError(f"{name} has no pixel data")
-    samples, frames = (_numbers(dataset, k, 1, name) for k in ("SamplesPerPixel", "NumberOfFrames"))
-    if samples is not None and samples != (1,):
-        raise DataError(f"{name} is a colour image ({samples[0]:.0f} samples a pixel), not one of a CT scanner")
-    if frames is not None and frames != (1,):
-        raise DataError(f"{name} holds {frames[0]:.0f} frames: convert it to files of one frame each")
-    stored = _decoded(dataset, name)
-    if stored.ndim != 2:
-        raise DataError(f"{name}: the pixel data are {stored.dtype} of shape {stored.shape}, not one image")
-    return stored
-
-
-def _decoded(dataset: pydicom.Dataset, name: str, raw: bool = True) -> np.ndarray:
-    """All that a data set stores; unless ``raw``, colours as RGB."""
-    if "PixelData" not in dataset:
-        raise DataError(f"{name} has no pixel data")
-    syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
-    if syntax is None:
-        raise DataError(f"{name}: TransferSyntaxUID is missing from its file meta information")
-    try:
-        decoder = get_decoder(UID(syntax))
-    except NotImplementedError:
-        raise DataError(f"{name}: pydicom reads no images in the transfer syntax {UID(syntax).name!r}") from None
-    install = _install(decoder.missing_dependencies)
-    if not decoder.is_available:
-        raise DataError(f"{name} is compressed as {UID(syntax).name}, for which no decoder is installed: {install}")
-    try:
-        stored, _ = decoder.as_array(dataset, raw=raw)  # dataset.pixel_array keeps a second copy
-    except Exception as error:  # each plugin has its own
-        other = f"; if the file is whole, another decoder may read it: {install}" if install else ""
-        raise DataError(f"{name}: the pixel data cannot be decoded ({_reason(error)}){other}") from None
-    if stored.size == 0 or stored.dtype.kind not in "iu":
-        raise DataError(f"{name}: the pixel data are {stored.dtype} of shape {stored.shape}, not one image")
-    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
-
-
-def read_frames(dataset: pydicom.Dataset, name: str = "the DICOM file") -> tuple[np.ndarray, str]:
-    """The images of a data set of any modality in their own unit, and what that is.
-
-    - CT is in Hounsfield units, as :func:`hounsfield` has it.
-    - Of others, slope and intercept are applied where there are some, those of a frame to the frame. Pixels of the
-      padding value become the least measured one. Where low values are to be shown bright (MONOCHROME1) and there is no
-      slope and intercept, values are turned round, the greatest that can be stored less the value.
-    - Colours come as RGB of 8 bits.
+def check_one_image(dataset: pydicom.Dataset, name: str, scaled: bool = False) -> None:
+    """Compares a data set with what :func:`hounsfield` reads: one image, in grey.
 
     Args:
-        dataset: what pydicom has read, see :func:`read_header`.
+        dataset: what pydicom has read.
         name: what messages call the file.
-
-    Returns:
-        ``(F, rows, columns)`` or ``(F, rows, columns, 3)``, uint8, int16, int32 or float32; and the unit: ``"HU"``,
-        ``"8-bit values"``, or such as ``"MR values"``.
+        scaled: whether slope and intercept come from elsewhere.
 
     Raises:
-        DataError: what :func:`hounsfield` refuses, colours of more than 8 bits, or a table (ModalityLUTSequence) in the
-            place of slope and intercept.
+        DataError: it has no pixel data, several frames, or colours.
     """
-    modality = _text(dataset, "Modality", name) or "DICOM"
-    samples = (_numbers(dataset, "SamplesPerPixel", 1, name) or (1.0,))[0]
-    frames = int((_numbers(dataset, "NumberOfFrames", 1, name) or (1.0,))[0])
-    if samples != 1:
-        colours = _decoded(dataset, name, raw=False)
-        if colours.dtype != np.uint8 or colours.shape[-1] != 3:
-            raise DataError(
-                f"{name}: colours of {colours.dtype} and {colours.shape[-1]} samples; RGB of 8 bits is read"
-            )
-        return colours.reshape(-1, *colours.shape[-3:]), "8-bit values"
-    if modality == "CT" and frames == 1 and "SharedFunctionalGroupsSequence" not in dataset:
-        return hounsfield(dataset, name=name)[None], "HU"
-    if _value(dataset, "ModalityLUTSequence", name):
+    if "PixelData" not in dataset:
+        raise DataError(f"{name} has no pixel data")
+    frames = (numbers(dataset, "NumberOfFrames", 1, name) or (1.0,))[0]
+    enhanced = "SharedFunctionalGroupsSequence" in dataset and "RescaleSlope" not in dataset and not scaled
+    if frames != 1 or enhanced:
         raise DataError(
-            f"{name}: its unit is given by a table (ModalityLUTSequence); convert it with slope and intercept"
+            f"{name} holds {frames:.0f} frame{'s' * (frames != 1)}{' of enhanced CT' * enhanced}: convert it to files "
+            "of one frame each, or read it with ImageSet.from_folder"
         )
-    stored = _decoded(dataset, name)
-    padding = _padding(dataset, stored, name)
-    stored = _significant(dataset, stored, name)
-    stored, padding = (a if a is None else a.reshape(-1, *a.shape[-2:]) for a in (stored, padding))
-    scales = [_scale_of_frame(dataset, k, name) for k in range(len(stored))]
-    if modality == "CT" and None in scales:
-        raise DataError(f"{name}: frame {scales.index(None)} has no RescaleSlope, so its Hounsfield units are unknown")
-    values = _rescaled(stored, [scale or (1.0, 0.0) for scale in scales])
-    if not any(scales) and _value(dataset, "PhotometricInterpretation", name) == "MONOCHROME1":
-        values = _greatest(dataset, stored, name) - values
-        values = values.astype(np.uint8) if stored.dtype == np.uint8 else values
-    if padding is not None and padding.any() and not padding.all():
-        values[padding] = PADDING_HU if modality == "CT" else values[~padding].min()
-    if modality == "CT":
-        return values, "HU"
-    return values, "8-bit values" if values.dtype == np.uint8 else f"{modality} values"
+    if colours := colours_of(dataset, name):
+        raise DataError(f"{name} is a colour image ({colours}), not one of a CT scanner")
 
 
-def _scale_of_frame(dataset: pydicom.Dataset, frame: int, name: str) -> tuple[float, float] | None:
-    """Slope and intercept: of the data set, of all frames, or of one; None where there are none."""
-    groups = [dataset]
-    for keyword, position in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", frame)):
-        sequence = _value(dataset, keyword, name) or []
-        if position < len(sequence):
-            groups += _value(sequence[position], "PixelValueTransformationSequence", name) or []
-    for group in reversed(groups):
-        slope, intercept = (_numbers(group, f"Rescale{k}", 1, name) for k in ("Slope", "Intercept"))
-        if slope is not None and intercept is not None:
-            if slope[0] == 0:
-                raise DataError(f"{name}: a rescale slope of 0 cannot be used")
-            return slope[0], intercept[0]
-    return None
-
-
-def _rescaled(stored: np.ndarray, scales: list[tuple[float, float]]) -> np.ndarray:
-    if all(scale == (1, 0) for scale in scales):
-        return stored if stored.dtype == np.uint8 else stored.astype(np.int32)
-    if all(float(number).is_integer() for scale in scales for number in scale):
-        steps = np.array(scales, np.int64)[:, :, None, None]
-        return (stored * steps[:, 0] + steps[:, 1]).astype(np.int32)
-    steps = np.array(scales, np.float64)[:, :, None, None]
-    return (stored * steps[:, 0] + steps[:, 1]).astype(np.float32)
-
-
-def _greatest(dataset: pydicom.Dataset, stored: np.ndarray, name: str) -> int:
-    bits = int((_numbers(dataset, "BitsStored", 1, name) or (8.0 * stored.itemsize,))[0])
-    return 2**bits - 1 if stored.dtype.kind == "u" else -1  # of signed values, -1 - x turns the range round
-
-
-def _install(missing: list[str]) -> str:
-    """How to install what pydicom says is missing (``"pylibjpeg - requires pylibjpeg>=2.0 and ..."``)."""
-    ways = []
-    for line in missing:
-        packages = re.findall(r"[\w-]+>=[\d.]+", line.partition("requires")[2])
-        if packages:
-            quoted = " ".join(f'"{p.replace("gdcm", "python-gdcm")}"' for p in packages)
-            ways.append(f"`pip install {quoted}`")
-    return " or ".join(sorted(ways, key=len))
-
-
-def _padding(dataset: pydicom.Dataset, stored: np.ndarray, name: str) -> np.ndarray | None:
-    """Where the padding lies; ``None`` where the data set declares none."""
-    value = _numbers(dataset, "PixelPaddingValue", 1, name)
-    if value is None:
-        return None
-    limit = _numbers(dataset, "PixelPaddingRangeLimit", 1, name) or value
-    # Some files write the value of signed pixels as unsigned, or the other way: taken modulo 2^16, they are the same.
-    low, high = sorted(int(np.array(int(v[0])).astype(stored.dtype)) for v in (value, limit))
-    return stored == low if low == high else (stored >= low) & (stored <= high)
-
-
-def _significant(dataset: pydicom.Dataset, stored: np.ndarray, name: str) -> np.ndarray:
-    bits, high = (_numbers(dataset, k, 1, name) for k in ("BitsStored", "HighBit"))
-    allocated = 8 * stored.itemsize
-    if bits is None or not 1 <= bits[0] <= allocated:
-        raise DataError(f"{name}: BitsStored is {bits and bits[0]:.0f}, where 1 to {allocated} are expected")
-    if high is not None and high[0] != bits[0] - 1:
-        raise DataError(f"{name}: HighBit is {high[0]:.0f} with {bits[0]:.0f} bits stored; it must be one less")
-    unused = allocated - int(bits[0])
-    if unused:
-        stored <<= unused
-        stored >>= unused
+def _decode(dataset: pydicom.Dataset, name: str) -> np.ndarray:
+    """The stored values ``(rows, columns)``."""
+    stored = decoded(dataset, name)
+    if stored.ndim != 2:
+        raise DataError(f"{name}: the pixel data are {stored.dtype} of shape {stored.shape}, not one image")
     return stored
 
 
@@ -506,40 +459,77 @@ def read_series(
 ) -> Volume:
     """Reads a series of CT images as a volume, sorted by position along the slices' normal.
 
-    Files that are no CT images are left out and counted. Slices must be parallel, of one shape and pixel spacing, and
-    equally far apart (within 2 %); the shear of a tilted gantry is not corrected.
+    What is no slice is left out and named in ``skipped``: files that are no CT images, localisers, captured screens and
+    colour images, and series whose images do not say where they lie. Slices must be parallel, of one shape and pixel
+    spacing, equally far apart (within 2 %), and above each other; the shear of a tilted gantry is said (``tilt``), and
+    not corrected.
 
     Args:
         source: a folder (searched with all folders and zip archives in it), a zip archive, or a list of files.
-        series_uid: which series, where the source holds several.
+        series_uid: which series, where the source holds several; with it, a series of localisers is read, too.
         rescale: see :func:`read_slice`.
 
     Raises:
-        DataError: no CT image, several series, a file that cannot be read, or a geometry that is none: what
-            :func:`sort_slices` refuses.
+        DataError: no CT slice, several series, a file that cannot be read (one that is named as the slices beside it
+            are, and is no DICOM file, counts as one), or a geometry that is none: what :func:`sort_slices` refuses.
     """
-    skipped, counts = Findings(), {}
-    slices: dict[str, Slice] = {}
+    skipped, wrong = Findings(), Findings()
+    series: dict[str, dict[str, Header]] = {}
+    slices: dict[str, np.ndarray] = {}  # of the series asked for, or of the first
+    placed: dict[str, None] = {}  # series whose slices say where they lie
+    foreign, patterns = [], set()
     with Files() as files:
         for file in find_files(source):
             try:
                 header, dataset = files.read_header(file, any_modality=rescale is not None)
-            except NotCT as error:
-                skipped.add("file that is no CT image", str(error))
+            except NotDICOM:
+                foreign.append(file)
                 continue
-            counts[header.series_uid] = counts.get(header.series_uid, 0) + 1
-            if header.series_uid == (series_uid or next(iter(counts))):
-                slices[header.name] = Slice(hounsfield(dataset, rescale, header.name), header)
-    if not counts:
+            except NotCT:
+                skipped.add(FOREIGN, str(file))
+                continue
+            except DataError as error:
+                wrong.add("file that cannot be read", str(error))
+                continue
+            patterns.add(file.pattern)
+            uid = header.series_uid
+            if uid != series_uid and (kind := no_slice(header, dataset)):
+                skipped.add(kind, header.name)
+                continue
+            if "PixelData" not in dataset:  # cut short, perhaps within the very tags that say where it belongs
+                wrong.add("file that cannot be read", f"{header.name} has no pixel data")
+                continue
+            series.setdefault(uid, {})[header.name] = header
+            if uid == series_uid or not missing_place(header) or "SharedFunctionalGroupsSequence" in dataset:
+                placed[uid] = None
+            if uid != series_uid and (series_uid is not None or next(iter(placed), None) != uid):
+                continue
+            try:
+                slices[header.name] = hounsfield(dataset, rescale, header.name)
+            except DataError as error:
+                wrong.add("file that cannot be read", str(error))
+    for file in foreign:
+        found, kind = (wrong, "file that cannot be read") if file.pattern in patterns else (skipped, FOREIGN)
+        found.add(kind, f"{file} is no DICOM file" if found is wrong else str(file))
+    for uid in [uid for uid in series if uid and uid not in placed]:
+        for name, header in series.pop(uid).items():
+            skipped.add(f"slice without {missing_place(header)}", name)
+    if series_uid and "" in series:
+        wrong.add("slice without SeriesInstanceUID, which may be one of it", "; ".join(series.pop("")))
+    words = ", ".join(f"{uid or '(no SeriesInstanceUID)'} ({len(found)} slices)" for uid, found in series.items())
+    if series_uid is None and len(series) > 1:
+        raise DataError(f"{_words(source)} holds {len(series)} series: choose one by series_uid from {words}")
+    if wrong:
+        raise DataError(f"{_words(source)}: {wrong}")
+    if not series:
         raise DataError(f"{_words(source)}: no CT image in DICOM format" + (f"; {skipped}" if skipped else ""))
-    found = ", ".join(f"{uid or '(no SeriesInstanceUID)'} ({n} slices)" for uid, n in counts.items())
-    if series_uid is None and len(counts) > 1:
-        raise DataError(f"{_words(source)} holds {len(counts)} series: choose one by series_uid from {found}")
-    if not slices:
-        raise DataError(f"{_words(source)}: no series {series_uid}; it holds {found}")
-    headers = sort_slices([s.header for s in slices.values()])
+    chosen = next(iter(series)) if series_uid is None else series_uid
+    if chosen not in series:
+        raise DataError(f"{_words(source)}: no series {series_uid}; it holds {words}")
+    headers = sort_slices(list(series[chosen].values()))
     spacing = (slice_distance(headers), *headers[0].spacing)
-    return Volume(np.stack([slices[h.name].hu for h in headers]), spacing, tuple(headers), skipped.counts)
+    named = {kind: tuple(names) for kind, names in skipped.found.items()}
+    return Volume(np.stack([slices[h.name] for h in headers]), spacing, tuple(headers), named, tilt(headers))
 
 
 def sort_slices(headers: Sequence[Header]) -> list[Header]:
@@ -547,8 +537,8 @@ def sort_slices(headers: Sequence[Header]) -> list[Header]:
 
     Raises:
         DataError: a slice without position, orientation or spacing; two shapes, pixel spacings, orientations or
-            patients; two slices at one place; missing slices, or two distances between slices. The message names the
-            files.
+            patients; two slices at one place; missing slices, or two distances between slices; slices shifted sideways.
+            The message names the files.
     """
     first = headers[0]
     for header in headers:
@@ -583,6 +573,7 @@ def sort_slices(headers: Sequence[Header]) -> list[Header]:
         )
     if len(gaps):
         _check_gaps(gaps, depths, ordered)
+        _check_column(ordered)
     return ordered
 
 
@@ -604,6 +595,36 @@ def _check_gaps(gaps: np.ndarray, depths: np.ndarray, ordered: list[Header]) -> 
     raise DataError(f"two distances between slices in one series: {gaps[i]:g} mm {places}, {usual:g} mm elsewhere")
 
 
+def _beside(ordered: Sequence[Header]) -> tuple[np.ndarray, np.ndarray]:
+    """How far slices lie above the first along the normal, in mm, and how far beside it, ``(S, 3)``."""
+    away = np.subtract([header.position for header in ordered], ordered[0].position)
+    depths = away @ ordered[0].normal
+    return depths, away - depths[:, None] * ordered[0].normal
+
+
+def _check_column(ordered: list[Header]) -> None:
+    """Refuses slices that lie neither above each other nor along a line, as those of a tilted gantry do."""
+    depths, beside = _beside(ordered)
+    off = np.linalg.norm(beside - depths[:, None] / depths[-1] * beside[-1], axis=1)
+    steps = np.linalg.norm(np.diff(beside, axis=0), axis=1)
+    if off.max() > SAME_COLUMN * min(ordered[0].spacing) or steps.sum() > depths[-1]:
+        i = int(steps.argmax())
+        raise DataError(
+            f"slices shifted sideways: {ordered[i + 1].name} lies {steps[i]:g} mm beside {ordered[i].name}, so that "
+            "they make no volume; if it is a stack of several scans, read each by its files"
+        )
+
+
+def tilt(ordered: Sequence[Header]) -> float:
+    """How far a sorted series leans: the angle between the line through the first pixels and the normal, in degrees.
+
+    0 where the last slice lies less than half a pixel beside the first, as all do but those of a tilted gantry.
+    """
+    depths, beside = _beside(ordered)
+    across = float(np.linalg.norm(beside[-1]))
+    return math.degrees(math.atan2(across, abs(depths[-1]))) if across > SAME_COLUMN * min(ordered[0].spacing) else 0.0
+
+
 def slice_distance(ordered: Sequence[Header]) -> float:
     """The distance between the slices of a sorted series in mm; not a number for a single slice."""
     if len(ordered) < 2:
@@ -622,6 +643,8 @@ class Files(packing.Files):
         """:func:`read_header` of a file or a member."""
         if file.member is None:
             return read_header(file.path, any_modality=any_modality)
+        if (first := self.beginning(file, 132))[128:] != b"DICM":  # or all of it would be read to find that out
+            return read_header(BytesIO(first), str(file), any_modality)
         return read_header(BytesIO(self.read(file)), str(file), any_modality)
 
 

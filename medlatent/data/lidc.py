@@ -18,8 +18,6 @@ import math
 import os
 import re
 import shutil
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -51,7 +49,7 @@ from .nodules import (
     merge,
     size_bin,
 )
-from .packing import File, Files, Findings, find_files, parallel
+from .packing import File, Files, Findings, find_files, load_arrays, parallel
 from .source import ClassifierSpec, Source, StandIn
 from .splits import split_by_group
 from .views import coarser
@@ -633,15 +631,10 @@ def _of_arrays(
 
 
 def _read_arrays(file: File, content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            if missing := [name for name in ("hu", "mask", "noduleID") if name not in arrays.files]:
-                raise DataError(f"{file}: there is no array {missing[0]}")
-            hu, mask, numbers = (arrays[name] for name in ("hu", "mask", "noduleID"))
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{file}: damaged, or no .npz file ({error}); get it again") from None
+    arrays = load_arrays(content, ("hu", "mask", "noduleID"), str(file))
+    if missing := [name for name in ("hu", "mask", "noduleID") if name not in arrays]:
+        raise DataError(f"{file}: there is no array {missing[0]}")
+    hu, mask, numbers = (arrays[name] for name in ("hu", "mask", "noduleID"))
     if hu.dtype != np.int16 or hu.ndim != 3 or hu.shape[1] != hu.shape[2]:
         raise DataError(f"{file}: hu is {hu.dtype} of shape {hu.shape}, expected int16 (N, side, side)")
     if mask.shape != hu.shape or mask.dtype.kind not in "bu" or mask.max(initial=0) > 1:

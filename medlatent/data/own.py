@@ -19,7 +19,7 @@ from tqdm import tqdm
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet
 from .labels import OWNER, as_name, described, joined, read_table, with_known_splits
-from .picture_files import Picture, Reading, find_pictures, read_pictures
+from .picture_files import NoPicture, Picture, Reading, find_pictures, read_pictures
 from .pixels import (
     Fitting,
     Stored,
@@ -133,7 +133,7 @@ def of_folder(
     if labels is not None:
         _check_early(found.files, labels, called, file_column, splitting.group, reading.tags)
     # Percentiles are those of what was there, not of what fills up a shape.
-    pictures, rows = _read(folder, found.files, reading, Fitting() if percentiles else fitting, progress)
+    pictures, rows = _read(folder, found.files, reading, Fitting() if percentiles else fitting, progress, others)
     _check_alike(pictures, rows)
     scaled = _scale(pictures, rows, percentiles, fitting) if percentiles else []
     files = [(row["file"], row["slice"]) for row in rows]
@@ -210,9 +210,14 @@ def _check_early(
 
 
 def _read(
-    folder: str | os.PathLike, files: Sequence[str], reading: Reading, fitting: Fitting, progress: bool
+    folder: str | os.PathLike,
+    files: Sequence[str],
+    reading: Reading,
+    fitting: Fitting,
+    progress: bool,
+    others: list[str],
 ) -> tuple[list[Picture], list[dict]]:
-    """All slices of all files at their size, and of each what the table says.
+    """All slices of all files at their size, and of each what the table says; files without one join the ``others``.
 
     Raises:
         DataError: files cannot be read or fitted; the message has the first one's reason and counts the others.
@@ -227,6 +232,8 @@ def _read(
                 pixels = fitting(picture.pixels, _called(row))
                 pictures.append(picture._replace(pixels=pixels))
                 rows.append(row)
+        except NoPicture:
+            others.append(file)
         except DataError as error:
             wrong.append((file, error))
             pictures.clear()  # nothing will come of them; the others are looked at for the message
@@ -235,6 +242,8 @@ def _read(
         more = f" and {len(others) - LISTED} more" if len(others) > LISTED else ""
         also = f" (and of {len(others)} others: {', '.join(others[:LISTED])}{more})" if others else ""
         raise DataError(f"{wrong[0][1]}{also}")
+    if not pictures:
+        raise DataError(f"{folder}: no image in it; DICOM objects that hold none: {', '.join(others[:LISTED])}")
     return pictures, rows
 
 

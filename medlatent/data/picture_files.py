@@ -5,6 +5,7 @@ Nothing is left out in silence: a file that cannot be read is an error that name
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ import numpy as np
 from .errors import DataError
 from .labels import natural
 from .pixels import missing
+from .untrusted import check_declared, counts, pattern
 
 PLAIN = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 DICOM = (".dcm", ".dicom", ".ima")
@@ -24,12 +26,9 @@ OTHER_PICTURES = {  # which are known not to be read: leaving them out would mak
     *(".bmp", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".svs", ".ndpi", ".czi", ".nd2"),
     *(".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".img", ".hdr", ".mnc", ".npy", ".npz", ".h5", ".zip", ".tar"),
 }
-OF_SYSTEMS = {
-    *("thumbs.db", "desktop.ini", "__macosx", "dicomdir", "ehthumbs.db", "icon\r"),
-    *("@eadir", "$recycle.bin", "system volume information", "lost+found"),
-}
 PLANES = {"axial": "SI", "coronal": "AP", "sagittal": "LR"}
 DEEP = ("I;16", "I;16B", "I;16L", "I", "F")  # Pillow's names for grey of more than 8 bits
+VOLUME = 256 * 2**20  # bytes that any NIfTI file may declare: a mask of a few values compresses a thousandfold
 ALPHAS = ("drop", "black", "white")
 
 
@@ -58,6 +57,10 @@ class Picture(NamedTuple):
     said: tuple[str, ...] = ()
     tags: tuple[str | None, ...] = ()
     series: str = ""
+
+
+class NoPicture(DataError):
+    """A DICOM object of a kind that holds no image, such as a report or the outlines of structures."""
 
 
 class Reading(NamedTuple):
@@ -110,7 +113,8 @@ class Reading(NamedTuple):
 def find_pictures(folder: str | os.PathLike) -> Found:
     """The files of a folder, at any depth, that pictures are read from.
 
-    By their endings (``ENDINGS``), and files without one that are DICOM by what they hold. Hidden files and what
+    By their endings (``ENDINGS``), and files without one that are DICOM by what they hold, or are named as such beside
+    them are, which are then damaged. Hidden files and what
     operating systems leave behind (``._*``, ``.DS_Store``, ``Thumbs.db``, ``__MACOSX``) do not count.
 
     Raises:
@@ -124,7 +128,10 @@ def find_pictures(folder: str | os.PathLike) -> Found:
     names = sorted(filter(counts, (path.relative_to(folder).as_posix() for path in paths)), key=natural)
     if strange := [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]:
         raise DataError(f"{folder}: the name {strange[0]!r} is no text in UTF-8: rename the file")
-    files = [name for name in names if _ending(name) in ENDINGS or _is_bare_dicom(folder / name)]
+    bare = [name for name in names if _ending(name).strip(".0123456789") == ""]  # of 1.2.840.10008, numbers
+    alike = {pattern(name) for name in bare if _is_dicom(folder / name)}
+    dicom = {name for name in bare if pattern(name) in alike}
+    files = [name for name in names if _ending(name) in ENDINGS or name in dicom]
     others = [name for name in names if name not in set(files)]
     if refused := [name for name in others if _ending(name) in OTHER_PICTURES]:
         more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
@@ -138,19 +145,12 @@ def find_pictures(folder: str | os.PathLike) -> Found:
     return Found(files, others)
 
 
-def counts(name: str) -> bool:
-    """Whether a path, with ``/``, is of a file that somebody put there: neither hidden nor an operating system's."""
-    return not any(part.startswith(".") or part.lower() in OF_SYSTEMS for part in name.split("/"))
-
-
 def _ending(name: str) -> str:
     lower = name.lower()
     return ".nii.gz" if lower.endswith(".nii.gz") else PurePosixPath(lower).suffix
 
 
-def _is_bare_dicom(path: Path) -> bool:
-    if _ending(path.name).strip(".0123456789") != "":  # 1.2.840.10008 has no ending, but numbers
-        return False
+def _is_dicom(path: Path) -> bool:
     if not path.is_file():  # but a link
         return False
     with open(path, "rb") as file:
@@ -197,11 +197,13 @@ def _plain(path: Path, name: str, how: Reading) -> Iterator[Picture]:
                 count, said = 1, ["of files with further pictures behind the first (MPO), the first"]
             elif count > 1 and opened.format != "TIFF":
                 raise DataError(f"{name} is an animation of {count} pictures: save each as a file")
-            wanted = set(_chosen(count, how))
+            wanted, declared = set(_chosen(count, how)), 0
             for k, frame in enumerate(ImageSequence.Iterator(opened)):
                 if k >= count:
                     break
                 if k in wanted:
+                    declared += frame.width * frame.height * _bytes_a_pixel(frame)
+                    check_declared(declared, path.stat().st_size, name)
                     pixels, unit, more = _values(frame, name, how)
                     number = k if count > 1 else None
                     yield Picture(pixels, unit, number, None, (*said, *more), (None,) * len(how.tags))
@@ -224,6 +226,11 @@ def is_deep(image) -> bool:
 def is_turned(image) -> bool:
     """Whether EXIF says that it is to be shown turned or mirrored."""
     return image.getexif().get(0x0112) in range(2, 9)
+
+
+def _bytes_a_pixel(image) -> int:
+    size = {"I": 4, "F": 4}.get(image.mode, 2 if image.mode.startswith("I;16") else 1)
+    return size * len(image.getbands())
 
 
 def _values(image, name: str, how: Reading) -> tuple[np.ndarray, str, list[str]]:
@@ -305,18 +312,22 @@ def _reason(error: Exception) -> str:
 
 def _dicom(path: Path, name: str, how: Reading) -> Iterator[Picture]:
     try:
-        from . import dicom
+        from . import dicom, dicom_frames
+        from .dicom_values import value_of
     except ModuleNotFoundError as error:
         raise missing(f"reading {name}", error) from None
     with open(path, "rb") as file:
         header, dataset = dicom.read_header(file, name, any_modality=True)
-        frames, unit = dicom.read_frames(dataset, name)
-    tags = tuple(str(dataset.get(tag)) if dataset.get(tag) not in (None, "") else None for tag in how.tags)
+        if dicom.holds_no_image(dataset):
+            raise NoPicture(f"{name} is a DICOM object that holds no image")
+        frames, unit = dicom_frames.read_frames(dataset, name)
+    values = [value_of(dataset, tag, name) for tag in how.tags]
+    tags = tuple(None if value in (None, "") else str(value) for value in values)
     said = ["MONOCHROME1 shown as MONOCHROME2"] if header.inverted and unit != "HU" else []
     for k in _chosen(len(frames), how):
         pixels, more = _coloured(frames[k], name, how)
         number = k if len(frames) > 1 else None
-        yield Picture(pixels, unit, number, None, (*said, *more), tags, str(dataset.get("SeriesInstanceUID", "")))
+        yield Picture(pixels, unit, number, None, (*said, *more), tags, header.series_uid)
 
 
 def _coloured(values: np.ndarray, name: str, how: Reading) -> tuple[np.ndarray, list[str]]:
@@ -343,8 +354,12 @@ def _nifti(path: Path, name: str, how: Reading) -> Iterator[Picture]:
         raise missing(f"reading {name}", error) from None
     try:
         image = nibabel.load(path)
+        declared = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
+        check_declared(declared, path.stat().st_size, name, VOLUME)
         volume = np.asanyarray(image.dataobj)
         codes = nibabel.aff2axcodes(image.affine)
+    except DataError:
+        raise
     except Exception as error:  # from gzip, zlib, the header and the affine
         raise DataError(f"{name} cannot be read ({_reason(error)}): get the file again, or move it elsewhere") from None
     while volume.ndim > 3 and volume.shape[-1] == 1:

@@ -141,6 +141,41 @@ class TestPacked:
         assert images.columns(["LVEDV"])["LVEDV"].shape == (5,)
         assert images.factor_matrix(["diagnosis"])[:, 0].tolist() == [0, 1, 2, 3, 4]
 
+    def test_files_that_declare_more_than_they_hold(self, source, refused):
+        path = patient(source) / "patient001_frame12.nii.gz"
+        content = bytearray(gzip.decompress(path.read_bytes()))
+        content[42:48] = np.array([32767, 32767, 32767], "<i2").tobytes()
+        path.write_bytes(gzip.compress(content))
+        whole = patient(source, 2) / "patient002_frame12.nii.gz"
+        whole.write_bytes(gzip.compress(gzip.decompress(whole.read_bytes()) + bytes(2**27), 1))
+        message = refused(source)
+        assert f"patient001_frame12.nii.gz (its header declares {2 * 32767**3} bytes of voxels, and the file" in message
+        assert re.search(r"patient002_frame12\.nii\.gz \(it declares \d+ bytes and holds \d+", message)
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({42: b"\0\0", 44: b"\0\0"}, "file that is no volume|file that cannot be read"),
+            ({40: b"\4\0", 48: b"\0\0"}, "file that is no volume|file that cannot be read"),
+            ({70: b"\x80\0\x18\0"}, "its header declares|file that is no volume"),  # RGB
+            ({70: b"\x20\0\x40\0"}, "its header declares|file that is no volume"),  # complex numbers
+            ({70: b"\xff\x7f"}, "file that cannot be read"),
+        ],
+    )
+    def test_headers_of_what_is_no_volume(self, source, refused, change, words):
+        for path in (
+            patient(source) / "patient001_frame12.nii.gz",
+            patient(source, 2) / "patient002_frame01_gt.nii.gz",
+        ):
+            content = bytearray(gzip.decompress(path.read_bytes()) + bytes(2**20))
+            for place, value in change.items():
+                content[place : place + len(value)] = value
+            path.write_bytes(gzip.compress(content, 1))
+        message = refused(source)
+        assert re.search(words, message)
+        assert "patient001_frame12.nii.gz" in message
+        assert "patient002_frame01_gt.nii.gz" in message
+
     def test_volumes_are_those_of_the_whole_mask_by_pixdim(self, source, pack):
         row = pack(source).table.iloc[0]
         for phase, mask in (("ED", heart()), ("ES", heart(6, slices=range(2, 8)))):

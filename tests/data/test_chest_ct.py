@@ -1,7 +1,10 @@
 """CT series packed into axial slices: what is packed and how, what is left out, everything that can be wrong."""
 
+import io
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from medlatent.data import DataError, ImageSet, chest_ct, open_images, split_by_group
+from medlatent.data.packing import collecting
 
 SUPINE = [1, 0, 0, 0, 1, 0]
 
@@ -241,6 +245,146 @@ def test_what_is_wrong_is_left_out_where_that_is_asked_for(source, pack, tmp_pat
     }
 
 
+ODD = {"PatientID": "P0", "SeriesInstanceUID": "1.9"}  # of a series of its own
+NOWHERE = {"ImageOrientationPatient": None, "ImagePositionPatient": None}
+SCREEN = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}
+EXPORTED = {
+    "localiser": {**ODD, "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "PixelSpacing": [0, 0]},
+    "object that is no slice": {**ODD, **SCREEN, **NOWHERE, "RescaleSlope": None},
+    "object that is no slice of the same series": {
+        **SCREEN,
+        **NOWHERE,
+        "PatientID": "P0",
+        "SeriesInstanceUID": "1.2.0",
+    },
+    "colour image": {**ODD, "PhotometricInterpretation": "PALETTE COLOR"},
+    "slice without ImageOrientationPatient": {**ODD, **NOWHERE},
+    "slice in another unit than HU": {**ODD, "RescaleType": "MGML", "ImagePositionPatient": [0, 0, 0]},
+    "file that is no CT image": {"Modality": "RTSTRUCT", "PixelData": None},
+}
+
+
+@pytest.mark.parametrize("kind", EXPORTED)
+def test_an_object_that_is_no_slice_stops_no_export(source, pack, kind):
+    write_slice(source / "odd.dcm", anatomy(0), **EXPORTED[kind])
+    images = pack(source)
+    assert len(images) == 36
+    kind = kind.removesuffix(" of the same series")
+    assert images.card.attributes["left_out"] == {kind: 1}
+    assert images.card.attributes["left_out_names"] == {kind: ["odd.dcm"]}
+
+
+def test_a_slice_that_does_not_say_where_it_lies_is_wrong_where_others_of_its_series_do(source, pack, refused):
+    path = source / "0" / "000.dcm"
+    write_slice(path, anatomy(0), PatientID="P0", SeriesInstanceUID="1.2.0", **NOWHERE)
+    refused(source, f"1 × slice without ImageOrientationPatient ({path})")
+    assert pack(source, lenient=True).card.attributes["left_out"]["slice without ImageOrientationPatient"] == 1
+
+
+@pytest.mark.parametrize(("length", "ending"), [(200, ".dcm"), (200, ""), (400, ""), (0, ""), (100, ".ima")])
+def test_a_slice_that_is_damaged_is_not_left_out(source, refused, length, ending):
+    for path in list((source / "0").iterdir()):
+        path.rename(path.with_name(f"IM{path.stem}{ending}"))
+    path = source / "0" / f"IM000{ending}"
+    path.write_bytes(path.read_bytes()[:length])
+    refused(source, "1 × file that cannot be read", str(path))
+
+
+def test_enhanced_ct_is_told_what_to_do_with(source, refused):
+    shared = {"SharedFunctionalGroupsSequence": [pydicom.Dataset()], "RescaleSlope": None, "NumberOfFrames": 12}
+    write_slice(source / "enhanced.dcm", np.zeros((12, 32), int), **ODD, **NOWHERE, **shared)
+    refused(source, "1 × file that cannot be read", "enhanced.dcm holds 12 frames of enhanced CT: convert it")
+
+
+def test_what_systems_leave_behind_does_not_count(source, pack):
+    (source / "__MACOSX" / "0").mkdir(parents=True)
+    for name in ("0/._000.dcm", "__MACOSX/0/._000.dcm", "__MACOSX/0/000.dcm", "0/.DS_Store", "Thumbs.db", "DICOMDIR"):
+        (source / name).write_bytes(b"\0\5\x16\7" * 50)
+    assert pack(source).card.attributes["left_out"] == {}
+
+
+def test_slices_shifted_sideways_make_no_series(source, refused):
+    for k in range(6, 12):
+        position = [40, 0, 100 + 2.5 * k]
+        path = source / "0" / f"{k * 5 % 12:03}.dcm"
+        write_slice(path, anatomy(k), PatientID="P0", SeriesInstanceUID="1.2.0", ImagePositionPatient=position)
+    refused(source, "1 × series that is no volume (slices shifted sideways: ", "lies 40 mm beside")
+
+
+@pytest.mark.parametrize("down", [1, -1])  # with the normal towards the head, and towards the feet
+def test_a_tilted_gantry_is_said(source, pack, down):
+    write_series(source / "3", uid="1.2.3", patient="P3")
+    for path in (source / "3").iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, down * np.cos(np.radians(15)), down * np.sin(np.radians(15))]
+        dataset.save_as(path)
+    images = pack(source)
+    assert images.card.attributes["tilted"] == {"1.2.3": 15.0}
+    assert "tilted gantry, 15 degrees: 1.2.3" in chest_ct.summary(images).splitlines()
+
+
+LIMITED = """
+import resource, sys
+from medlatent.data import chest_ct
+source, limit, *outs = sys.argv[1:]
+if int(limit):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit),) * 2)
+for out in outs:
+    try:
+        chest_ct.pack(source, out, size=512, workers=1, progress=False)
+    except OSError as error:
+        print(error.filename, error.strerror)
+"""
+
+
+def check_told(source, outs, limit=0):
+    """Packs in a process of its own that may write files of so many bytes, and compares what it says of a full disk."""
+    command = [sys.executable, "-c", LIMITED, source, str(limit), *outs]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    why = "the disk has no room for it: make some, or choose another folder; nothing was written"
+    assert done.stdout.splitlines() == [f"{out} {why}" for out in outs]
+    assert [left for out in outs for left in out.parent.iterdir()] == []
+
+
+@pytest.mark.executes
+@pytest.mark.skipif(os.name == "nt", reason="there are no such limits")
+def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path):
+    source = write_series(tmp_path / "source")
+    (tmp_path / "small").mkdir()
+    out = tmp_path / "small" / "packed"
+    check_told(source, [out], limit=2**21)
+
+
+@pytest.mark.executes
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_that_fills_while_packing_ends_in_an_error(tmp_path):
+    source, mounted = write_series(tmp_path / "source"), []
+    try:
+        for megabytes in (2, 8, 15):  # room for none of the three copies of 6 MB, for one, and for two
+            small = tmp_path / f"{megabytes}"
+            small.mkdir()
+            mounting = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(small)]
+            if subprocess.run(mounting, capture_output=True).returncode:
+                pytest.skip("nothing can be mounted here")
+            mounted.append(small)
+        check_told(source, [small / "packed" for small in mounted])
+    finally:
+        for small in mounted:
+            subprocess.run(["umount", str(small)], check=True)
+
+
+def test_what_a_killed_packing_left_is_removed_by_the_next(source, pack, tmp_path):
+    with collecting(tmp_path / "packed") as folder:
+        of_another = folder.name.replace(f"-{os.getpid()}-", f"-{os.getppid()}-")
+        of_the_dead = folder.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-")  # beyond what the system counts to
+        for name in (of_another, of_the_dead):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "packed").write_bytes(b"slices")
+        pack(source)
+        assert sorted(p.name for p in tmp_path.iterdir()) == sorted([folder.name, of_another, "packed", "source"])
+
+
 def test_the_scanner_and_the_kernel(pack, tmp_path):
     tags = {"Manufacturer": "MAKER ", "ManufacturerModelName": "M1", "ConvolutionKernel": ["B30f", "2"]}
     table = pack(write_series(tmp_path / "source", **tags), collection="SET", licence="CC BY 3.0").table
@@ -348,6 +492,30 @@ def test_arrays_that_are_no_series_are_left_out(pack, tmp_path):
 def test_arrays_that_are_wrong(tmp_path, refused, arrays, words):
     source = write_array(tmp_path / "source", **arrays)
     refused(source, "1 × file that cannot be read", f"{source / 'A.npz'}: {words}")
+
+
+def test_arrays_that_unpack_to_far_more_than_they_are(tmp_path, refused):
+    source = write_array(tmp_path / "source", hu=np.zeros((70, 1024, 1024), np.int16))
+    assert (source / "A.npz").stat().st_size < 2**20
+    refused(source, "1 × file that cannot be read", "A.npz: hu.npy declares 146800768 bytes and holds")
+
+
+@pytest.mark.parametrize("shape", [(10**6, 10**6, 10**6), (2**20, 2**20, 2)])
+def test_a_header_of_an_array_that_declares_what_is_not_there(tmp_path, refused, shape):
+    source = write_array(tmp_path / "source")
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<i2", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(source / "A.npz", "w") as archive:
+        archive.writestr("hu.npy", header.getvalue() + bytes(100))
+        archive.writestr("z_mm.npy", b"")
+    refused(source, "1 × file that cannot be read", f"{source / 'A.npz'}: damaged, or no .npz file")
+
+
+def test_an_array_that_is_no_archive(tmp_path, refused):
+    source = write_array(tmp_path / "source")
+    with open(source / "A.npz", "wb") as file:
+        np.save(file, thorax())
+    refused(source, "1 × file that cannot be read", f"{source / 'A.npz'}: damaged, or no .npz file")
 
 
 def test_an_array_that_is_cut_off(tmp_path, refused):
@@ -481,6 +649,23 @@ ENDS = {
     "RIDERPilot-0117": None,
     "1.3.6.1.4.1.14519.5.2.1.5826.1402.983508919695337135620677418685": None,
 }
+
+
+@pytest.mark.real_data
+def test_the_real_objects_that_are_no_axial_slices_stop_no_export(source, pack):
+    odd = Path(os.environ.get("MEDLATENT_RAW", "")) / "chest_ct" / "odd"
+    if "MEDLATENT_RAW" not in os.environ or not odd.is_dir():
+        pytest.skip("$MEDLATENT_RAW holds no chest_ct/odd")
+    images = pack([source, odd])
+    assert len(images) == 36
+    assert images.card.attributes["left_out"] == {
+        "slice that is not axial": 12,
+        "file that is no CT image": 1,
+        "localiser": 1,
+    }
+    assert images.card.attributes["left_out_names"]["file that is no CT image"] == [
+        "readii_structures_R01-001_rtstruct.dcm"
+    ]
 
 
 @pytest.mark.real_data

@@ -1,125 +1,30 @@
 """Hounsfield units from DICOM files: written and read back, the real files that pydicom carries, all faults."""
 
+import contextlib
 import importlib.util
 import io
-import os
-import shutil
+import struct
+import tracemalloc
 import warnings
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+from dicom_cases import RNG, SYNTAXES, ct, read, refused, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
-from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
-    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
     RLELossless,
-    generate_uid,
 )
 
-from medlatent.data import DataError, dicom
+from medlatent.data import DataError, dicom, dicom_frames
 
-RNG = np.random.default_rng(0)
 CARRIED = Path(get_testdata_file("CT_small.dcm")).parent
-SYNTAXES = {
-    "implicit": "1.2.840.10008.1.2",
-    "explicit": ExplicitVRLittleEndian,
-    "big endian": "1.2.840.10008.1.2.2",
-    "deflated": DeflatedExplicitVRLittleEndian,
-}
-
-
-def ct(stored=None, syntax=ExplicitVRLittleEndian, **tags):
-    """A CT image as a data set; a tag given as ``None`` is left out."""
-    stored = RNG.integers(0, 3000, (8, 6)).astype(np.uint16) if stored is None else stored
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = syntax
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    dataset = pydicom.Dataset()
-    dataset.file_meta = meta
-    bits = 8 * stored.itemsize
-    order = ">" if syntax == SYNTAXES["big endian"] else "<"
-    values = {
-        "SOPClassUID": CTImageStorage,
-        "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
-        "SeriesInstanceUID": "1.2.3",
-        "StudyInstanceUID": "1.2",
-        "PatientID": "P1",
-        "Modality": "CT",
-        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
-        "PhotometricInterpretation": "MONOCHROME2",
-        "SamplesPerPixel": 1,
-        "Rows": stored.shape[0],
-        "Columns": stored.shape[1],
-        "BitsAllocated": bits,
-        "BitsStored": bits,
-        "HighBit": bits - 1,
-        "PixelRepresentation": int(stored.dtype.kind == "i"),
-        "RescaleSlope": "1",
-        "RescaleIntercept": "-1024",
-        "PixelSpacing": [0.7, 0.8],
-        "ImagePositionPatient": [-10, -20, 30],
-        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
-        "PixelData": stored.astype(stored.dtype.newbyteorder(order)).tobytes(),
-    }
-    for keyword, value in (values | tags).items():
-        if value is not None:
-            setattr(dataset, keyword, value)
-    if "PixelData" in dataset:
-        dataset["PixelData"].VR = "OW" if bits > 8 else "OB"
-    return dataset
-
-
-def write(dataset, path):
-    dataset.save_as(path, enforce_file_format=True)
-    return path
-
-
-def read(dataset, **options):
-    """Written to bytes, and read back."""
-    file = io.BytesIO()
-    write(dataset, file)
-    file.seek(0)
-    return dicom.read_slice(file, **options)
-
-
-def write_series(folder, n=6, distance=2.0, **tags):
-    """Slices whose HU are all 10 times their place, in files named in another order."""
-    folder.mkdir(exist_ok=True)
-    for k in range(n):
-        stored = np.full((8, 6), 1024 + 10 * k, np.uint16)
-        position = [-10, -20, -50 + distance * k]
-        write(ct(stored, **{"ImagePositionPatient": position, **tags}), folder / f"{k * 7 % n:03}.dcm")
-    return folder
-
-
-def file_of(folder, k):
-    """The file of the k-th slice of ``write_series``."""
-    return next(p for p in folder.glob("*.dcm") if pydicom.dcmread(p).pixel_array[0, 0] == 1024 + 10 * k)
-
-
-def change(path, **tags):
-    dataset = pydicom.dcmread(path)
-    for keyword, value in tags.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
-    dataset.save_as(path)
-
-
-def refused(dataset, *words, **options):
-    with pytest.raises(DataError) as caught:
-        read(dataset, **options)
-    for word in words:
-        assert word in str(caught.value)
 
 
 # ---------------------------------------------------------------------------------------------------- Hounsfield units
@@ -252,9 +157,16 @@ def test_window_values_worked_out_by_hand():
         ({"RescaleSlope": 0}, "a rescale slope of 0.0"),
         ({"RescaleType": "OD"}, "RescaleType is 'OD', not HU"),
         ({"Modality": "MR"}, "is of the modality 'MR', not CT"),
-        ({"Modality": None}, "'no modality'"),
-        ({"NumberOfFrames": 2}, "holds 2 frames"),
-        ({"SamplesPerPixel": 3}, "is a colour image"),
+        ({"Modality": None}, "is damaged, or cut short (it ends before Modality)"),
+        ({"Modality": None, "SOPClassUID": "1.2.840.10008.5.1.4.34.7"}, "is of the modality 'no modality'"),
+        ({"NumberOfFrames": 2}, "holds 2 frames: convert it to files of one frame each"),
+        ({"NumberOfFrames": 2, "RescaleSlope": None}, "holds 2 frames"),
+        (
+            {"SharedFunctionalGroupsSequence": [pydicom.Dataset()], "RescaleSlope": None},
+            "holds 1 frame of enhanced CT: convert it to files of one frame each, or read it with ImageSet.from_folder",
+        ),
+        ({"SamplesPerPixel": 3}, "is a colour image (3 samples a pixel)"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "is a colour image (PhotometricInterpretation PALETTE COLOR)"),
         ({"PixelSpacing": [0, 1]}, "PixelSpacing is [0.0, 1.0], where two positive lengths"),
         ({"PixelSpacing": [1]}, "PixelSpacing is"),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "not two unit vectors at right angles"),
@@ -281,8 +193,9 @@ def test_a_file_cut_short_is_refused_wherever_it_is_cut(tmp_path):
     path = tmp_path / "cut.dcm"
     for length in range(0, len(whole), 7):
         path.write_bytes(whole[:length])
-        with pytest.raises(DataError, match=r"cut\.dcm"):
+        with pytest.raises(DataError, match=r"cut\.dcm") as caught:
             dicom.read_slice(path)
+        assert not isinstance(caught.value, dicom.NotCT), "damaged, and not foreign"
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -300,6 +213,23 @@ def test_a_changed_byte_is_read_or_refused(place, change):
             return
     assert hu.dtype == np.int16
     assert hu.ndim == 2
+
+
+@pytest.mark.parametrize("kind", [b"OJ", b"\0\0", b"SQ"])
+def test_a_tag_of_a_kind_that_there_is_not_is_read_or_refused(kind):
+    file = io.BytesIO()
+    write(ct(RescaleType="HU"), file)
+    whole = file.getvalue()
+    file.seek(0)
+    dataset = pydicom.dcmread(file)
+    for element in [*dataset.file_meta, *dataset]:
+        head = struct.pack("<HH", element.tag.group, element.tag.element)
+        assert head + element.VR.encode() in whole
+        content = whole.replace(head + element.VR.encode(), head + kind, 1)
+        for read_it in (dicom.read_slice, lambda file: dicom_frames.read_frames(dicom.read_header(file)[1])):
+            with warnings.catch_warnings(), contextlib.suppress(DataError):
+                warnings.simplefilter("ignore")
+                read_it(io.BytesIO(content))
 
 
 def test_what_is_no_dicom_file(tmp_path):
@@ -393,8 +323,11 @@ def test_real_series():
     assert volume.hu.shape == (5, 16, 16)
     assert volume.spacing == pytest.approx((2.5, 0.488281, 0.488281))
     assert [h.position[2] for h in volume.headers] == pytest.approx([-1.2375, 1.2625, 3.7625, 6.2625, 8.7625])
-    with pytest.raises(DataError, match=r"two orientations in one series: .*CT2N"):
+    with pytest.raises(DataError, match=r"no CT image in DICOM format; 2 × localiser \(.*6293; .*6924\)"):
         dicom.read_series(folder / "98892001" / "CT2N")
+    scouts = dicom.read_slice(folder / "98892001" / "CT2N" / "6293").header.series_uid
+    with pytest.raises(DataError, match=r"two orientations in one series: .*CT2N"):
+        dicom.read_series(folder / "98892001" / "CT2N", series_uid=scouts)
     # the first is the slice where the scan began, the others are 1.25 mm apart
     with pytest.raises(DataError, match=r"missing slices: 161 between \S*17106 \(-99\.48 mm\) and \S*17136"):
         dicom.read_series(folder / "77654033" / "CT2")
@@ -404,7 +337,7 @@ def test_real_series():
     uid = volume.headers[0].series_uid
     again = dicom.read_series([folder / "77654033", folder / "98892001" / "CT5N"], series_uid=uid)
     np.testing.assert_array_equal(again.hu, volume.hu)
-    assert again.skipped == {"file that is no CT image": 3}  # computed radiographs
+    assert {kind: len(names) for kind, names in again.skipped.items()} == {dicom.FOREIGN: 3}  # computed radiographs
     with pytest.raises(DataError, match=r"no series 1\.9; it holds"):
         dicom.read_series(folder / "98892001" / "CT5N", series_uid="1.9")
 
@@ -422,150 +355,71 @@ def test_the_real_pairs_of_pydicom_data():
     np.testing.assert_array_equal(dicom.read_slice(get_testdata_file("693_J2KI.dcm")).hu, lossy)
 
 
-# ------------------------------------------------------------------------------------------------------------- series
+# ------------------------------------------------------------------------------------- limits, and other modalities
 
 
-def test_a_series_is_sorted_by_position_along_the_normal(tmp_path):
-    volume = dicom.read_series(write_series(tmp_path / "s", n=9))
-    np.testing.assert_array_equal(volume.hu[:, 0, 0], np.arange(0, 90, 10))
-    assert volume.spacing == pytest.approx((2, 0.7, 0.8))
-    assert volume.hu.dtype == np.int16
-    turned = write_series(tmp_path / "t", n=9, ImageOrientationPatient=[1, 0, 0, 0, -1, 0])  # the normal points down
-    np.testing.assert_array_equal(dicom.read_series(turned).hu[:, 0, 0], np.arange(80, -10, -10))
+def deflated(zeros):
+    """A deflated file that holds little, and unpacks to so many zeros and more."""
+    dataset = ct(syntax=DeflatedExplicitVRLittleEndian)
+    dataset.add_new(0x00091010, "OB", bytes(zeros))
+    dataset.add_new(0x00090010, "LO", "ZEROS")
+    return dataset
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
-@given(st.permutations(range(7)), st.tuples(*[st.floats(-3, 3)] * 3), st.floats(0.5, 10))
-def test_oblique_slices_are_sorted_whatever_the_order(order, angles, distance):
-    a, b, c = angles
-    turns = [np.array([[np.cos(t), -np.sin(t), 0], [np.sin(t), np.cos(t), 0], [0, 0, 1]]) for t in (a, c)]
-    tilt = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
-    axes = turns[0] @ tilt @ turns[1]
-    header = read(ct()).header
-    headers = [
-        dicom.Header(
-            **{
-                **header.__dict__,
-                "name": str(k),
-                "orientation": tuple(axes[:, 0]) + tuple(axes[:, 1]),
-                "position": tuple(distance * k * axes[:, 2] + 100 * axes[:, 0]),
-            }
-        )
-        for k in order
-    ]
-    ordered = dicom.sort_slices(headers)
-    assert [h.name for h in ordered] == [str(k) for k in range(7)]
-    assert dicom.slice_distance(ordered) == pytest.approx(distance)
+def test_a_file_that_unpacks_to_far_more_than_it_is(tmp_path):
+    small = write(deflated(2**22), tmp_path / "small.dcm")
+    for behind in (b"", b"\0", b"\0\0"):  # one of them makes an odd length even
+        assert dicom.read_slice(io.BytesIO(small.read_bytes() + behind)).hu.shape == (8, 6)
+    path = write(deflated(2**27), tmp_path / "bomb.dcm")
+    assert path.stat().st_size < 300_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"bomb\.dcm declares \d+ bytes and holds \d+, where up to 200 times"):
+            dicom.read_slice(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
 
 
-def test_other_files_are_left_out_and_counted(tmp_path):
-    folder = write_series(tmp_path / "s")
-    (folder / "notes.txt").write_text("notes")
-    (folder / ".DS_Store").write_bytes(b"\0" * 300)
-    write(ct(Modality="SR", PixelData=None), folder / "report")
-    volume = dicom.read_series(folder)
-    assert len(volume.hu) == 6
-    assert volume.skipped == {"file that is no CT image": 3}
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
+def test_sides_that_declare_far_more_than_is_there(syntax):
+    dataset = ct()
+    dataset.compress(RLELossless)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.Rows = dataset.Columns = 65535
+    refused(dataset, "(Rows, Columns, SamplesPerPixel, NumberOfFrames, BitsAllocated) declares 8589672450 bytes")
+    dataset.Rows, dataset.NumberOfFrames = 8, 100_000_000
+    with pytest.raises(DataError, match="declares"):
+        dicom_frames.read_frames(dataset)
 
 
-def test_an_archive_is_read_as_its_folder_is(tmp_path):
-    folder = write_series(tmp_path / "s")
-    volume = dicom.read_series(folder)
-    shutil.make_archive(tmp_path / "archived", "zip", folder)
-    again = dicom.read_series(tmp_path / "archived.zip")
-    np.testing.assert_array_equal(again.hu, volume.hu)
-    assert again.headers[0].name.startswith(str(tmp_path / "archived.zip: "))
-    content = (tmp_path / "archived.zip").read_bytes()
-    (tmp_path / "archived.zip").write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"archived\.zip is no zip archive, or is cut off"):
-        dicom.read_series(tmp_path / "archived.zip")
+def test_a_palette_is_looked_up_where_colours_are_read():
+    for entries, kind in ((256, "u1"), (256, "<u2"), (4, "<u2")):
+        table = (np.arange(entries) * (256 // entries)).astype(kind) << (8 * (np.dtype(kind).itemsize - 1))
+        palette = {
+            f"{colour}PaletteColorLookupTable{what}": value
+            for colour, values in zip(("Red", "Green", "Blue"), (table, table[::-1], table // 2), strict=True)
+            for what, value in (
+                ("Descriptor", [entries, 0, 8 * table.itemsize]),
+                ("Data", values.astype(kind).tobytes()),
+            )
+        }
+        stored = np.arange(4, dtype=np.uint8).reshape(2, 2)
+        dataset = ct(stored, PhotometricInterpretation="PALETTE COLOR", Modality="US", **palette)
+        found, unit = dicom_frames.read_frames(dataset)
+        upper = [values.astype(int) >> 8 * (table.itemsize - 1) for values in (table, table[::-1], table // 2)]
+        expected = [values[:4] for values in upper]
+        np.testing.assert_array_equal(found.reshape(4, 3).T, expected)
+        assert unit == "8-bit values"
+    with pytest.raises(DataError, match="its palette of colours cannot be used"):
+        dicom_frames.read_frames(ct(stored, PhotometricInterpretation="PALETTE COLOR", Modality="US"))
 
 
-def test_folders_without_ct(tmp_path):
-    with pytest.raises(DataError, match="nowhere: no such file or folder"):
-        dicom.read_series(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"no CT image in DICOM format$"):
-        dicom.read_series(tmp_path)
-    (tmp_path / "notes.txt").write_text("notes")
-    with pytest.raises(DataError, match=r"no CT image in DICOM format; 1 × file that is no CT image \(.*notes\.txt"):
-        dicom.read_series(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("tags", "words"),
-    [
-        ({"PixelSpacing": [0.7, 0.9]}, "two pixel spacings in one series"),
-        ({"ImageOrientationPatient": [0, 1, 0, -1, 0, 0]}, "two orientations in one series"),
-        ({"PatientID": "P2"}, "two patients in one series"),
-        ({"ImagePositionPatient": None}, "ImagePositionPatient is missing"),
-        ({"ImageOrientationPatient": None}, "ImageOrientationPatient is missing"),
-        ({"PixelSpacing": None}, "PixelSpacing is missing"),
-        ({"PixelData": None}, "has no pixel data"),
-        ({"RescaleSlope": None}, "RescaleSlope is missing"),
-        ({"ImagePositionPatient": [-10, -20, -48]}, "duplicate slices"),
-    ],
-)
-def test_one_slice_that_does_not_fit(tmp_path, tags, words):
-    folder = write_series(tmp_path / "s")
-    path = file_of(folder, 3)
-    change(path, **tags)
-    with pytest.raises(DataError) as caught:
-        dicom.read_series(folder)
-    assert words in str(caught.value)
-    assert path.name in str(caught.value)
-
-
-def test_missing_slices_are_named_by_their_neighbours(tmp_path):
-    folder = write_series(tmp_path / "s", n=12)
-    neighbours = file_of(folder, 3), file_of(folder, 6)
-    for k in (4, 5, 8):
-        file_of(folder, k).unlink()
-    with pytest.raises(DataError) as caught:
-        dicom.read_series(folder)
-    assert f"missing slices: 2 between {neighbours[0]} (-44 mm) and {neighbours[1]} (-38 mm)" in str(caught.value)
-    assert "the others are 2 mm apart; 3 in all, at 2 places" in str(caught.value)
-
-
-def test_two_distances_between_slices(tmp_path):
-    folder = write_series(tmp_path / "s", n=8)
-    for k in (5, 6, 7):
-        change(file_of(folder, k), ImagePositionPatient=[-10, -20, -42 + 3 * (k - 4)])
-    with pytest.raises(DataError, match="two distances between slices in one series: 3 mm between"):
-        dicom.read_series(folder)
-    for k in range(4, 8):  # twice the distance over half of the series: a change, and nothing is missing
-        change(file_of(folder, k), ImagePositionPatient=[-10, -20, -44 + 4 * (k - 3)])
-    with pytest.raises(DataError, match="two distances between slices in one series"):
-        dicom.read_series(folder)
-
-
-def test_two_shapes(tmp_path):
-    folder = write_series(tmp_path / "s")
-    write(ct(np.zeros((8, 8), np.uint16), ImagePositionPatient=[-10, -20, -38]), folder / "wide.dcm")
-    with pytest.raises(DataError, match=r"two shapes in one series: .* has \(8, 6\), .*wide\.dcm \(8, 8\)"):
-        dicom.read_series(folder)
-
-
-def test_positions_rounded_by_the_scanner_are_one_distance(tmp_path):
-    folder = write_series(tmp_path / "s", distance=1.25)
-    for k in range(6):
-        change(file_of(folder, k), ImagePositionPatient=[-10, -20, round(-50 + 1.25 * k + 1e-3 * (-1) ** k, 3)])
-    assert dicom.read_series(folder).spacing[0] == pytest.approx(1.25, abs=1e-3)
-
-
-@pytest.mark.real_data
-def test_the_real_thoracic_series():
-    raw = Path(os.environ.get("MEDLATENT_RAW", "")) / "chest_ct" / "series_LungFCP-01-0001.zip"
-    if "MEDLATENT_RAW" not in os.environ or not raw.is_file():
-        pytest.skip("$MEDLATENT_RAW holds no chest_ct/series_LungFCP-01-0001.zip")
-    volume = dicom.read_series(raw)
-    assert volume.hu.shape == (98, 512, 512)
-    assert volume.spacing == pytest.approx((1, 0.759765625, 0.759765625))
-    assert (volume.hu.min(), volume.hu.max()) == (-1024, 3071)
-    assert volume.skipped == {}
-    with zipfile.ZipFile(raw) as archive:
-        name = volume.headers[40].name.partition(": ")[2]
-        dataset = pydicom.dcmread(io.BytesIO(archive.read(name)))
-    np.testing.assert_array_equal(volume.hu[40], dataset.pixel_array.astype(int) - 1024)
-    # from feet to head: the lungs' share falls towards the apex, and the air outside grows with the neck
-    lungs = (volume.hu[:, 100:400, 100:400] < -600).mean(axis=(1, 2))
-    assert lungs.max() > 0.2
+def test_frames_of_ct_in_another_unit_are_no_hounsfield_units():
+    values = pydicom.Dataset()
+    values.RescaleSlope, values.RescaleIntercept, values.RescaleType = 1, 0, "MGML"
+    shared = pydicom.Dataset()
+    shared.PixelValueTransformationSequence = [values]
+    dataset = ct(SharedFunctionalGroupsSequence=[shared], RescaleSlope=None)
+    with pytest.raises(DataError, match="RescaleType of frame 0 is 'MGML', not HU"):
+        dicom_frames.read_frames(dataset)

@@ -326,6 +326,15 @@ class TestFinding:
         (tmp_path / "README").write_text("no picture")
         assert find_pictures(tmp_path) == (["1.2.840.10008", "IM0001"], ["README"])
 
+    @pytest.mark.parametrize("length", [0, 100, 200])
+    def test_dicom_without_an_ending_that_is_damaged_is_not_left_out(self, tmp_path, length):
+        for k in range(4):
+            dicom(tmp_path / f"IM{k:04}", grey(dtype=np.uint16))
+        (tmp_path / "IM0002").write_bytes((tmp_path / "IM0002").read_bytes()[:length])
+        (tmp_path / "README").write_text("no picture")
+        assert find_pictures(tmp_path) == ([f"IM{k:04}" for k in range(4)], ["README"])
+        refused("IM0002", ImageSet.from_folder, tmp_path, value_range=(0, 255))
+
     def test_a_folder_without_images_says_what_is_read(self, tmp_path):
         refused(r"no image in it; read are files that end in .png, .jpg, .*\.nii.gz", ImageSet.from_folder, tmp_path)
         refused("no such folder", ImageSet.from_folder, tmp_path / "gone")
@@ -643,6 +652,30 @@ class TestDicom:
         dicom(tmp_path / "a.dcm", rgb[..., 0], "US")
         assert np.array_equal(from_folder(tmp_path).images[0, 0], rgb[..., 0])
         assert from_folder(tmp_path, colour="rgb").images.shape == (1, 3, 4, 6)
+
+    def test_colours_of_a_palette_are_looked_up(self, tmp_path):
+        tables = [np.arange(256)[::step].astype("<u2") << 8 for step in (1, -1)]
+        palette = {f"{name}PaletteColorLookupTableDescriptor": [256, 0, 16] for name in ("Red", "Green", "Blue")}
+        for name, table in zip(("Red", "Green", "Blue"), (*tables, tables[0]), strict=True):
+            palette[f"{name}PaletteColorLookupTableData"] = table.tobytes()
+        stored = grey()
+        dicom(tmp_path / "a.dcm", stored, "US", PhotometricInterpretation="PALETTE COLOR", **palette)
+        assert np.array_equal(from_folder(tmp_path).images[0], [stored, 255 - stored, stored])
+
+    def test_objects_without_an_image_are_told(self, tmp_path):
+        for name, kind in (
+            ("report.dcm", "1.2.840.10008.5.1.4.1.1.88.33"),
+            ("c/rs.dcm", "1.2.840.10008.5.1.4.1.1.481.3"),
+        ):
+            dicom(tmp_path / name, grey(), "SR", SOPClassUID=kind)
+            dataset = pydicom.dcmread(tmp_path / name)
+            dataset.file_meta.MediaStorageSOPClassUID = kind
+            del dataset.PixelData
+            dataset.save_as(tmp_path / name)
+        refused("no image in it; DICOM objects that hold none: c/rs.dcm, report.dcm", ImageSet.from_folder, tmp_path)
+        dicom(tmp_path / "a.dcm", grey(), "US")
+        with pytest.warns(UserWarning, match=r"no images, and left out: c/rs\.dcm, report\.dcm"):
+            assert len(ImageSet.from_folder(tmp_path)) == 1
 
     def test_low_values_that_are_bright_are_turned_round(self, tmp_path):
         dicom(tmp_path / "a.dcm", np.array([[0, 1000]], np.uint16), "DX", PhotometricInterpretation="MONOCHROME1",
