@@ -128,6 +128,15 @@ def sphinx(root: Path, stage: Path) -> None:
     (out / "_build/html").rename(root / "_build/html")
 
 
+def set_aside(html: Path) -> None:
+    """Removes the old book at one stroke: who is killed while its files go leaves no part of it for the book."""
+    old = html.with_name("html.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if html.is_dir():
+        html.rename(old)
+        shutil.rmtree(old)
+
+
 def build(args: argparse.Namespace) -> None:
     start = time.perf_counter()
     if bad := [p for p in args.parameters if "=" not in p]:
@@ -148,7 +157,7 @@ def build(args: argparse.Namespace) -> None:
         print("The book is up to date: _build/html/index.html")
         return None
     stamp.unlink(missing_ok=True)
-    shutil.rmtree(html, ignore_errors=True)
+    set_aside(html)
     # Before the long part: what these refuse does not depend on a result.
     generated = {"equations": equations_page(root, docs), "exercises_included": exercises_page(root)} | pages(root)
     generated["rubrics_included"] = rubrics_page(root)

@@ -1,11 +1,15 @@
 """What the scripts of the book share."""
 
+import glob
 import hashlib
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
 
 PINS = ("requirements.txt", "requirements.lock")  # what a notebook is executed with
+HOUR = 3600  # seconds
 
 
 class BuildError(Exception):
@@ -15,10 +19,16 @@ class BuildError(Exception):
 def write(path: Path, text: str | bytes) -> None:
     """Writes a file whole or not at all, whoever else is writing it.
 
+    What was half written by those who were killed, for it takes nobody an hour, is removed.
+
     Raises:
         BuildError: it cannot be written; the message names it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with suppress(OSError):  # somebody else has removed it
+            if time.time() - left.stat().st_mtime > HOUR:
+                left.unlink()
     partial = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.partial")
     try:
         partial.write_bytes(text.encode() if isinstance(text, str) else text)

@@ -2,11 +2,13 @@
 
 import functools
 import json
+import os
 import re
 import signal
 import time
 from pathlib import Path
 
+import build
 import execute
 import generate
 import nbformat
@@ -310,3 +312,29 @@ def test_the_public_name_is_the_package_that_reexports(small_book):
     small_book.write("medlatent/nets/other.py", 'class Other:\n    """Implements :eq:`eq-small-1`."""\n')
     names = generate.implementations(small_book.root)["eq-small-1"]
     assert sorted(names) == ["medlatent.losses.area", "medlatent.nets.Encoder", "medlatent.nets.other.Other"]
+
+
+def test_who_is_killed_while_the_old_book_goes_leaves_no_part_of_it(tmp_path, monkeypatch):
+    html, old = tmp_path / "html", tmp_path / "html.old"
+    html.mkdir()
+    (html / "index.html").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(build.shutil, "rmtree", lambda path, **_: None if path == old and not old.exists() else killed())
+        with pytest.raises(KeyboardInterrupt):
+            build.set_aside(html)
+    assert not html.exists()
+    build.set_aside(html)  # that of the next build
+    assert not list(tmp_path.iterdir())
+
+
+def killed() -> None:
+    raise KeyboardInterrupt
+
+
+def test_what_a_killed_script_left_half_written_goes_and_what_is_being_written_stays(tmp_path):
+    old, writing, other = (tmp_path / f".{name}.partial" for name in ("[a].md.7-7", "[a].md.8-8", "b.md.7-7"))
+    for path, hours in ((old, 2), (writing, 0), (other, 2)):
+        path.touch()
+        os.utime(path, (time.time() - 3600 * hours,) * 2)
+    write(tmp_path / "[a].md", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"[a].md", writing.name, other.name}

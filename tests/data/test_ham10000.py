@@ -268,7 +268,7 @@ def test_a_patch_is_cut_around_the_lesion(source, pack):
 
 def test_the_source_of_patches(source, tmp_path, monkeypatch):
     monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
-    command = r"run `python -m medlatent data ham10000 --patch 48 --out FOLDER/ham10000\.patches`"
+    command = rf"run `python -m medlatent data ham10000 --patch 48 --out {re.escape(str(tmp_path))}/ham10000\.patches`"
     for name in ("ham10000.patches", "ham10000.patches.balanced", "ham10000.patches.balanced.32"):
         with pytest.raises(DataError, match=rf"ham10000\.patches is not packed: {command}"):
             open_images(name)
