@@ -166,9 +166,8 @@ def test_no_text_of_a_record_is_markup():
 
 def record_of(text: str):
     """A record that says the same wherever somebody may have chosen the words."""
-    metrics = {
-        f"{text}/test": {"images": 60, "values": {text: 17.2, "active_units": 0}, "left_out": {text: text, "b": text}}
-    }
+    reasons = {text: text, "beside": text}
+    metrics = {f"{text}/test": {"images": 60, "values": {text: 17.2, "active_units": 0}, "left_out": reasons}}
     return dataclasses.replace(
         RECORD,
         slug=text,

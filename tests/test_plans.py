@@ -1,5 +1,6 @@
 """Plans: what they expand to, what they refuse, and that every record is a job of its chapter's plan."""
 
+import functools
 import json
 import pickle
 import re
@@ -239,11 +240,15 @@ def recorded() -> list[Path]:
     return [path for path in paths if json.loads(path.read_text(encoding="utf-8")).get("format") == "medlatent.Record"]
 
 
+@functools.cache
+def plan_of(folder: Path) -> Plan:
+    return Plan.read(folder / "plan.toml")
+
+
 @pytest.mark.parametrize("path", recorded(), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_record_is_a_job_of_its_chapters_plan(path):
     record = json.loads(path.read_text(encoding="utf-8"))
-    plan = Plan.read(path.parent / "plan.toml")
-    (job,) = [job for job in plan.runs if job.name == record["name"]]
+    (job,) = [job for job in plan_of(path.parent).runs if job.name == record["name"]]
     data, run = record["data"], record["run"]
     assert (job.slug, job.system) == (record["slug"], record["model"])
     assert (job.source, job.n, job.data_seed, job.split) == (data["source"], data["n"], data["seed"], data["split"])

@@ -19,6 +19,7 @@ from medlatent.runs import differences
 
 PATHS = record_paths()
 read = functools.cache(Record.read)
+plan = functools.cache(Plan.read)
 NAMES = [f"{p.parent.name}/{p.stem}" for p in PATHS]
 
 
@@ -102,7 +103,7 @@ def test_a_record_says_where_it_comes_from(path: Path):
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
 def test_a_record_is_a_run_of_its_chapter_s_plan(path: Path):
     record = read(path)
-    (job,) = [job for job in Plan.read(path.with_name(FILE)).runs if job.name == record.name]
+    (job,) = [job for job in plan(path.with_name(FILE)).runs if job.name == record.name]
     assert differences(record, job) == []
 
 

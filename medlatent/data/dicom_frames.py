@@ -24,7 +24,7 @@ def read_frames(dataset: pydicom.Dataset, name: str = "the DICOM file") -> tuple
     - Colours come as RGB of 8 bits, those of a palette looked up in it.
 
     Args:
-        dataset: what pydicom has read, see :func:`read_header`.
+        dataset: what pydicom has read, see ``dicom.read_header``.
         name: what messages call the file.
 
     Returns:

@@ -265,13 +265,10 @@ class Explorer(Saved):
         if given:
             points = given[0][:POINTS].numpy()
         if len(given) == 2:
-            nats = information(*given).per_dimension.tolist()
-            if wrong := [d for d, value in enumerate(nats) if not math.isfinite(value)]:
-                ends = [f"{end:.3g}" for end in given[1][:, wrong[0]].aminmax()]
-                raise ValueError(
-                    f"posteriors: dimension {wrong[0]} has no finite information, its log-variances go from {ends[0]} "
-                    f"to {ends[1]}; leave those images out"
-                )
+            try:
+                nats = information(*given).per_dimension.tolist()
+            except ValueError as error:
+                raise ValueError(f"posteriors: {error}") from None
         colours = colouring(labels or {}, len(given[0]) if given else 0, POINTS)
         if dimensions is None:
             others = [d for d in range(width) if d not in (*category, *uniform, *noise)]

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -600,7 +601,8 @@ def test_an_existing_folder_is_not_touched(source, pack, tmp_path):
 
 def test_the_source_by_its_name(source, pack, tmp_path, monkeypatch):
     monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=r"python -m medlatent data chest_ct --from YOUR_SERIES --out FOLDER/chest_ct"):
+    command = f"python -m medlatent data chest_ct --from YOUR_SERIES --out {tmp_path}/chest_ct"
+    with pytest.raises(DataError, match=re.escape(command)):
         open_images("chest_ct")
     pack(source).save(tmp_path / "chest_ct")
     assert len(open_images("chest_ct", 5)) == 5

@@ -355,7 +355,8 @@ class TestBothLayouts:
 
     def test_sources(self, official, tmp_path, monkeypatch):
         monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
-        with pytest.raises(DataError, match=r"run `python -m medlatent data lidc_nodules --from YOUR_LIDC --out FOLD"):
+        command = f"run `python -m medlatent data lidc_nodules --from YOUR_LIDC --out {tmp_path}/lidc`"
+        with pytest.raises(DataError, match=re.escape(command)):
             open_images("lidc")
         lidc.pack(official[0], tmp_path / "lidc", workers=1, progress=False)
         for name, side in (("lidc", 64), ("lidc.32", 32)):

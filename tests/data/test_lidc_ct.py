@@ -397,7 +397,8 @@ def test_the_command_on_files(script, capsys, download, tmp_path):
 
 def test_the_source_by_its_name(download, tmp_path, monkeypatch):
     monkeypatch.setenv("MEDLATENT_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=r"run `python -m medlatent data lidc --index lidc\.csv --out FOLDER/lidc_ct`"):
+    command = f"run `python -m medlatent data lidc --index lidc.csv --out {tmp_path}/lidc_ct`"
+    with pytest.raises(DataError, match=re.escape(command)):
         open_images("lidc_ct")
     lidc_ct.pack(download(n=1), tmp_path / "lidc_ct", workers=1, progress=False)
     assert open_images("lidc_ct.64").images.shape == (N, 1, 64, 64)

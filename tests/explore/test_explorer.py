@@ -486,7 +486,7 @@ def test_a_conditional_prior_alone_is_as_a_normal_one():
         ({"posteriors": "abc"}, "posteriors: expected two of (N, 5), got str"),
         (
             {"posteriors": (torch.zeros(3, 5), torch.full((3, 5), 800.0))},
-            "posteriors: dimension 0 has no finite information, its log-variances go from 800 to 800",
+            "posteriors: logvar: row 0 has 800, whose variance overflows beyond 700",
         ),
         ({"posteriors": torch.zeros(2, 5), "labels": [1, 2]}, "labels: expected values by name, got list"),
         ({"posteriors": torch.zeros(2, 5), "labels": {3: [1, 2]}}, "labels: expected a text as the name, got 3"),
