@@ -22,7 +22,10 @@ def show_table(
         index: whether the rows have their names in front.
         thousands: what stands between groups of three digits.
     """
-    table = frame.style.format(precision=precision, na_rep="–", thousands=thousands)
+    # Text is shown as it is: pandas would write that of a class's name into the page as markup.
+    table = frame.style.format(precision=precision, na_rep="–", thousands=thousands, escape="html")
+    for axis in ("index", "columns"):
+        table.format_index(escape="html", axis=axis)
     table.set_table_attributes('class="dataframe"')  # by which the book's style sheet knows it
     return table if index else table.hide(axis="index")
 

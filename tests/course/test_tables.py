@@ -26,6 +26,14 @@ def test_show_table(options, expected):
     assert cells(show_table(FRAME, **options)) == expected
 
 
+def test_text_of_a_table_is_no_markup():
+    text = "<b>a & b</b></td>"
+    frame = pd.DataFrame({text: [text, "c"]}, index=pd.MultiIndex.from_tuples([(text, text), ("d", "e")]))
+    page = BeautifulSoup(show_table(frame).to_html(), "html.parser")
+    assert page.b is None
+    assert [cell.text for cell in page.find_all(["th", "td"])].count(text) == 4
+
+
 @pytest.mark.parametrize(
     ("values", "decimals", "expected"),
     [
