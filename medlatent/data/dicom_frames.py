@@ -17,7 +17,7 @@ with extra("data", "reading DICOM files"):
 def read_frames(dataset: pydicom.Dataset, name: str = "the DICOM file") -> tuple[np.ndarray, str]:
     """The images of a data set of any modality in their own unit, and what that is.
 
-    - CT is in Hounsfield units, as :func:`hounsfield` has it.
+    - CT is in Hounsfield units, as ``hounsfield`` has it.
     - Of others, slope and intercept are applied where there are some, those of a frame to the frame. Pixels of the
       padding value become the least measured one. Where low values are to be shown bright (MONOCHROME1) and there is no
       slope and intercept, values are turned round, the greatest that can be stored less the value.
@@ -32,7 +32,7 @@ def read_frames(dataset: pydicom.Dataset, name: str = "the DICOM file") -> tuple
         ``"8-bit values"``, or such as ``"MR values"``.
 
     Raises:
-        DataError: what :func:`hounsfield` refuses, colours of more than 8 bits, or a table (ModalityLUTSequence) in the
+        DataError: what ``hounsfield`` refuses, colours of more than 8 bits, or a table (ModalityLUTSequence) in the
             place of slope and intercept.
     """
     modality = text(dataset, "Modality", name) or "DICOM"

@@ -65,7 +65,7 @@ class File(NamedTuple):
 
     @property
     def pattern(self) -> tuple[str, str]:
-        """The archive, and the path with the numbers of the name left open: what files of one series share."""
+        """What files of one series share, the archive and the path with the numbers of the name left open."""
         if self.member is None:
             return "", pattern(Path(self.path).as_posix())
         return self.path, pattern(self.member)
