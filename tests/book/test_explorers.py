@@ -193,6 +193,13 @@ def settle(page, box, frames: int):
     )
 
 
+def turn_to(page, box, name: str):
+    """Turns to a view, and waits until it shows the present code."""
+    count = frames(box)
+    box.get_by_role("tab", name=name, exact=True).click()
+    settle(page, box, count)
+
+
 def position(state: dict, dimension: int, slider) -> float:
     """The value z of a dimension by its slider, which may speak in a unit."""
     scale = state["scales"].get(str(dimension), {"offset": 0, "factor": 1})
@@ -228,7 +235,7 @@ def test_every_explorer_decodes_as_pytorch_does(open_page, site, html, doc, plac
         box = wake(page, index)
         assert not page.locator(".cell_output:has(.live-widget)").nth(index).locator("img:visible").count()
         if len(state["views"]) > 1:  # the view with the sliders need not be the first
-            box.get_by_role("tab", name="Traverse").click()
+            turn_to(page, box, "Traverse")
         start, dimension = torch.tensor(state["start"], dtype=torch.float32), state["order"][0]
         alone = state["views"][0] if len(state["views"]) == 1 else ""
         # Alone, these have no slider of a dimension.
@@ -279,7 +286,7 @@ def test_an_image_of_the_strip_is_encoded_as_pytorch_does(open_page, site, doc):
             continue
         box = wake(page, index)
         if state["views"][0] == "hybrid":
-            box.get_by_role("tab", name="Traverse").click()
+            turn_to(page, box, "Traverse")
         count = frames(box)
         box.locator("button[data-image='1']").click()
         settle(page, box, count)
@@ -291,7 +298,7 @@ def test_an_image_of_the_strip_is_encoded_as_pytorch_does(open_page, site, doc):
         decibels = -10 * np.log10(float((rebuilt - image[0]).square().mean()))
         assert f"{decibels:.1f} dB" in box.inner_text()
         if len(state["views"]) > 1:
-            box.get_by_role("tab", name="Traverse").click()
+            turn_to(page, box, "Traverse")
         for dimension in [] if state["views"] in (["directions"], ["label"]) else state["order"][:3]:
             shown = position(state, dimension, box.locator(f"input[data-dimension='{dimension}']").first)
             assert abs(shown - float(code[0, dimension])) < 0.06
@@ -406,7 +413,7 @@ def test_copy(start, open_page):
 
 def test_map(start):
     page, box, state = start
-    box.get_by_role("tab", name="Map").click()
+    turn_to(page, box, "Map")
     canvas = box.locator("canvas.map")
     canvas.scroll_into_view_if_needed()
     first = picture(box)
@@ -441,7 +448,7 @@ def test_map(start):
 
 def test_walk(start):
     page, box, _ = start
-    box.get_by_role("tab", name="Walk").click()
+    turn_to(page, box, "Walk")
     first = picture(box)
     scrub = box.locator("input.scrub")
     scrub.focus()
@@ -777,7 +784,7 @@ def test_new_noise_is_noise_alone_and_the_same_again(codes, open_page, generator
     assert (one != two).any()
     assert box.locator(RADIO).first.is_checked()
     assert [float(box.locator(f"input[data-dimension='{d}']").input_value()) for d in PAD] == [0, 0]
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     page.evaluate(
         "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
     )  # sliders follow
@@ -818,7 +825,7 @@ def test_the_views_share_a_code(codes):
     box.get_by_label("c1", exact=True).focus()
     page.keyboard.press("ArrowRight")
     settle(page, box, count)
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     assert float(box.get_by_label("c1", exact=True).input_value()) == pytest.approx(0.1)
     assert not box.locator(".gauge:visible").count()
     # Half of one category, which only a slider can make: none is chosen, until one is.
@@ -828,7 +835,7 @@ def test_the_views_share_a_code(codes):
     count = frames(box)
     page.keyboard.press("PageDown")
     settle(page, box, count)
-    box.get_by_role("tab", name="Codes").click()
+    turn_to(page, box, "Codes")
     group = box.get_by_role("radiogroup")
     wait(page, box, "root => root.querySelector('.codes .words').textContent.includes('none')")
     assert not group.locator(":checked").count()
@@ -1027,7 +1034,7 @@ def test_both_pictures_are_what_pytorch_decodes(phases):
     canvas = box.locator("canvas.picture")
     assert box.locator(".pictures .names").first.inner_text().split("\n") == list(NAMES)
     assert np.abs(side_by_side(canvas) - exact(explorer, explorer.start)).max() <= 1
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     for dimension, key in ((0, "PageUp"), (MOVES_THE_SECOND, "PageDown"), (2, "ArrowLeft")):
         before, count = side_by_side(canvas), frames(box)
         box.locator(f"input[data-dimension='{dimension}']").focus()
@@ -1058,10 +1065,10 @@ def test_the_small_pictures_are_both_too(phases):
 
     start = np.array(explorer.start)
     expect(".categories canvas", [np.r_[start[:4], choice] for choice in np.eye(2)])
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     expect("button[data-step] canvas", [np.r_[z, start[1:]] for z in np.linspace(-1, 1, 9)])
     assert box.locator(".multiples .words").inner_text().endswith(f"; in each, from left to right, {', '.join(NAMES)}")
-    box.get_by_role("tab", name="Walk").click()
+    turn_to(page, box, "Walk")
     drawn = (
         "[...root.querySelectorAll('.steps canvas')].every(c => c.getContext('2d').getImageData(0, 0, 1, 1).data[3])"
     )
@@ -1101,7 +1108,7 @@ def test_an_image_of_two_pictures_is_encoded(phases):
 
 def test_the_difference_is_each_pictures_own(phases):
     page, box, explorer = phases
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     box.get_by_role("button", name="Difference to the start").click()
     count = frames(box)
     box.locator(f"input[data-dimension='{MOVES_THE_SECOND}']").focus()
@@ -1451,13 +1458,13 @@ def test_a_walk_and_a_map_in_units(open_page, tmp_path):
     explorer = explorer_that_measures(*NAMES, posteriors=means, walk=[(0, 2), (1, 2)])
     page = open_page(published(explorer, folder=tmp_path))
     box = wake(page)
-    box.get_by_role("tab", name="Walk").click()
+    turn_to(page, box, "Walk")
     assert box.locator(".steps .number").all_text_contents() == ["z0 to 219 ml", "z1 to 35 %"]
     box.get_by_role("button", name="Step 2: z1 to 35 %").click()
     page.wait_for_timeout(100)
     assert box.locator("input.scrub").get_attribute("aria-valuetext") == "z1 at 35 %"
     once_measured(page, box)
-    box.get_by_role("tab", name="Map").click()
+    turn_to(page, box, "Map")
     wait(page, box, "root => root.querySelector('.cross').ariaValueText === 'z0 219 ml, z1 35 %'")
     box.locator("canvas.map").focus()
     page.keyboard.press("ArrowLeft")
@@ -1742,10 +1749,10 @@ def press_button(page, box, name: str):
 
 def by_sliders(page, box) -> np.ndarray:
     """The present code, as the view with the sliders has it."""
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     rested(page, box)
     code = code_shown(box, None)
-    box.get_by_role("tab", name="Directions").click()
+    turn_to(page, box, "Directions")
     rested(page, box)
     return code
 
@@ -1874,13 +1881,13 @@ def test_play_goes_to_both_ends_and_stops(directions):
     # On from there, and no further in another view.
     box.get_by_role("button", name="Play", exact=True).click()
     wait(page, box, "(root, alpha) => Number(root.querySelector('[data-shift]').value) !== alpha", alpha)
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     rested(page, box)
     page.wait_for_timeout(100)
     count = frames(box)
     page.wait_for_timeout(400)
     assert frames(box) == count
-    box.get_by_role("tab", name="Directions").click()
+    turn_to(page, box, "Directions")
     # A hand on the slider stops it.
     box.get_by_role("button", name="Play", exact=True).click()
     shift(page, box, "Home")
@@ -1916,12 +1923,12 @@ def test_whatever_else_moves_the_code_is_shifted_from_there(directions):
     # A look at another view changes nothing.
     assert float(box.locator(SHIFT).input_value()) == 1.1
     assert box.get_by_role("combobox", name="Direction", exact=True).input_value() == "2"
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     count = frames(box)
     box.locator("input[data-dimension='0']").focus()
     page.keyboard.press("PageUp")
     settle(page, box, count)
-    box.get_by_role("tab", name="Directions").click()
+    turn_to(page, box, "Directions")
     rested(page, box)
     assert float(box.locator(SHIFT).input_value()) == 0
     z = by_sliders(page, box)
@@ -2022,7 +2029,7 @@ def test_changes_are_counted_from_where_there_is_no_shift(directions):
     assert label.get_attribute("aria-label") == said
     assert "darker than the picture at α = 0" in box.locator(".difference").inner_text()
     # In the other views they are counted from the start.
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     button = box.get_by_role("button", name="Difference to the start", exact=True)
     assert button.get_attribute("aria-pressed") == "true"
     wait(
@@ -2083,7 +2090,7 @@ def test_one_direction_that_nobody_measured(open_page, tmp_path):
     explorer = Explorer(OnePicture(), directions=Directions(A[:, :1]), max_shift=2, category=(4, 5))
     page = open_page(published(explorer, folder=tmp_path))
     box = wake(page)
-    box.get_by_role("tab", name="Directions").click()
+    turn_to(page, box, "Directions")
     rested(page, box)
     for gone in (".sets", ".effects", "button[title='Next direction']"):
         assert not box.locator(f"{gone}:visible").count()
@@ -2098,9 +2105,9 @@ def test_one_direction_that_nobody_measured(open_page, tmp_path):
         count = frames(box)
         tile.click()
         settle(page, box, count)
-        box.get_by_role("tab", name="Codes").click()
+        turn_to(page, box, "Codes")
         wait(page, box, "root => root.querySelector('input[type=radio]:checked')")
-        box.get_by_role("tab", name="Directions").click()
+        turn_to(page, box, "Directions")
     assert page.problems == []
     explorer.close()
 
@@ -2327,11 +2334,11 @@ def test_stills_are_the_codes_that_were_watched(label):
     count = frames(box)
     stills.nth(10).click()
     settle(page, box, count)
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     wait(page, box, "root => root.querySelector('[data-dimension]')")
     z = code_shown(box, None)
     # A look at another view takes nothing back.
-    box.get_by_role("tab", name="Label").click()
+    turn_to(page, box, "Label")
     assert box.get_by_role("radio", name="several at once").is_checked()
     for i, alpha in ((9, -6), (10, 0), (11, 6)):
         canvas = stills.nth(i).locator("canvas")
@@ -2354,10 +2361,22 @@ def test_labels_by_keyboard(label):
     assert box.get_by_role("radio", name="breast size").is_checked()
     page.keyboard.press("Tab")
     assert page.evaluate(focused) == "Check it on stills"
+    # The keys lead to the stills whether or not they are drawn: here none is, until they were reached.
+    page.evaluate(
+        """() => {
+          window.held = { draws: [], request: requestAnimationFrame };
+          window.requestAnimationFrame = (draw) => held.draws.push(draw);
+        }"""
+    )
     page.keyboard.press("Enter")
     assert page.evaluate(focused) == "Direction 1 of 6"  # from where the reader goes on
     page.keyboard.press("Tab")
     assert page.evaluate(focused) == "Show code 1 of 8 at α = −6 large"
+    assert box.locator(".stills.empty").count()
+    page.evaluate(
+        "() => { window.requestAnimationFrame = held.request; held.draws.forEach((d) => requestAnimationFrame(d)); }"
+    )
+    rested(page, box)
     for key, found in (("ArrowRight", "code 1 of 8 at α = 0"), ("ArrowDown", "code 2 of 8 at α = 0")):
         page.keyboard.press(key)
         assert page.evaluate(focused) == f"Show {found} large"
@@ -2684,7 +2703,7 @@ def test_each_way_plays_and_both(hybrid):
     # And so does another view.
     box.get_by_role("button", name="Play style", exact=True).click()
     wait(page, box, moved, ["style", 0, 0.9])
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     rested(page, box)
     count = frames(box)
     page.wait_for_timeout(300)
@@ -2785,25 +2804,25 @@ def test_whatever_else_moves_the_code_leads_away_from_the_images(hybrid):
     assert not away.is_visible()
     assert not strip.is_visible()  # the images are chosen above
     # A look at another view changes nothing.
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     wait(page, box, "root => root.querySelector('[data-dimension]')")
     assert strip.is_visible()
     assert code_shown(box, None) == pytest.approx(np.concatenate([contents[2], styles[1]]), abs=5e-3)
-    box.get_by_role("tab", name="Hybrid").click()
+    turn_to(page, box, "Hybrid")
     rested(page, box)
     assert not away.is_visible()
     # A new style leaves the content alone.
     press_button(page, box, "New style")
     assert away.is_visible()
     assert box.locator("[aria-pressed=true]").count() == 0
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     wait(page, box, "root => root.querySelector('[data-dimension]')")
     drawn = code_shown(box, None)
     assert drawn[KEPT] == pytest.approx(contents[2], abs=5e-3)
     assert np.abs(drawn[TURNED] - styles[1]).max() > 0.3
     box.locator("button[data-image='4']").click()
     box.get_by_text("Original: image 5").wait_for()
-    box.get_by_role("tab", name="Hybrid").click()
+    turn_to(page, box, "Hybrid")
     away.wait_for()
     go(page, box, "style", "PageDown")  # and back from there
     assert not away.is_visible()
@@ -2911,7 +2930,7 @@ def test_an_encoder_that_is_missing_leaves_the_other_views_alive(open_page, tmp_
     page = open_page(published(explorer, folder=tmp_path))
     box = wake(page)
     box.get_by_text("The images cannot be mixed: the weights of its encoder are missing").wait_for(timeout=PATIENCE)
-    box.get_by_role("tab", name="Traverse").click()
+    turn_to(page, box, "Traverse")
     wait(page, box, "root => root.querySelector('[data-dimension]')")
     count = frames(box)
     box.locator("input[data-dimension='0']").focus()
