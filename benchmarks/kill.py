@@ -28,12 +28,14 @@ import mmap
 import os
 import pickle
 import random
+import select
 import shutil
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import warnings
@@ -49,6 +51,7 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 import medlatent.data.imageset
 import medlatent.explore.one_file
@@ -71,6 +74,7 @@ WRITERS = (
     (medlatent.data.imageset, "replacing_together"),
     (medlatent.records, "replacing_together"),
 )
+LIMIT = 300  # seconds for what takes a few: a restart that hangs is a loss, too
 Listing = dict[str, str]  # of each file its SHA-256
 
 
@@ -418,9 +422,11 @@ def done(function: Callable[[], object], folder: Path) -> object:
     """What a function returns that runs in a process of its own."""
     process, receive = begin(function, folder)
     with open(receive, "rb") as pipe:
+        if not (ended := select.select([pipe], [], [], LIMIT)[0]):
+            os.killpg(process, signal.SIGKILL)
         content = pipe.read()
     if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]):
-        raise Failed(pickle.loads(content) if content else "the process died")
+        raise Failed(pickle.loads(content) if content else "the process died" if ended else f"no end after {LIMIT} s")
     return pickle.loads(content)
 
 
@@ -443,6 +449,10 @@ class Expected:
 
 def warm_up(kind, folder: Path) -> None:
     """Does the work in this process, so that its forks find imported what it needs."""
+    # tqdm's own lock is one for a process and all its forks: one that was killed while it held it would keep all others
+    # waiting for ever. Its thread might hold any lock at the moment of a fork.
+    tqdm.set_lock(threading.RLock())
+    tqdm.monitor_interval = 0
     folder.mkdir(parents=True)
     nothing = io.StringIO()
     with chdir(folder), redirect_stdout(nothing), redirect_stderr(nothing):

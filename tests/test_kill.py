@@ -2,11 +2,13 @@
 
 import importlib.util
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 pytestmark = [pytest.mark.executes, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
 
@@ -60,3 +62,30 @@ def test_what_is_lost_is_found(kill):
     assert any("a reader finds state unknown" in words for words in lost)
     assert any("after the restart: ['left by" in words for words in lost)
     assert all(words.startswith("careless, seed 0, kill ") for words in lost)
+
+
+def test_a_restart_that_hangs_is_a_loss(kill, tmp_path, monkeypatch):
+    monkeypatch.setattr(kill, "LIMIT", 0.2)
+    (tmp_path / "work").mkdir()
+    with pytest.raises(kill.Failed, match=r"no end after 0\.2 s"):
+        kill.done(lambda: time.sleep(60), tmp_path / "work")
+
+
+def test_a_killed_fork_takes_no_lock_with_it(kill, tmp_path):
+    """As that of tqdm, which a process shares with all its forks."""
+
+    def hold() -> None:
+        tqdm.get_lock().acquire()
+        (tmp_path / "work/held").touch()
+        time.sleep(60)
+
+    (tmp_path / "work").mkdir()
+    kill.warm_up(Careless(), tmp_path / "warm")
+    process, receive = kill.begin(hold, tmp_path / "work")
+    while not (tmp_path / "work/held").exists():
+        time.sleep(0.01)
+    os.killpg(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    os.close(receive)
+    assert tqdm.get_lock().acquire(False)
+    tqdm.get_lock().release()
