@@ -80,6 +80,7 @@ lock: ## resolve requirements.txt: requirements.lock, all packages with hashes; 
 	$(PYTHON) book/lock.py --uv _build/uv/bin/uv
 
 clean: ## remove what was built; the environments, decks of slides and a course with its grades stay
+	@if [ -e _build/build.lock ] && $(BIN)/python -c "import filelock" 2>/dev/null; then $(BIN)/python book/alone.py; fi
 	@if [ -e _build/assignments ]; then \
 	  echo "_build/assignments stays: it is a course of nbgrader. Move it out with: mv _build/assignments $(COURSE)"; \
 	fi

@@ -6,24 +6,20 @@ The result is ``_build/html``. It is there only if the last build found nothing 
 """
 
 import argparse
-import os
 import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 import lifeline
 import pair
+from alone import alone
 from chapters import pages
 from claims import claims_page
 from common import PINS, BuildError, digest, tree, write
 from execute import environment, execute, publish
-from filelock import FileLock, Timeout
 from generate import equations_page, exercises_page, named, rubrics_page, times_page, toc_notebooks
 
 SOURCES = ("_config.yml", "_toc.yml", *PINS, "book", "notebooks", "medlatent", "results")
@@ -48,30 +44,6 @@ def arguments() -> argparse.Namespace:
         "--root", type=Path, default=Path(__file__).resolve().parents[1], help="the folder with _toc.yml"
     )
     return parser.parse_args()
-
-
-@contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Keeps other builds out of this checkout; the system lets them in when this process ends, however it ends.
-
-    Raises:
-        BuildError: another build is at work; the message says which and since when.
-    """
-    holder, lock = root / "_build/build.holder", FileLock(root / "_build/build.lock")
-    holder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        who = os.fsdecode(holder.read_bytes()) if holder.is_file() else "it has only just begun"
-        raise BuildError(
-            f"Another build is at work in {root}: {who}.\nTwo would write the same files: wait for it, or end it."
-        ) from None
-    try:
-        about = f"process {os.getpid()}, since {datetime.now():%Y-%m-%d %H:%M:%S}: {' '.join(sys.argv)}"
-        write(holder, os.fsencode(about))
-        yield
-    finally:
-        lock.release()
 
 
 def execute_all(root: Path, docs: list[str], parameters: dict[str, str], jobs: int, force: bool) -> None:

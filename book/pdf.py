@@ -21,6 +21,7 @@ from urllib.parse import unquote, urldefrag
 
 import yaml
 from address import forms
+from alone import alone
 from browser import ADVICE, FLAGS, find_chromium
 from common import BuildError, write
 from generate import named
@@ -374,7 +375,7 @@ def main() -> None:
     every = leaves(root, args.api)
     found = chosen(every, args.only) if args.only else every
     target = root / "_build/pdf/medlatent.pdf"
-    with running(find_chromium()) as browser:
+    with alone(root), running(find_chromium()) as browser:
         count = write_pdf(root, found, target, browser, args.paper)
     size, seconds = target.stat().st_size / 1e6, time.perf_counter() - start
     print(f"The PDF is written ({count} pages, {size:.1f} MB, {seconds:.0f} s): {target.relative_to(root)}")

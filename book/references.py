@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+from alone import alone
 from common import BuildError, write
 from execute import run
 from generate import named, toc_chapters
@@ -101,6 +102,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("chapter", nargs="?", default="", help="02_vae or vae; by default all chapters")
     try:
-        main(ROOT, parser.parse_args().chapter)
+        chapter = parser.parse_args().chapter
+        with alone(ROOT):
+            main(ROOT, chapter)
     except BuildError as error:
         sys.exit(str(error))

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+from alone import alone
 from common import BuildError, write
 from deck import deck, digest, fingerprint
 from generate import named, slug, toc_chapters
@@ -134,18 +135,22 @@ def main() -> str | None:
     folder = args.to or root / "slides"
     chapters = toc_chapters(root)
     failures = []
-    for name in args.names or chapters:
-        try:
-            if name.endswith(".ipynb"):
-                own = Path(name)
-                present(read(own), own.with_suffix(".html"), own.parent)
-                print(f"wrote {own.with_suffix('.html')}")
-            else:
-                make(root, folder, name if name in chapters else named(chapters, name))
-        except BuildError as error:
-            failures.append(str(error))
+    with alone(root):
+        for name in args.names or chapters:
+            try:
+                if name.endswith(".ipynb"):
+                    own = Path(name)
+                    present(read(own), own.with_suffix(".html"), own.parent)
+                    print(f"wrote {own.with_suffix('.html')}")
+                else:
+                    make(root, folder, name if name in chapters else named(chapters, name))
+            except BuildError as error:
+                failures.append(str(error))
     return "\n\n".join(failures) or None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BuildError as error:
+        sys.exit(str(error))

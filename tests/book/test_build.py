@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -167,13 +169,21 @@ def beating(small_book):
     return small_book, small_book.root / "beats"
 
 
-def test_of_two_builds_at_once_one_is_refused_and_a_killed_one_takes_its_kernels_with_it(beating):
+def test_of_two_builds_at_once_one_is_refused_and_a_killed_one_takes_its_kernels_with_it(root, beating):
     book, beats = beating
     with book.start("--only", "small") as first:
         until(beats.is_file)
         second = book.build("--only", "small")
         assert second.returncode != 0
         assert re.search(rf"Another build is at work in .*: process {first.pid}, since 2.*--only small", second.stderr)
+        for command in (["pdf.py"], ["slides.py", "--to", str(book.root / "slides")]):  # they read what it writes
+            reader = subprocess.run(
+                [sys.executable, root / "book" / command[0], "--root", book.root, *command[1:]],
+                capture_output=True,
+                text=True,
+            )
+            assert reader.returncode != 0
+            assert f"Another build is at work in {book.root}: process {first.pid}" in reader.stderr
         until(lambda: not silent(beats))
         first.kill()
     until(lambda: silent(beats))
