@@ -16,6 +16,7 @@ import lock
 import lowest
 import pytest
 import yaml
+from alone import alone
 from common import BuildError
 from packaging.markers import Marker
 from packaging.requirements import Requirement
@@ -345,6 +346,21 @@ def test_make_clean_removes_what_was_built_and_nothing_that_a_person_made(tmp_pa
     assert [p for p in kept if not p.exists()] == []
     assert "mv _build/assignments assignments" in said
     subprocess.run(["make", "-C", tmp_path, "clean"], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_clean_takes_nothing_from_a_build_at_work(tmp_path):
+    for name in ("Makefile", "requirements.txt", "requirements.lock", "book/alone.py", "book/common.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(ROOT / name, tmp_path / name)
+    clean = ["make", "-C", tmp_path, "clean", f"BIN={Path(sys.executable).parent}"]
+    with alone(tmp_path):
+        run = subprocess.run(clean, capture_output=True, text=True)
+        assert run.returncode != 0
+        assert f"Another build is at work in {tmp_path}: process {os.getpid()}" in run.stderr
+        assert (tmp_path / "_build/build.holder").exists()
+    subprocess.run(clean, check=True)
+    assert not (tmp_path / "_build/build.holder").exists()
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists() or not shutil.which("git"), reason="this is no checkout")
