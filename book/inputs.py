@@ -3,11 +3,12 @@
 import ast
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from common import PINS, tree
 
-from medlatent.closure import called, import_closure, last, parse
+from medlatent.closure import called, import_closure, last, nodes_of
 
 PACKAGE = "medlatent"
 RECORDS = "results"
@@ -20,12 +21,11 @@ LOADERS = {"load", "load_model"}
 def inputs(root: Path, source: Path) -> list[Path]:
     """All files of the project that take part when a notebook is executed, itself among them, sorted."""
     try:
-        parse(source)
+        nodes = nodes_of(source)
     except SyntaxError:  # nothing can be read from it; its execution will say what is wrong
         return sorted({source, *tree(root, PACKAGE, RECORDS, *PINS)})
     modules = import_closure(root, [source])
     doors = record_doors(modules - {source})
-    nodes = list(ast.walk(parse(source)))
     used = {last(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
     used |= {node.name for node in nodes if isinstance(node, ast.alias)}
     if used & (doors | LOADERS):
@@ -58,7 +58,7 @@ def named_by(root: Path, source: Path) -> set[str]:
 
 def named_files(root: Path, modules: Iterable[Path]) -> set[Path]:
     """The files below ``results`` that modules read by a path or a pattern, and not as records of a chapter."""
-    constants = [node for module in modules for node in ast.walk(parse(module)) if isinstance(node, ast.Constant)]
+    constants = [node for module in modules for node in nodes_of(module) if isinstance(node, ast.Constant)]
     texts = {node.value for node in constants if isinstance(node.value, str)}
     patterns = {text for text in texts if NAMED.fullmatch(text)}
     return {file for pattern in patterns for file in root.glob(pattern)}
@@ -68,18 +68,27 @@ def record_doors(modules: Iterable[Path]) -> set[str]:
     """The functions and class methods that lead to records: whose code comes to ``results_folder``, by whatever way."""
     mentions: dict[str, set[str]] = {}
     for module in modules:
-        for node in ast.walk(parse(module)):
-            functions = []
-            if isinstance(node, ast.Module):
-                functions = [f for f in node.body if isinstance(f, ast.FunctionDef)]
-            elif isinstance(node, ast.ClassDef):  # an object has been found already: its own methods are no way in
-                functions = [f for f in node.body if isinstance(f, ast.FunctionDef) and f.decorator_list]
-            for function in functions:
-                mentions.setdefault(function.name, set()).update(mentioned(function))
+        for name, names in _mentions(module.read_text(encoding="utf-8")).items():
+            mentions.setdefault(name, set()).update(names)
     doors = {FOLDER}
     while new := {name for name, names in mentions.items() if names & doors} - doors:
         doors |= new
     return doors
+
+
+@cache
+def _mentions(text: str) -> dict[str, set[str]]:
+    """Of a module: what its functions and class methods mention, by their names."""
+    mentions: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse(text)):
+        functions = []
+        if isinstance(node, ast.Module):
+            functions = [f for f in node.body if isinstance(f, ast.FunctionDef)]
+        elif isinstance(node, ast.ClassDef):  # an object has been found already: its own methods are no way in
+            functions = [f for f in node.body if isinstance(f, ast.FunctionDef) and f.decorator_list]
+        for function in functions:
+            mentions.setdefault(function.name, set()).update(mentioned(function))
+    return mentions
 
 
 def mentioned(function: ast.FunctionDef) -> set[str]:
@@ -97,7 +106,7 @@ def record_folders(root: Path, source: Path, doors: set[str]) -> list[str]:
     Named is a folder by ``find_record("vae", …)``, ``results_folder() / "vae"``, or any other text that says it.
     """
     known = {path.name for path in (root / RECORDS).glob("*") if path.is_dir()}
-    nodes = list(ast.walk(parse(source)))
+    nodes = nodes_of(source)
     texts = [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     named = {name for text in texts for name in known if name == text or f"{RECORDS}/{name}" in text}
     readable = set()

@@ -11,7 +11,7 @@ from pathlib import Path
 import inputs
 import nbformat
 
-from medlatent.closure import import_closure, last, parse
+from medlatent.closure import import_closure, last, nodes_of
 
 ALWAYS = ("medlatent", "notebooks")
 # Restart session keeps the files and forgets the working folder, in which the recorded models are found: the folder is
@@ -67,7 +67,7 @@ def needed(source: Path, root: Path) -> list[str]:
     """
     folders = {f"/{name}/" for name in ALWAYS}
     try:
-        nodes = list(ast.walk(parse(source)))
+        nodes = nodes_of(source)
     except SyntaxError:  # nothing can be read from it
         return sorted(folders | {f"/{inputs.RECORDS}/"})
     own = {n.name for n in nodes if isinstance(n, ast.FunctionDef)}
@@ -94,7 +94,7 @@ def needed(source: Path, root: Path) -> list[str]:
 def _package(root: Path, modules: tuple[tuple[Path, int], ...]) -> tuple[frozenset[str], frozenset[str]]:
     """The doors of the package to records, and the patterns of other results that it reads; read once a change."""
     files = [file for file, _ in modules]
-    constants = (n.value for f in files for n in ast.walk(parse(f)) if isinstance(n, ast.Constant))
+    constants = (n.value for f in files for n in nodes_of(f) if isinstance(n, ast.Constant))
     texts = {text for text in constants if isinstance(text, str)}
     patterns = {text for text in texts if inputs.NAMED.fullmatch(text) and text.islower()}  # SLUG is none
     return frozenset(inputs.record_doors(files)), frozenset(patterns)

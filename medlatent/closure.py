@@ -47,7 +47,7 @@ class _Walk:
         self.found.add(file)
         self._parents(file)
         try:
-            nodes = list(ast.walk(parse(file)))
+            nodes = nodes_of(file)
         except SyntaxError:  # a notebook's magic, for instance: it may import anything
             self._all_of(self.root / top for top in self._packages())
             return
@@ -161,9 +161,19 @@ def parse(file: Path) -> ast.Module:
     return _parsed(file.read_text(encoding="utf-8"))
 
 
+def nodes_of(file: Path) -> tuple[ast.AST, ...]:
+    """All nodes of the syntax tree of a file."""
+    return _nodes(file.read_text(encoding="utf-8"))
+
+
 @cache
 def _parsed(text: str) -> ast.Module:
     return ast.parse(text)
+
+
+@cache  # the walk takes as long as the parsing, and the same modules are read for notebook after notebook
+def _nodes(text: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(_parsed(text)))
 
 
 def last(node: ast.Name | ast.Attribute) -> str:
