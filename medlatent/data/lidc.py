@@ -13,7 +13,6 @@ How readers are merged, and what the condition vector consists of: :mod:`medlate
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import re
@@ -31,6 +30,7 @@ from tqdm import tqdm
 from . import dicom
 from .errors import DataError
 from .imageset import Card, ImageSet
+from .labels import text_table
 from .lidc_ct import CITATION, LICENCE
 from .nodules import (
     CHARACTERISTICS,
@@ -646,10 +646,7 @@ def _read_arrays(file: File, content: bytes) -> tuple[np.ndarray, np.ndarray, np
 
 def _read_table(file: File, content: bytes) -> list[tuple[int, dict[str, str]]]:
     """The rows of a table as text, each with its line."""
-    try:
-        table = pd.read_csv(io.StringIO(content.decode("utf-8-sig")), dtype=str, keep_default_na=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{file} cannot be read as a table ({error}); get it again") from None
+    table = text_table(content, str(file))
     if missing := [column for column in COLUMNS if column not in table]:
         raise DataError(f"{file}: the column {missing[0]!r} is missing; it has {', '.join(table.columns)}")
     return list(enumerate(table.to_dict("records"), start=2))

@@ -392,6 +392,14 @@ class TestExtracted:
         table.to_csv(path, index=False)
         assert re.search(r"nodules_71px\.csv, " + expected, refused(files))
 
+    def test_a_table_that_is_cut_off(self, files, refused):
+        path = files / "nodules_71px.csv"
+        columns = pd.read_csv(path, dtype=str, keep_default_na=False)
+        columns = columns[[name for name in columns if name != "SeriesInstanceUid"] + ["SeriesInstanceUid"]]
+        columns.to_csv(path, index=False)
+        path.write_text(path.read_text().rstrip("\n").rpartition(",")[0])
+        assert re.search(r"nodules_71px\.csv: row \d+ has \d+ fields where the header has \d+", refused(files))
+
     def test_a_missing_column(self, files, refused):
         path = files / "nodules_71px.csv"
         pd.read_csv(path).drop(columns="margin_median").to_csv(path, index=False)
