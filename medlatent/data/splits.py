@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from .errors import DataError
 SPLITS = ("train", "validation", "test")
 # What is left of a missing identifier once it is made text; of nobody's these are the names.
 NOBODY = ("", "nan", "NaN", "NaT", "None", "<NA>")
-WAS_FLOAT = re.compile(r"([0-9]+)\.0")
+WAS_FLOAT = re.compile(r"(-?[0-9]+)\.0")
 
 
 def split_by_group(groups: Sequence[object], fractions: Mapping[str, float] | None = None, seed: int = 0) -> np.ndarray:
@@ -107,8 +108,11 @@ def _group(row: int, value: object) -> str | int:
 
 
 def group_key(name: object) -> str:
-    """What is the same for names of one group: 7, 7.0, "7", "007" and " 7 " have one key. "" where it names nobody."""
-    text = str(name).strip()
+    """What is the same for names of one group: 7, 7.0, "7", "007" and " 7 " have one key. "" where it names nobody.
+
+    So have letters with an accent of their own, and the letter followed by the accent, as macOS writes names of files.
+    """
+    text = unicodedata.normalize("NFC", str(name)).strip()
     if text in NOBODY:
         return ""
     if whole := WAS_FLOAT.fullmatch(text):
