@@ -16,6 +16,7 @@ from .errors import DataError
 SPLITS = ("train", "validation", "test")
 # What is left of a missing identifier once it is made text; of nobody's these are the names.
 NOBODY = ("", "nan", "NaN", "NaT", "None", "<NA>")
+SURROGATE = re.compile("[\ud800-\udfff]")
 WAS_FLOAT = re.compile(r"(-?[0-9]+)\.0")
 
 
@@ -92,6 +93,8 @@ def _group(row: int, value: object) -> str | int:
     if isinstance(value, str):
         if value.strip() in NOBODY:
             raise DataError(f"groups: row {row} has none ({value!r}); leave such rows out, or name their groups")
+        if SURROGATE.search(value):
+            raise DataError(f"groups: row {row} holds {value!r}, which is no text in UTF-8; write it anew")
         if WAS_FLOAT.fullmatch(value.strip()):
             raise DataError(f"groups: row {row} holds {value!r}, a whole number that became a float and then text; "
                             "make whole numbers of the column, which have other splits as text")  # fmt: skip

@@ -85,6 +85,10 @@ class TestSplitByGroup:
         with pytest.raises(DataError, match=r"groups: row 0 holds '-7\.0', a whole number that became a float and"):
             split_by_group(["-7.0"])
 
+    def test_half_a_letter_is_no_name(self):
+        with pytest.raises(DataError, match=r"groups: row 1 holds 'p\\udce9', which is no text in UTF-8"):
+            split_by_group(["p1", "p\udce9"])
+
     def test_names_that_differ_in_more_are_two_patients(self):
         names = ["p1", "P1", "p01", "p 1", "1.5", "1.00", "10", "100", "-1", "1"]
         assert split_by_group(names).tolist() == [split_by_group([name])[0] for name in names]
