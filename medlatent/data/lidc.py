@@ -63,6 +63,7 @@ MIN_READERS = 3
 FIRST_TEST_CASE = 899
 SHARES = {"train": 0.9, "validation": 0.1}  # of the patients before that case
 NAMED = 5  # of each kind of thing that is left out, so many names are in the card
+WIDEST = 4096  # pixels: no side of a CT slice is longer
 SPACING = (0.2, 2.0)  # mm: distances of pixels outside are no chest CT's
 PATIENT = re.compile(r"LIDC-IDRI-(\d{4})")
 PATCHES = "extracted patches"
@@ -542,7 +543,12 @@ def _without(included: Sequence[np.ndarray], excluded: Sequence[np.ndarray]) -> 
 
 def _edge_map(roi: ElementTree.Element, name: str) -> Iterator[tuple[int, int]]:
     for edge in roi.iterfind(f"{NIH}edgeMap"):
-        yield tuple(int(_number(edge, field, name, whole=True)) for field in ("xCoord", "yCoord"))
+        point = tuple(int(_number(edge, field, name, whole=True)) for field in ("xCoord", "yCoord"))
+        if max(map(abs, point)) >= WIDEST:  # before a picture of that size is made to fill the outline in
+            raise _Damaged(
+                "damaged reading", f"{name}: edgeMap is {point}, where slices have up to {WIDEST} pixels a side"
+            )
+        yield point
 
 
 def _rating(form: ElementTree.Element, rating: str, most: int, name: str) -> int:

@@ -195,6 +195,10 @@ class TestDamaged:
                 ("<subtlety>1<", "<subtlety>high<"),
                 r"reader 1, nodule 'N1': subtlety is 'high', expected a whole number",
             ),
+            (
+                ("<xCoord>29<", "<xCoord>1000000000<"),
+                r"reader 1, nodule 'N1': edgeMap is \(1000000000, \d+\), where slices have up to 4096 pixels a side",
+            ),
             (("<xCoord>29<", "<xCoord>?<"), r"reader 1, nodule 'N1': xCoord is '\?', expected a whole number"),
             (
                 ("<imageZposition>2.5<", "<imageZposition>nan<"),
