@@ -80,7 +80,7 @@ def fetch(
         DataError: the server refuses (4xx), keeps failing, or sends something other than what was published; or
             nothing was published, and its answer does not show where the file ends.
         OSError: the disk cannot take the file, which the message names; what came in so far is kept for the next run.
-            Or another process is fetching it (:class:`medlatent.files.Claimed`).
+            Or another process is fetching it, which the message names (``medlatent.files.Claimed``).
     """
     path = Path(path)
     if path.is_file() and not _mismatch(path, size, md5, sha256):
