@@ -76,6 +76,7 @@ SPACING = 1.8  # mm: that of UK Biobank
 SHARES = {"validation": 0.15, "test": 0.15}  # those of Di Folco et al.; the rest is for training
 PERCENTILES = (1, 99)
 IN_PLANE, BETWEEN = (0.2, 5.0), (1.0, 30.0)  # mm: distances of pixels and of slices outside are no short-axis cine's
+BODIES = {"Height": (30, 250), "Weight": (1, 400)}  # cm, kg
 LICENCE = "CC BY-NC-SA 4.0"
 CITATION = (
     "Bernard, O. et al.: Deep Learning Techniques for Automatic MRI Cardiac Multi-Structures Segmentation and "
@@ -342,13 +343,18 @@ def _info(content: bytes) -> dict[str, object]:
         if not fields.get(key, "").isdecimal() or int(fields[key]) < 1:
             raise DataError(f"{key} is {fields.get(key)!r}, where the number of a frame is expected")
         info[column] = int(fields[key])
+    if (last := max(info["frame_ed"], info["frame_es"])) > info["frames"]:
+        raise DataError(f"NbFrame is {info['frames']}, where frame {last} is ED or ES; look them up in the publication")
     if info["frame_ed"] == info["frame_es"]:
         raise DataError(f"ED and ES are both frame {info['frame_ed']}; look the two up in the publication")
-    for key in ("Height", "Weight"):
+    for key, (low, high) in BODIES.items():
         try:
-            info[key.lower()] = float(fields.get(key) or "nan")
+            value = float(fields.get(key) or "nan")
         except ValueError:
             raise DataError(f"{key} is {fields[key]!r}, where a number is expected") from None
+        if not (low <= value <= high or math.isnan(value)):
+            raise DataError(f"{key} is {fields[key]!r}, where {low} to {high} is possible; leave it empty if unknown")
+        info[key.lower()] = value
     return info
 
 

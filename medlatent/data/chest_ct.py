@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from tqdm import tqdm
 from . import dicom
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet
+from .labels import MISSING, text_table
 from .lungs import lung_mask, relative_height
 from .packing import File, Files, Findings, collecting, find_files, load_arrays, parallel
 from .source import Source, StandIn
@@ -443,7 +443,7 @@ def _of_array(file: File, read: _Array, start: int, about: dict, problems: Findi
     if index is None:
         problems.add(f"array file without an {INDEX} beside it, which names its patient", str(file))
         return None
-    if not index.get(name, {}).get("patient_id"):
+    if index.get(name, {}).get("patient_id", "") in MISSING:
         problems.add(f"array file whose patient {INDEX} does not name", str(file))
         return None
     said = index[name]
@@ -465,7 +465,7 @@ def _of_array(file: File, read: _Array, start: int, about: dict, problems: Findi
 def _without_indexes(files: list[File]) -> tuple[list[File], list[File]]:
     """The files to pack, and the indexes of those that are arrays."""
     places = {_place(file) for file in files if _name(file).lower().endswith(".npz")}
-    indexes = [file for file in files if _name(file) == INDEX and _place(file) in places]
+    indexes = [file for file in files if _name(file).lower() == INDEX and _place(file) in places]
     return [file for file in files if file not in set(indexes)], indexes
 
 
@@ -475,10 +475,9 @@ def _read_indexes(indexes: list[File], problems: Findings) -> dict[tuple[str, st
     with Files() as reader:
         for file in indexes:
             try:
-                text = reader.read(file).decode("utf-8-sig")
-                table = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
-            except (DataError, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-                problems.add("index that cannot be read", f"{file}: {error}")
+                table = text_table(reader.read(file), str(file))
+            except (DataError, OSError) as error:
+                problems.add("index that cannot be read", str(error))
                 continue
             if missing := {"file", "patient_id"} - set(table):
                 problems.add("index without a column that it needs", f"{file}: {', '.join(sorted(missing))}")

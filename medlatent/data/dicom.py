@@ -286,10 +286,10 @@ def _header(dataset: pydicom.Dataset, name: str, kind: str) -> Header:
 
 def _geometry(dataset: pydicom.Dataset, name: str) -> tuple[tuple[float, ...] | None, ...]:
     """PixelSpacing, ImageOrientationPatient and ImagePositionPatient."""
-    spacing = numbers(dataset, "PixelSpacing", 2, name)
+    spacing = _unless_zeros(numbers(dataset, "PixelSpacing", 2, name))
     if spacing is not None and min(spacing) <= 0:
         raise DataError(f"{name}: PixelSpacing is {list(spacing)}, where two positive lengths are expected")
-    orientation = numbers(dataset, "ImageOrientationPatient", 6, name)
+    orientation = _unless_zeros(numbers(dataset, "ImageOrientationPatient", 6, name))
     if orientation is not None:
         row, column = orientation[:3], orientation[3:]
         lengths = math.hypot(*row), math.hypot(*column)
@@ -298,6 +298,11 @@ def _geometry(dataset: pydicom.Dataset, name: str) -> tuple[tuple[float, ...] | 
                 f"{name}: ImageOrientationPatient is {list(orientation)}, not two unit vectors at right angles"
             )
     return spacing, orientation, numbers(dataset, "ImagePositionPatient", 3, name)
+
+
+def _unless_zeros(found: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    """What a tag holds, but for the zeros that scouts and captured screens have, which do not say where they lie."""
+    return found if found is not None and any(found) else None
 
 
 def no_slice(header: Header, dataset: pydicom.Dataset) -> str:
@@ -383,13 +388,14 @@ def _rescale(dataset: pydicom.Dataset, name: str) -> tuple[float, float]:
     if slope is None or intercept is None:
         missing = "RescaleSlope" if slope is None else "RescaleIntercept"
         raise DataError(
-            f"{name}: {missing} is missing, so its Hounsfield units are unknown; pass rescale=(slope, intercept) where "
-            "you know them"
+            f"{name}: {missing} is missing, so its Hounsfield units are unknown; where you know them, pass "
+            "rescale=(slope, intercept) to read_slice or read_series"
         )
     unit = value_of(dataset, "RescaleType", name)
     if unit not in (None, "", "HU"):
         raise OtherUnit(
-            f"{name}: RescaleType is {unit!r}, not HU; pass rescale=(slope, intercept) to read it all the same"
+            f"{name}: RescaleType is {unit!r}, not HU; to read it all the same, pass rescale=(slope, intercept) to "
+            "read_slice or read_series"
         )
     return slope[0], intercept[0]
 
@@ -482,6 +488,8 @@ def read_series(
         for file in find_files(source):
             try:
                 header, dataset = files.read_header(file, any_modality=rescale is not None)
+                uid = header.series_uid
+                kind = no_slice(header, dataset) if uid != series_uid else ""
             except NotDICOM:
                 foreign.append(file)
                 continue
@@ -492,8 +500,7 @@ def read_series(
                 wrong.add("file that cannot be read", str(error))
                 continue
             patterns.add(file.pattern)
-            uid = header.series_uid
-            if uid != series_uid and (kind := no_slice(header, dataset)):
+            if kind:
                 skipped.add(kind, header.name)
                 continue
             if "PixelData" not in dataset:  # cut short, perhaps within the very tags that say where it belongs

@@ -19,6 +19,10 @@ with extra("data", "reading DICOM files"):
     from pydicom.uid import UID
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
+COLOURED = (
+    *("PALETTE COLOR", "RGB", "ARGB", "HSV", "CMYK", "XYB", "YBR_FULL", "YBR_FULL_422"),
+    *("YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT"),
+)
 
 
 def value_of(dataset: pydicom.Dataset, keyword: str, name: str) -> object:
@@ -53,11 +57,23 @@ def reason_of(error: Exception) -> str:
 
 
 def colours_of(dataset: pydicom.Dataset, name: str) -> str:
-    """In words, how the pixels of a data set are colours; empty where they are grey."""
+    """In words, how the pixels of a data set are colours; empty where they are grey.
+
+    Raises:
+        DataError: the tags hold what DICOM does not know.
+    """
     samples = (numbers(dataset, "SamplesPerPixel", 1, name) or (1.0,))[0]
+    shown = text(dataset, "PhotometricInterpretation", name)
+    for keyword, value, known in (
+        ("SamplesPerPixel", f"{samples:g}", ("1", "3", "4")),
+        ("PhotometricInterpretation", shown, (*GREY, *COLOURED, "")),
+    ):
+        if value not in known:  # damaged, or a slice would be left out as a picture in colours
+            raise DataError(
+                f"{name}: {keyword} is {value!r}, where one of {', '.join(filter(None, known))} is expected"
+            )
     if samples != 1:
         return f"{samples:.0f} samples a pixel"
-    shown = text(dataset, "PhotometricInterpretation", name)
     return "" if shown in (*GREY, "") else f"PhotometricInterpretation {shown}"
 
 

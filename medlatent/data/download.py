@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from ..files import check_writable, naming
+from ..files import check_writable, claim, naming
 from .errors import DataError
 from .optional import extra
 
@@ -34,6 +34,7 @@ TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
 CHUNK = 1 << 16  # of a dropped connection, the last incomplete chunk is lost
 MOST = 2**34  # bytes of a file whose size neither its publisher nor the server states
 MOST_IN_MEMORY = 2**26  # bytes of an answer that is kept there
+AS_IT_IS = {"Accept-Encoding": "identity"}  # compressed on the way, neither lengths nor ranges would be the file's
 LENGTH = re.compile(r"[0-9]{1,18}")
 RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 VALIDATOR = re.compile(r'"[!#-~\x80-\xff]*"|\w{3}, [\w :]{20,30} GMT', re.ASCII)  # a strong ETag, or a date
@@ -79,34 +80,40 @@ def fetch(
         DataError: the server refuses (4xx), keeps failing, or sends something other than what was published; or
             nothing was published, and its answer does not show where the file ends.
         OSError: the disk cannot take the file, which the message names; what came in so far is kept for the next run.
+            Or another process is fetching it, which the message names (``medlatent.files.Claimed``).
     """
     path = Path(path)
-    part, tag = _beside(path, ".part"), _beside(path, ".part.tag")
     if path.is_file() and not _mismatch(path, size, md5, sha256):
         return path
     check_writable(path)
-    verified = bool(md5 or sha256)
-    if size and _length(part) >= size and (not verified or _mismatch(part, size, md5, sha256)):
-        part.unlink()  # of the right size at best, which does not make it the file
-    furthest, failures = _length(part), 0
-    while not size or _length(part) != size:
-        try:
-            with naming(path):
-                _attempt(url, part, tag, size, verified, progress, session)
-            break
-        except _Retry as error:
-            reached = _length(part)
-            failures = 0 if reached > furthest else failures + 1
-            furthest = max(furthest, reached)
-            if failures > retries:
-                raise DataError(f"{url}: {error}; given up after {failures} attempts, run again to resume") from None
-            time.sleep(min(backoff * 2 ** max(failures - 1, 0), 60))
-    if problem := _mismatch(part, size, md5, sha256):
-        part.unlink()
+    with claim(path):  # or two processes would append to one .part
+        if path.is_file() and not _mismatch(path, size, md5, sha256):
+            return path  # the other one has fetched it meanwhile
+        part, tag = _beside(path, ".part"), _beside(path, ".part.tag")
+        verified = bool(md5 or sha256)
+        if size and _length(part) >= size and (not verified or _mismatch(part, size, md5, sha256)):
+            part.unlink()  # of the right size at best, which does not make it the file
+        furthest, failures = _length(part), 0
+        while not size or _length(part) != size:
+            try:
+                with naming(path):
+                    _attempt(url, part, tag, size, verified, progress, session)
+                break
+            except _Retry as error:
+                reached = _length(part)
+                failures = 0 if reached > furthest else failures + 1
+                furthest = max(furthest, reached)
+                if failures > retries:
+                    raise DataError(
+                        f"{url}: {error}; given up after {failures} attempts, run again to resume"
+                    ) from None
+                time.sleep(min(backoff * 2 ** max(failures - 1, 0), 60))
+        if problem := _mismatch(part, size, md5, sha256):
+            part.unlink()
+            tag.unlink(missing_ok=True)
+            raise DataError(f"{url}: {problem}; the download was deleted, run again to fetch it anew")
+        part.replace(path)
         tag.unlink(missing_ok=True)
-        raise DataError(f"{url}: {problem}; the download was deleted, run again to fetch it anew")
-    part.replace(path)
-    tag.unlink(missing_ok=True)
     return path
 
 
@@ -122,8 +129,10 @@ def get(url: str, *, retries: int = 5, backoff: float = 1.0, session: requests.S
     """
     for failures in range(retries + 1):
         try:
-            with _answer(url, session) as response:
+            with _answer(url, session, AS_IT_IS) as response:
                 _check_status(url, response, 200)
+                if _is_encoded(response):
+                    raise _Retry("the answer is compressed, which was not asked for: it could be cut off unnoticed")
                 content = bytearray()
                 for chunk in response.iter_content(CHUNK):
                     content += chunk
@@ -178,9 +187,7 @@ def _attempt(
     """One request: appends to ``part`` what the server sends, and returns when the file is complete."""
     known = _read_tag(tag)
     offset = _length(part) if known else 0
-    headers = {"Accept-Encoding": "identity"}  # compressed on the way, neither lengths nor ranges would be the file's
-    if offset:
-        headers |= {"Range": f"bytes={offset}-", "If-Range": known}
+    headers = AS_IT_IS | ({"Range": f"bytes={offset}-", "If-Range": known} if offset else {})
     with _answer(url, session, headers) as response:
         if response.status_code == 416:
             part.unlink(missing_ok=True)
@@ -238,7 +245,7 @@ def _total(response: requests.Response, offset: int, known: str) -> int | None:
         _Retry: it states nonsense, sends another part, or one of a file that is no longer ``known``.
     """
     if response.status_code == 206:
-        stated = response.headers.get("Content-Range", "")
+        stated = response.headers.get("Content-Range", "").strip()
         found = RANGE.fullmatch(stated)
         first, last, total = map(int, found.groups()) if found else (-1, -1, -1)
         if first != offset or not first <= last < total or _is_encoded(response):
@@ -250,7 +257,7 @@ def _total(response: requests.Response, offset: int, known: str) -> int | None:
     length = response.headers.get("Content-Length")
     if length is None or _is_encoded(response) or _is_chunked(response):
         return None
-    if not LENGTH.fullmatch(length):
+    if not LENGTH.fullmatch(length.strip()):  # blanks around it are none of it
         raise _Retry(f"the server states the length {length!r}, which is no number of bytes")
     return int(length)
 

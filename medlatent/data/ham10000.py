@@ -20,7 +20,6 @@ another.
 
 from __future__ import annotations
 
-import csv
 import io
 import multiprocessing
 import os
@@ -44,7 +43,7 @@ from tqdm import tqdm
 from .download import open_zip, read_member
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet
-from .labels import MISSING, table_lines
+from .labels import MISSING, text_table
 from .lesions import NAME, balanced
 from .optional import extra
 from .picture_files import DEEP, is_deep, is_turned
@@ -288,18 +287,7 @@ class _Files:
             content = found[0].read(lambda archive: self.stack.enter_context(open_zip(archive)))
         else:
             content = path.read_bytes()
-        try:
-            # not pandas' reader, which fills the row where a file is cut off
-            lines, _ = table_lines(content)
-            header, *rows = [[field.strip() for field in line] for line in lines]
-        except (ValueError, csv.Error) as error:  # not in UTF-8, no line at all, or no table
-            raise DataError(f"{path} cannot be read as a table ({error}): download it again") from None
-        for number, row in enumerate(rows, start=2):
-            if len(row) != len(header):
-                raise DataError(f"{path}: row {number} has {len(row)} fields where the header has {len(header)}")
-        if twice := [column for column in header if header.count(column) > 1]:
-            raise DataError(f"{path}: two columns are called {twice[0]!r}")
-        table = pd.DataFrame(rows, columns=header)
+        table = text_table(content, str(path))
         if missing := [c for c in columns if c not in table]:
             raise DataError(f"{path}: the column {missing[0]!r} is missing; it has {', '.join(table.columns)}")
         return table

@@ -123,6 +123,29 @@ def table_lines(content: bytes) -> tuple[list[list[str]], str]:
     ], separator
 
 
+def text_table(content: bytes, name: str) -> pd.DataFrame:
+    """A table as text, without blanks around its values.
+
+    Not pandas' reader, which fills the row where a file is cut off, and takes the first column for an index where rows
+    end in a comma.
+
+    Raises:
+        DataError: it is no table, names a column twice, or has rows of different lengths; the message begins with
+            ``name``.
+    """
+    try:
+        lines, _ = table_lines(content)
+        header, *rows = [[field.strip() for field in line] for line in lines]
+    except (ValueError, csv.Error) as error:  # not in UTF-8, no line at all, or no table
+        raise DataError(f"{name} cannot be read as a table ({error}): get it again, in UTF-8") from None
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise DataError(f"{name}: row {number} has {len(row)} fields where the header has {len(header)}")
+    if twice := [column for column in header if header.count(column) > 1]:
+        raise DataError(f"{name}: two columns are called {twice[0]!r}")
+    return pd.DataFrame(rows, columns=header, dtype=object)
+
+
 def _from_text(values: Sequence[str], separator: str) -> pd.Series:
     words = [value.strip() for value in values]
     known = [word for word in words if word not in MISSING]

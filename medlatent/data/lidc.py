@@ -13,7 +13,6 @@ How readers are merged, and what the condition vector consists of: :mod:`medlate
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import re
@@ -31,6 +30,7 @@ from tqdm import tqdm
 from . import dicom
 from .errors import DataError
 from .imageset import Card, ImageSet
+from .labels import text_table
 from .lidc_ct import CITATION, LICENCE
 from .nodules import (
     CHARACTERISTICS,
@@ -63,6 +63,7 @@ MIN_READERS = 3
 FIRST_TEST_CASE = 899
 SHARES = {"train": 0.9, "validation": 0.1}  # of the patients before that case
 NAMED = 5  # of each kind of thing that is left out, so many names are in the card
+WIDEST = 4096  # pixels: no side of a CT slice is longer
 SPACING = (0.2, 2.0)  # mm: distances of pixels outside are no chest CT's
 PATIENT = re.compile(r"LIDC-IDRI-(\d{4})")
 PATCHES = "extracted patches"
@@ -542,7 +543,12 @@ def _without(included: Sequence[np.ndarray], excluded: Sequence[np.ndarray]) -> 
 
 def _edge_map(roi: ElementTree.Element, name: str) -> Iterator[tuple[int, int]]:
     for edge in roi.iterfind(f"{NIH}edgeMap"):
-        yield tuple(int(_number(edge, field, name, whole=True)) for field in ("xCoord", "yCoord"))
+        point = tuple(int(_number(edge, field, name, whole=True)) for field in ("xCoord", "yCoord"))
+        if max(map(abs, point)) >= WIDEST:  # before a picture of that size is made to fill the outline in
+            raise _Damaged(
+                "damaged reading", f"{name}: edgeMap is {point}, where slices have up to {WIDEST} pixels a side"
+            )
+        yield point
 
 
 def _rating(form: ElementTree.Element, rating: str, most: int, name: str) -> int:
@@ -646,10 +652,7 @@ def _read_arrays(file: File, content: bytes) -> tuple[np.ndarray, np.ndarray, np
 
 def _read_table(file: File, content: bytes) -> list[tuple[int, dict[str, str]]]:
     """The rows of a table as text, each with its line."""
-    try:
-        table = pd.read_csv(io.StringIO(content.decode("utf-8-sig")), dtype=str, keep_default_na=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{file} cannot be read as a table ({error}); get it again") from None
+    table = text_table(content, str(file))
     if missing := [column for column in COLUMNS if column not in table]:
         raise DataError(f"{file}: the column {missing[0]!r} is missing; it has {', '.join(table.columns)}")
     return list(enumerate(table.to_dict("records"), start=2))

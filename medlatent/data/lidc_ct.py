@@ -27,7 +27,6 @@ from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-import pandas as pd
 from tqdm import tqdm
 
 from ..files import replacing
@@ -35,6 +34,7 @@ from . import chest_ct
 from .download import fetch, get
 from .errors import DataError
 from .imageset import ImageSet
+from .labels import text_table
 from .optional import extra
 from .source import Source, StandIn
 from .views import coarser
@@ -91,10 +91,10 @@ def read_index(path: str | os.PathLike) -> list[Series]:
     """
     path = Path(path)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = text_table(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise DataError(f"{path} cannot be read as a table ({error})") from None
     if missing := [name for name in COLUMNS if name not in table]:
         raise DataError(f"{path}: no column {', '.join(missing)}; export the index with {', '.join(COLUMNS)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,7 +16,8 @@ from .errors import DataError
 SPLITS = ("train", "validation", "test")
 # What is left of a missing identifier once it is made text; of nobody's these are the names.
 NOBODY = ("", "nan", "NaN", "NaT", "None", "<NA>")
-WAS_FLOAT = re.compile(r"([0-9]+)\.0")
+SURROGATE = re.compile("[\ud800-\udfff]")
+WAS_FLOAT = re.compile(r"(-?[0-9]+)\.0")
 
 
 def split_by_group(groups: Sequence[object], fractions: Mapping[str, float] | None = None, seed: int = 0) -> np.ndarray:
@@ -91,6 +93,8 @@ def _group(row: int, value: object) -> str | int:
     if isinstance(value, str):
         if value.strip() in NOBODY:
             raise DataError(f"groups: row {row} has none ({value!r}); leave such rows out, or name their groups")
+        if SURROGATE.search(value):
+            raise DataError(f"groups: row {row} holds {value!r}, which is no text in UTF-8; write it anew")
         if WAS_FLOAT.fullmatch(value.strip()):
             raise DataError(f"groups: row {row} holds {value!r}, a whole number that became a float and then text; "
                             "make whole numbers of the column, which have other splits as text")  # fmt: skip
@@ -107,8 +111,11 @@ def _group(row: int, value: object) -> str | int:
 
 
 def group_key(name: object) -> str:
-    """What is the same for names of one group: 7, 7.0, "7", "007" and " 7 " have one key. "" where it names nobody."""
-    text = str(name).strip()
+    """What is the same for names of one group: 7, 7.0, "7", "007" and " 7 " have one key. "" where it names nobody.
+
+    So have letters with an accent of their own, and the letter followed by the accent, as macOS writes names of files.
+    """
+    text = unicodedata.normalize("NFC", str(name)).strip()
     if text in NOBODY:
         return ""
     if whole := WAS_FLOAT.fullmatch(text):

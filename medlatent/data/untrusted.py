@@ -10,6 +10,7 @@ OF_SYSTEMS = {
     *("thumbs.db", "desktop.ini", "__macosx", "dicomdir", "ehthumbs.db", "icon\r"),
     *("@eadir", "$recycle.bin", "system volume information", "lost+found"),
 }
+NUMBERED = re.compile(r"[0-9a-fA-F]{4,}|[a-fA-F]*[0-9][0-9a-fA-F]*")
 FREE = 64 * 2**20  # bytes that a file may declare whatever its size: a slice that is blank compresses a thousandfold
 RATIO = 200  # and beyond, the most that it may declare for each byte that is there
 
@@ -23,9 +24,12 @@ def counts(name: str) -> bool:
 
 
 def pattern(path: str) -> str:
-    """A path with ``/``, the numbers of its last name left open: files of one series differ in these."""
+    """A path with ``/``, the numbers of its last name left open: files of one series differ in these.
+
+    Hexadecimal numbers are some, too, with which discs and exports call their files.
+    """
     folder, bar, name = path.rpartition("/")
-    return f"{folder}{bar}{re.sub(r'[0-9]+', '#', name)}"
+    return f"{folder}{bar}{NUMBERED.sub('#', name)}"
 
 
 def check_declared(declared: int, there: int, name: str, free: int = FREE) -> None:

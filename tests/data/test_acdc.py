@@ -450,6 +450,18 @@ FAULTS = {
         lambda p: (p / "Info.cfg").write_text("ED: 1\nES: 12\nGroup: NOR\nNbFrame: 30\nHeight: tall\n"),
         r"patient001: Height is 'tall', where a number is expected",
     ),
+    "a height in metres": (
+        lambda p: (p / "Info.cfg").write_text("ED: 1\nES: 12\nGroup: NOR\nNbFrame: 30\nHeight: 1.84\n"),
+        r"patient001: Height is '1\.84', where 30 to 250 is possible; leave it empty if unknown",
+    ),
+    "a weight without an end": (
+        lambda p: (p / "Info.cfg").write_text("ED: 1\nES: 12\nGroup: NOR\nNbFrame: 30\nWeight: inf\n"),
+        r"patient001: Weight is 'inf', where 1 to 400 is possible",
+    ),
+    "a frame behind the last": (
+        lambda p: (p / "Info.cfg").write_text("ED: 1\nES: 12\nGroup: NOR\nNbFrame: 11\n"),
+        r"patient001: NbFrame is 11, where frame 12 is ED or ES",
+    ),
     "a spacing of zero": (
         lambda p: [change(p / f"patient001_frame01{end}.nii.gz", (0, 1.5, 10)) for end in ("", "_gt")],
         r"2 × impossible spacing \(patient001: patient001_frame01\.nii\.gz has pixels 0 mm apart, where 0\.2 to",

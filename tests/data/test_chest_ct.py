@@ -537,6 +537,10 @@ def test_an_array_that_is_cut_off(tmp_path, refused):
     [
         (None, "1 × array file without an index.csv beside it, which names its patient ("),
         ("file,patient_id\nB.npz,P1\n", "1 × array file whose patient index.csv does not name ("),
+        ("file,patient_id\nA.npz,NA\n", "1 × array file whose patient index.csv does not name ("),
+        ("file,patient_id\nA.npz,P1,\n", "row 2 has 3 fields where the header has 2"),
+        ("file,patient_id,collection\nA.npz,P1", "row 2 has 2 fields where the header has 3"),
+        ("file,patient_id,patient_id\nA.npz,P1,P2\n", "two columns are called 'patient_id'"),
         ("file,patient_id\nA.npz,\n", "1 × array file whose patient index.csv does not name ("),
         ("file,patient\nA.npz,P1\n", "1 × index without a column that it needs ("),
         ("file,patient_id\nA.npz,P1\nA.npz,P2\n", "1 × index that names a file twice ("),
@@ -548,7 +552,15 @@ def test_indexes_that_are_wrong(tmp_path, refused, index, words):
     source = write_array(tmp_path / "source", listed=False)
     if index is not None:
         (source / "index.csv").write_text(index)
-    refused(source, words, str(source / ("index.csv" if "× index" in words else "A.npz")))
+    refused(source, words, str(source / ("A.npz" if "× array" in words else "index.csv")))
+
+
+@pytest.mark.parametrize("name", ["index.csv", "INDEX.CSV"])
+@pytest.mark.parametrize("text", ["file;patient_id\nA.npz;P1\n", "\ufefffile , patient_id\r\nA.npz , P1\r\n"])
+def test_indexes_as_others_write_them(tmp_path, pack, name, text):
+    source = write_array(tmp_path / "source", listed=False)
+    (source / name).write_text(text, encoding="utf-8")
+    assert set(pack(source).table["patient_id"]) == {"P1"}
 
 
 class TestSplits:

@@ -152,7 +152,7 @@ def test_window_values_worked_out_by_hand():
     ("tags", "words"),
     [
         ({"PixelData": None}, "has no pixel data"),
-        ({"RescaleSlope": None}, "RescaleSlope is missing, so its Hounsfield units are unknown; pass rescale="),
+        ({"RescaleSlope": None}, "RescaleSlope is missing, so its Hounsfield units are unknown; where you know them"),
         ({"RescaleIntercept": None}, "RescaleIntercept is missing"),
         ({"RescaleSlope": 0}, "a rescale slope of 0.0"),
         ({"RescaleType": "OD"}, "RescaleType is 'OD', not HU"),
@@ -165,6 +165,8 @@ def test_window_values_worked_out_by_hand():
             {"SharedFunctionalGroupsSequence": [pydicom.Dataset()], "RescaleSlope": None},
             "holds 1 frame of enhanced CT: convert it to files of one frame each, or read it with ImageSet.from_folder",
         ),
+        ({"SamplesPerPixel": 0}, "SamplesPerPixel is '0', where one of 1, 3, 4 is expected"),
+        ({"PhotometricInterpretation": "MONOCHROMA2"}, "PhotometricInterpretation is 'MONOCHROMA2', where one of MONO"),
         ({"SamplesPerPixel": 3}, "is a colour image (3 samples a pixel)"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "is a colour image (PhotometricInterpretation PALETTE COLOR)"),
         ({"PixelSpacing": [0, 1]}, "PixelSpacing is [0.0, 1.0], where two positive lengths"),

@@ -120,6 +120,53 @@ def test_a_slice_that_is_damaged_is_not_left_out(tmp_path, ending, length, archi
     assert "IM011" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{0x1A6 + k:08X}" for k in range(12)],
+        [f"{k * 0x1F3A91B7D & 0xFFFFFFFF:08x}" for k in range(12)],
+        [f"{k * 0x9E3779B97F4A7C15 % 2**64:016x}"[:4] + "-abcd" for k in range(12)],
+    ],
+)
+def test_slices_that_are_numbered_by_letters_too_are_one_series(tmp_path, names):
+    folder = write_series(tmp_path / "s", n=12)
+    for path, name in zip(sorted(folder.iterdir()), names, strict=True):
+        path.rename(folder / name)
+    assert len(dicom.read_series(folder).hu) == 12
+    for k in (0, 5):
+        (folder / names[k]).write_bytes(bytes(5000))
+    (folder / "README").write_text("no slice")
+    with pytest.raises(DataError, match="2 × file that cannot be read") as caught:
+        dicom.read_series(folder)
+    assert all(names[k] in str(caught.value) for k in (0, 5))
+
+
+def test_a_slice_whose_colours_are_damaged_is_not_left_out(tmp_path):
+    folder = write_series(tmp_path / "s")
+    for change_of in ({"SamplesPerPixel": 0}, {"PhotometricInterpretation": "MONOCHROM"}):
+        path = file_of(folder, 5)
+        content = path.read_bytes()
+        change(path, **change_of)
+        with pytest.raises(
+            DataError, match=rf"1 × file that cannot be read \(.*{path.name}: {next(iter(change_of))} is"
+        ):
+            dicom.read_series(folder)
+        path.write_bytes(content)
+
+
+def test_zeros_do_not_say_where_a_slice_lies(tmp_path):
+    folder = write_series(tmp_path / "s")
+    zeros = {"PixelSpacing": [0, 0], "ImageOrientationPatient": [0] * 6, "ImagePositionPatient": [0] * 3}
+    write(ct(SeriesInstanceUID="1.9", ImageType=["DERIVED", "SECONDARY"], **zeros), folder / "screen.dcm")
+    volume = dicom.read_series(folder)
+    assert len(volume.hu) == 6
+    assert volume.skipped == {"slice without ImageOrientationPatient": (str(folder / "screen.dcm"),)}
+    for zero in ("PixelSpacing", "ImageOrientationPatient"):
+        write(ct(**{"ImagePositionPatient": [-10, -20, -52], zero: zeros[zero]}), folder / "screen.dcm")
+        with pytest.raises(DataError, match=f"screen.dcm: {zero} is missing, so its place in the series is unknown"):
+            dicom.read_series(folder)
+
+
 def test_a_file_without_the_letters_dicm_that_begins_as_a_data_set_does_is_no_foreign_one(tmp_path):
     folder = write_series(tmp_path / "s")
     content = file_of(folder, 0).read_bytes()

@@ -19,6 +19,7 @@ from medlatent.data import DataError
 from medlatent.data import download as download_module
 from medlatent.data.download import extract, fetch, open_zip, read_member
 from medlatent.data.download import get as get_content
+from medlatent.files import Claimed, claim
 
 BODY = hashlib.shake_256(b"a file worth resuming").digest(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -483,6 +484,32 @@ def test_silence_is_given_up(server, get, monkeypatch):
     ]
     with pytest.raises(DataError, match=r"timed out.* given up after 2 attempts"):
         get(retries=1)
+
+
+@pytest.mark.parametrize("sent", [ZIPPED, ZIPPED[: len(ZIPPED) // 2]])
+def test_a_small_answer_that_is_compressed_unasked_may_be_cut_off(server, sent):
+    server.faults = [answer("200 OK", "Content-Encoding: gzip", f"Content-Length: {len(sent)}", body=sent)] * 2
+    with pytest.raises(DataError, match="the answer is compressed, which was not asked for"):
+        get_content(server.url, retries=1, backoff=0.001)
+    assert server.requests[0]["Accept-Encoding"] == "identity"
+
+
+def test_blanks_around_a_length_are_none_of_it(server, get):
+    server.faults = [answer("200 OK", f"Content-Length:  {len(BODY)} ", body=BODY)]
+    assert get().read_bytes() == BODY
+
+
+def test_of_two_that_fetch_one_file_the_second_is_told(server, get, tmp_path):
+    path = tmp_path / "deep" / "file.zip"
+    with claim(path), pytest.raises(Claimed, match=r"file\.zip is being written by process"):
+        get()
+    assert not server.requests
+    with claim(path):
+        path.write_bytes(BODY)
+        assert get(sha256=SHA256) == path, "what is there whole needs no claim"
+    path.unlink()
+    assert get(sha256=SHA256).read_bytes() == BODY
+    assert left(tmp_path) == ["file.zip"]
 
 
 def test_a_small_answer_has_an_end(server, monkeypatch):

@@ -195,6 +195,10 @@ class TestDamaged:
                 ("<subtlety>1<", "<subtlety>high<"),
                 r"reader 1, nodule 'N1': subtlety is 'high', expected a whole number",
             ),
+            (
+                ("<xCoord>29<", "<xCoord>1000000000<"),
+                r"reader 1, nodule 'N1': edgeMap is \(1000000000, \d+\), where slices have up to 4096 pixels a side",
+            ),
             (("<xCoord>29<", "<xCoord>?<"), r"reader 1, nodule 'N1': xCoord is '\?', expected a whole number"),
             (
                 ("<imageZposition>2.5<", "<imageZposition>nan<"),
@@ -391,6 +395,14 @@ class TestExtracted:
         table.loc[0, column] = value
         table.to_csv(path, index=False)
         assert re.search(r"nodules_71px\.csv, " + expected, refused(files))
+
+    def test_a_table_that_is_cut_off(self, files, refused):
+        path = files / "nodules_71px.csv"
+        columns = pd.read_csv(path, dtype=str, keep_default_na=False)
+        columns = columns[[name for name in columns if name != "SeriesInstanceUid"] + ["SeriesInstanceUid"]]
+        columns.to_csv(path, index=False)
+        path.write_text(path.read_text().rstrip("\n").rpartition(",")[0])
+        assert re.search(r"nodules_71px\.csv: row \d+ has \d+ fields where the header has \d+", refused(files))
 
     def test_a_missing_column(self, files, refused):
         path = files / "nodules_71px.csv"

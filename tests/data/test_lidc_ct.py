@@ -218,6 +218,16 @@ def test_what_is_no_index(rows, tmp_path):
             lidc_ct.read_index(path)
 
 
+def test_an_index_whose_rows_are_of_another_length_names_the_row(rows, tmp_path):
+    path = tmp_path / "bad.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    header, *lines = path.read_text().splitlines()
+    for text, row in (("\n".join([header, *(f"{line}," for line in lines)]), 2), (f"{header}\n{lines[0]}\n1,2", 3)):
+        path.write_text(text)
+        with pytest.raises(DataError, match=rf"bad\.csv: row {row} has \d+ fields where the header has {len(rows[0])}"):
+            lidc_ct.read_index(path)
+
+
 # ------------------------------------------------------------------------------------------------------------ download
 
 

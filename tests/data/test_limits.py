@@ -54,6 +54,17 @@ def test_volumes(tmp_path, monkeypatch):
     check(tmp_path, "a.nii.gz", blank.nbytes)
 
 
+def test_volumes_that_are_damaged_behind_or_within_their_voxels(tmp_path):
+    nifti(tmp_path / "a.nii.gz", np.random.default_rng(0).integers(0, 1000, (8, 9, 10)).astype(np.int16))
+    content = (tmp_path / "a.nii.gz").read_bytes()
+    for damaged in (content[:700] + bytes([content[700] ^ 255]) + content[701:], content[:-4], content[:-8] + bytes(8)):
+        (tmp_path / "a.nii.gz").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"a\.nii\.gz cannot be read \(.*get the file again"):
+            from_folder(tmp_path)
+    (tmp_path / "a.nii.gz").write_bytes(content)
+    assert len(from_folder(tmp_path)) == 10
+
+
 @pytest.mark.parametrize("shape", [(32767, 32767, 32767), (30000, 30000, 1)])
 def test_headers(tmp_path, shape):
     nifti(tmp_path / "a.nii", np.zeros((2, 2, 2), np.int16))

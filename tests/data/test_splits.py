@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from medlatent.data import SPLITS, DataError, split_by_group
 
 
 class TestSplitByGroup:
-    NAMES = st.text(max_size=5).map(lambda text: f"p{text}.")
+    NAMES = st.text(max_size=5).map(lambda text: unicodedata.normalize("NFC", f"p{text}."))
     GROUPS = st.lists(NAMES, min_size=1, max_size=40) | st.lists(st.integers(), min_size=1, max_size=40)
 
     @given(GROUPS, st.integers(0, 5))
@@ -62,7 +63,16 @@ class TestSplitByGroup:
                     split_by_group(text)
 
     @pytest.mark.parametrize(
-        ("one", "other"), [("p1", "p1 "), ("p1", "\xa0p1"), ("7", "007"), ("0", "00"), (" 7", "7"), ("12", "012\t")]
+        ("one", "other"),
+        [
+            ("p1", "p1 "),
+            ("p1", "\xa0p1"),
+            ("7", "007"),
+            ("0", "00"),
+            (" 7", "7"),
+            ("12", "012\t"),
+            ("Ida Bjørk Å", "Ida Bjørk A\u030a"),
+        ],
     )
     def test_two_names_that_may_be_of_one_patient_are_refused(self, one, other):
         message = re.escape(f"groups: row 0 holds {one!r} and row 3 {other!r}; if they are the same, write them alike")
@@ -72,6 +82,12 @@ class TestSplitByGroup:
     def test_whole_numbers_that_became_floats_and_then_text_are_refused(self):
         with pytest.raises(DataError, match=r"groups: row 0 holds '7\.0', a whole number that became a float and then"):
             split_by_group(pd.Series([7, 8, None]).dropna().astype(str))
+        with pytest.raises(DataError, match=r"groups: row 0 holds '-7\.0', a whole number that became a float and"):
+            split_by_group(["-7.0"])
+
+    def test_half_a_letter_is_no_name(self):
+        with pytest.raises(DataError, match=r"groups: row 1 holds 'p\\udce9', which is no text in UTF-8"):
+            split_by_group(["p1", "p\udce9"])
 
     def test_names_that_differ_in_more_are_two_patients(self):
         names = ["p1", "P1", "p01", "p 1", "1.5", "1.00", "10", "100", "-1", "1"]
