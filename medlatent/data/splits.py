@@ -6,7 +6,7 @@ import hashlib
 import operator
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import numpy as np
 import pandas as pd
@@ -36,9 +36,9 @@ def split_by_group(groups: Sequence[object], fractions: Mapping[str, float] | No
         An array of N strings.
 
     Raises:
-        DataError: a group is missing (text that stands for that included, such as ``""`` and ``"nan"``), is neither a
-            string nor a whole number, or is ``"7.0"``; strings and numbers are mixed; or two names are one but for
-            blanks around them or zeros before them. The message names the row.
+        DataError: ``groups`` holds no rows; a group is missing (text that stands for that included, such as ``""`` and
+            ``"nan"``), is neither a string nor a whole number, or is ``"7.0"``; strings and numbers are mixed; or two
+            names are one but for blanks around them or zeros before them. The message names the row.
     """
     shares, names, seed = _shares(fractions), _names(groups), _seed(seed)
     edges = np.cumsum(list(shares.values()))
@@ -73,6 +73,10 @@ def _shares(fractions: Mapping[str, float] | None) -> dict[str, float]:
 
 def _names(groups: Sequence[object]) -> list[str | int]:
     """The groups as they are hashed; two that may be one are refused, so that it does not come into two splits."""
+    if isinstance(groups, str | bytes | Mapping | Set | pd.DataFrame) or not isinstance(groups, Iterable):
+        raise DataError(
+            f"groups: expected the group of each row, such as a column of a table, got {type(groups).__name__}"
+        )
     names = [_group(row, value) for row, value in enumerate(groups)]
     if mixed := [row for row, name in enumerate(names) if type(name) is not type(names[0])]:
         raise DataError(

@@ -98,6 +98,13 @@ class TestSplitByGroup:
         with pytest.raises(DataError, match="seed: expected a whole number"):
             split_by_group(["a"], seed=seed)
 
+    @pytest.mark.parametrize(
+        "groups", [None, 5, "p1", b"p1", {"p1": 0}, {"p1", "p2"}, pd.DataFrame({"patient": ["p1", "p2"]})], ids=type
+    )
+    def test_what_holds_no_rows_is_refused(self, groups):
+        with pytest.raises(DataError, match=rf"groups: expected .*, got {type(groups).__name__}$"):
+            split_by_group(groups)
+
     def test_no_group_at_all(self):
         assert split_by_group([]).tolist() == []
 
