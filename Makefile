@@ -43,8 +43,8 @@ pdf: browser book ## write the book as a PDF: _build/pdf/medlatent.pdf; PAPER=le
 test: browser lint book $(GRADING) ## build the book and test everything, in a browser too
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval-lax --durations=15
 
-check: lint ## the fast part of the tests: format, lint, pairs in step, unit tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not built and not browser and not nbgrader and not recorded and not executes"
+check: lint ## the fast part of the tests: format, lint, pairs in step, unit tests; SLOW=1: with slow ones
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not built and not browser and not nbgrader and not recorded and not executes$(if $(SLOW),, and not slow)"
 
 serve: port book ## show the book at http://127.0.0.1:8000, or PORT=8001
 	@$(BIN)/python book/serve.py $(PORT)

@@ -1,6 +1,6 @@
 """Writes the requirements with the lowest versions that pyproject.toml admits, for a run of the tests with them.
 
-    python book/lowest.py > lowest.txt && make check REQUIREMENTS=lowest.txt
+    python book/lowest.py > lowest.txt && make check SLOW=1 REQUIREMENTS=lowest.txt
 
 What the package does not declare (the tools of the book and of the tests) stays as requirements.txt pins it.
 """

@@ -9,12 +9,14 @@ import sys
 import tomllib
 from importlib.metadata import distribution, version
 from pathlib import Path
+from xml.etree import ElementTree
 
 import address
 import colab
 import lock
 import lowest
 import pytest
+import slow
 import yaml
 from alone import alone
 from common import BuildError
@@ -321,6 +323,26 @@ def test_make_lists_its_targets():
     run = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, check=True)
     for target in ("book", "pdf", "test", "check", "serve", "pair", "references", "slides", "clean"):
         assert re.search(rf"^make {target}\s+\S", run.stdout, re.M), target
+
+
+def test_the_tests_that_are_called_slow_exist():
+    def functions(body: list[ast.stmt], within: str) -> set[str]:
+        found = {f"{within}::{node.name}" for node in body if isinstance(node, ast.FunctionDef)}
+        inner = [functions(node.body, f"{within}::{node.name}") for node in body if isinstance(node, ast.ClassDef)]
+        return found.union(*inner)
+
+    names = slow.SLOW.read_text().split()
+    files = {name.partition("::")[0] for name in names}
+    there = set().union(*(functions(ast.parse((ROOT / file).read_text()).body, file) for file in files))
+    assert set(names) - there == set()
+
+
+def test_a_function_is_slow_by_the_average_of_its_cases():
+    here = "tests.test_repository"
+    took = [(here, "test_a[0]", 0.1), (here, "test_a[1]", 0.5), (f"{here}.TestB", "test_b", 9), (here, "test_c", 0.2)]
+    cases = [f'<testcase classname="{where}" name="{name}" time="{seconds}"/>' for where, name, seconds in took]
+    timed = ElementTree.fromstring(f"<testsuite>{''.join(cases)}</testsuite>")
+    assert slow.slow(timed, 0.3) == ["tests/test_repository.py::TestB::test_b", "tests/test_repository.py::test_a"]
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")

@@ -14,7 +14,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from bs4 import BeautifulSoup
 from generate import toc_notebooks
 from ipywidgets.embed import embed_data
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
@@ -31,7 +30,6 @@ from medlatent.records import Record, record_paths
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build/html"
 VIEW = "script[type='application/vnd.jupyter.widget-view+json']"
-STATE = "script[type='application/vnd.jupyter.widget-state+json']"
 
 pytestmark = [pytest.mark.built, pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -52,15 +50,20 @@ STATE_OF = """root => ({
 TOO_WIDE = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth + 1"""
 
 
+def scripts(page: str, kind: str) -> list[str]:
+    """What stands in a page of a state of widgets, or of their views."""
+    return re.findall(rf'<script type="application/vnd\.jupyter\.widget-{kind}\+json">(.*?)</script>', page, re.S)
+
+
 @functools.cache
 def explorers(doc: str) -> list[dict]:
     """The states of a page's explorers in the order of the page, complete with what lies in files."""
-    soup = BeautifulSoup((HTML / f"{doc}.html").read_text(), "html.parser")
-    saved = soup.select_one(STATE)
-    entries = json.loads(saved.string)["state"] if saved else {}
+    page = (HTML / f"{doc}.html").read_text()  # searched, not parsed: every collection of the tests does so
+    saved = scripts(page, "state")
+    entries = json.loads(saved[0])["state"] if saved else {}
     found = []
-    for view in soup.select(VIEW):
-        entry = entries.get(json.loads(view.string)["model_id"])
+    for view in scripts(page, "view"):
+        entry = entries.get(json.loads(view)["model_id"])
         if entry is None or "networks" not in entry["state"]:  # of a control that needs a kernel, or of another widget
             continue
         state = dict(entry["state"])
@@ -546,8 +549,7 @@ def test_two_hundred_moves_leave_no_memory_behind(start):
 
 
 def test_ten_explorers_on_one_page_stay_responsive(open_page, html, tmp_path):
-    soup = BeautifulSoup((html / "notebooks/00_start.html").read_text(), "html.parser")
-    saved = json.loads(soup.select_one(STATE).string)
+    saved = json.loads(scripts((html / "notebooks/00_start.html").read_text(), "state")[0])
     (name, entry), *_ = saved["state"].items()
     (tmp_path / "ten.html").write_text(page_of({f"{name[:-2]}{i:02}": entry for i in range(10)}))
     (tmp_path / "_static").symlink_to(html / "_static")
