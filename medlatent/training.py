@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import operator
 import os
 import signal
 import threading
@@ -25,6 +24,7 @@ from .capture import Captured
 from .data import ImageSet
 from .files import check_saveable, check_writable, plain, read_tensors, save_tensors
 from .models import LatentModel, measured
+from .whole import whole, whole_options
 
 FORMAT = "medlatent.checkpoint"
 VERSION = 2
@@ -62,6 +62,7 @@ class History:
     def __len__(self) -> int:
         return len(self.values)
 
+    @whole_options()
     def mean(self, last: int = 100) -> dict[str, float]:
         """The mean of each term over the last steps."""
         return dict(zip(self.terms, self.values[-last:].mean(0).tolist(), strict=True))
@@ -280,9 +281,9 @@ def train(
             checkpoint then still holds the last good state.
         KeyboardInterrupt: the run was stopped; the message says after which step, and where its state is kept.
     """
-    steps, batch_size, seed = _whole("steps", steps, 1), _whole("batch_size", batch_size, 1), _whole("seed", seed)
-    checkpoint_every = _whole("checkpoint_every", checkpoint_every, 1)
-    measure_at = sorted({_whole("measure_at", step, 1) for step in measure_at}) if measure else []
+    steps, batch_size, seed = whole("steps", steps, 1), whole("batch_size", batch_size, 1), whole("seed", seed)
+    checkpoint_every = whole("checkpoint_every", checkpoint_every, 1)
+    measure_at = sorted({whole("measure_at", step, 1) for step in measure_at}) if measure else []
     if beyond := [step for step in measure_at if step > steps]:
         raise ValueError(f"measure_at: step {beyond[0]} is beyond the {steps} steps asked for")
     if model.left_out:
@@ -391,19 +392,6 @@ class _State:
     rows: list[np.ndarray] = field(default_factory=list)  # each step's terms, on the CPU
     measures: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
-
-
-def _whole(name: str, value: int, least: int | None = None) -> int:
-    """A whole number of any kind, NumPy's too, as Python's own."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or not -(2**63) <= number < 2**63:
-        raise ValueError(f"{name} must be a whole number of 64 bits, got {value!r}")
-    if least is not None and number < least:
-        raise ValueError(f"{name} must be at least {least}, got {number}")
-    return number
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 # By folder, what else of the package its modules may import.
-KNOWN = {"metrics": (), "losses": ("nets",), "nets": ("data",)}
+KNOWN = {"metrics": ("whole",), "losses": ("nets", "whole"), "nets": ("data", "whole")}
 
 
 def imported(path, root):
@@ -35,6 +35,10 @@ def test_a_part_imports_only_what_it_may_know(root, folder):
         if under(name, "medlatent") and not any(under(name, part) for part in allowed)
     ]
     assert not strange
+
+
+def test_what_checks_whole_numbers_knows_no_other_part(root):
+    assert not [name for name in imported(root / "medlatent/whole.py", root) if under(name, "medlatent")]
 
 
 def spelled_out(path):

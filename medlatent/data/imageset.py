@@ -27,6 +27,7 @@ import pandas as pd
 
 from ..files import Claimed, claim, json_checksum, json_text, plain, recover, replacing_together
 from ..files.claims import alive
+from ..whole import whole_options
 from .errors import DataError
 from .pixels import as_range
 from .splits import SPLITS, group_key
@@ -181,6 +182,7 @@ class ImageSet:
     # ------------------------------------------------------------------------------------ of images of one's own
 
     @classmethod
+    @whole_options(DataError)
     def from_arrays(
         cls,
         images: np.ndarray | Sequence[np.ndarray],
@@ -253,6 +255,7 @@ class ImageSet:
         return made.image_set(cls)
 
     @classmethod
+    @whole_options(DataError)
     def from_folder(
         cls,
         folder: str | os.PathLike,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+from ..whole import whole_options
 from .errors import DataError
 from .imageset import ImageSet
 from .source import all_sources, data_folder, find_source, wrong_data_folder
@@ -59,6 +60,7 @@ def at_hand(name: str) -> bool:
     return source.at_hand if source else own_folder(name) is not None
 
 
+@whole_options(DataError)
 def open_images(name: str, n: int | None = None, seed: int = 0) -> ImageSet:
     """An image set by the name of its source.
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from ..whole import whole_options
 from .errors import DataError
 from .imageset import ImageSet
 from .source import ClassifierSpec, Source, StandIn
@@ -50,6 +51,7 @@ def _seen(images: ImageSet, pixels: np.ndarray, how: str, changed: Mapping[str, 
     return ImageSet(pixels, images.table, images.factors, card, images.group, images.value_range)
 
 
+@whole_options(DataError)
 def coarser(source: Source, pictures: Sequence[str] = (), size: int = 128) -> tuple[Source, ...]:
     """Sources that show images at half the resolution: all of their channels, and each alone.
 

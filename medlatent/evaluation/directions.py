@@ -19,6 +19,7 @@ from ..models import (
     decode_all,
     measured,
 )
+from ..whole import whole_options
 from .factor_meters import FactorMeter, meter_of
 
 __all__ = ["TOLERANCES", "effects_of", "factor_effects", "left_out", "numbers", "observe"]
@@ -104,6 +105,7 @@ def _recognition(model: LatentDirections) -> recognition.DirectionScore:
     return score
 
 
+@whole_options()
 def factor_effects(
     model: LatentModel, directions: Tensor, meter: FactorMeter, max_shift: float = 6.0, codes: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -31,6 +31,7 @@ from ..data import DataError, Factor, ImageSet, open_images
 from ..files import project_files, read_tensors, save_tensors
 from ..metrics import thorax
 from ..nets import FactorRegressor, train_factor_regressor
+from ..whole import whole_options
 
 FORMAT, VERSION = "medlatent.meter", 1
 FILES = "results/*/meter_*.safetensors"
@@ -179,6 +180,7 @@ def _scale(factor: Factor, values: np.ndarray) -> Scale:
     return Scale(centre, deviation, float(factor.period))
 
 
+@whole_options()
 def train_factor_meter(
     images: ImageSet, factors: Sequence[str] | None = None, steps: int = STEPS, seed: int = 0
 ) -> FactorMeter:

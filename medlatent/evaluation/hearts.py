@@ -27,6 +27,7 @@ from ..data import DataError, ImageSet, open_images
 from ..data.phantoms import heart
 from ..files import project_files, read_tensors, save_tensors
 from ..nets.segmentation import UNet, dice, train_unet
+from ..whole import whole_options
 
 FORMAT, VERSION = "medlatent.hearts", 1
 REGIONS = ("LV", "Myo", "RV")  # the labels 1, 2, 3
@@ -199,6 +200,7 @@ def calibrate(labels: np.ndarray, volumes: Mapping[str, np.ndarray]) -> tuple[di
     return line, error
 
 
+@whole_options()
 def train_heart_meter(steps: int = STEPS, phantoms: int = PHANTOMS, seed: int = 0) -> tuple[UNet, dict, dict]:
     """Trains the network on phantoms and on the training hearts of ACDC, in equal shares.
 

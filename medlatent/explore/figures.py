@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..metrics import information
 from ..models import Normal, decode_all, draw_images, encode_all, measured
+from ..whole import whole_options
 
 INK = "#1f2328"
 INK_ON_DARK = "#e6e8eb"
@@ -46,6 +47,7 @@ STYLE = {
 }
 
 
+@whole_options()
 def figure(width: float = 7.0, height: float = 3.0, columns: int = 1, rows: int = 1, **options):
     """A figure and its axes in the course's style; set ``figure.alt`` before it is shown.
 
@@ -148,6 +150,7 @@ def reconstructions(model, images: Tensor) -> Figure:
     )
 
 
+@whole_options()
 def samples(model, n: int = 24, columns: int = 8, seed: int = 0) -> Figure:
     """Images decoded from codes drawn from the prior.
 
@@ -170,6 +173,7 @@ def samples(model, n: int = 24, columns: int = 8, seed: int = 0) -> Figure:
     )
 
 
+@whole_options()
 def traversal(
     model,
     code: Tensor | None = None,
@@ -227,6 +231,7 @@ def traversal(
     )
 
 
+@whole_options()
 def interpolation(model, first: Tensor, second: Tensor, steps: int = 9) -> Figure:
     """From one image to another along the straight line between their posterior means.
 
@@ -276,6 +281,7 @@ def _limits(model, dimension: int) -> tuple[float, float]:
     return parts[0].prior.limits if parts else Normal(1).limits
 
 
+@whole_options()
 def image_table(
     images: Tensor,
     row_labels: Sequence[str] = (),
@@ -335,6 +341,7 @@ def _drawn(label: str) -> str:
     return "\n".join(line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…" for line in lines[:TALLEST])
 
 
+@whole_options()
 def strongest_dimensions(model, count: int = 8, reach: float = 2.0) -> list[int]:
     """The dimensions that change the picture most, the strongest first: an order that takes no image.
 
@@ -351,6 +358,7 @@ def strongest_dimensions(model, count: int = 8, reach: float = 2.0) -> list[int]
     return change.square().flatten(1).sum(1).argsort(descending=True)[:count].tolist()
 
 
+@whole_options()
 def running_mean(values: Sequence[float] | np.ndarray, window: int = 25) -> tuple[np.ndarray, np.ndarray]:
     """The mean of the last ``window`` values at every step that has as many behind it.
 
@@ -380,6 +388,7 @@ def describe_curves(fig: Figure) -> str:
     return "; ".join(f"{axes.get_title()}, {line.get_label()} {line.get_ydata()[-1]:.2f}" for axes, line in curves)
 
 
+@whole_options()
 def loss_curves(history, smooth: int = 25) -> Figure:
     """Every term of the loss over the steps of a run, as running means.
 

@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..whole import whole_options
 from ._checks import codes_of_one_batch, one_shape
 
 
@@ -76,11 +77,13 @@ def laplace_code_nll(mean: Tensor, code: Tensor, scale: float = 1.0) -> Tensor:
     return ((code - mean).abs() / scale + math.log(2 * scale)).sum(1)
 
 
+@whole_options()
 def categorical_entropy(categories: int) -> float:
     """H(c) = log K of one of K equally probable categories, in nats."""
     return math.log(categories)
 
 
+@whole_options()
 def uniform_entropy(low: float, high: float, codes: int = 1) -> float:
     """H(c) = K log(high - low) of K independent codes, uniform between ``low`` and ``high``, in nats.
 
@@ -94,6 +97,7 @@ def uniform_entropy(low: float, high: float, codes: int = 1) -> float:
     return codes * math.log(high - low)
 
 
+@whole_options()
 def normal_entropy(codes: int = 1, variance: float = 1.0) -> float:
     """H(c) = K/2 log(2πe σ²) of K independent normal codes, in nats.
 

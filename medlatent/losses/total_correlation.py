@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..whole import whole_options
+
 ESTIMATORS = ("mss", "mws")
 LOG_2PI = math.log(2 * math.pi)
 
@@ -40,6 +42,7 @@ def gaussian_log_density(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
     return -0.5 * (LOG_2PI + logvar + ((z - mean) * torch.exp(-0.5 * logvar)).square())
 
 
+@whole_options()
 def log_importance_weights(
     batch_size: int,
     dataset_size: int,
@@ -90,6 +93,7 @@ def log_importance_weights(
     return weights
 
 
+@whole_options()
 def kl_decomposition(
     z: Tensor, mean: Tensor, logvar: Tensor, dataset_size: int, estimator: str = "mss"
 ) -> KLDecomposition:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import normalized_mutual_info_score
 
+from ..whole import whole_options
 from ._checks import finite, indices, numbers
 
 
@@ -49,6 +50,7 @@ class CategoryScore:
         return found
 
 
+@whole_options(n_categories=1, n_classes=1)
 def category_agreement(
     categories, classes, n_categories: int | None = None, n_classes: int | None = None
 ) -> CategoryScore:

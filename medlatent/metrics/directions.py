@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..whole import whole_options
 from ._checks import confusion, finite, in_evaluation, numbers
 
 
@@ -34,6 +35,7 @@ class DirectionScore:
     per_direction_shift_loss: np.ndarray
 
 
+@whole_options()
 def reconstructor_accuracy(
     generate: Callable[[Tensor], Tensor],
     directions,

@@ -14,6 +14,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ..whole import whole_options
 from ._checks import class_labels, finite, group_labels
 
 
@@ -32,6 +33,7 @@ class ClusteringScore:
     converged: np.ndarray
 
 
+@whole_options(seed=0)
 def clustering_nmi(codes, labels, fits: int = 10, seed: int = 0) -> ClusteringScore:
     """Normalised mutual information of classes and the clusters of a Gaussian mixture (Sarhan et al. 2019, section 3).
 
@@ -94,6 +96,7 @@ class FewLabelScore:
     converged: np.ndarray
 
 
+@whole_options(seed=0)
 def few_label_accuracy(codes, labels, folds: int = 10, hidden: int = 100, seed: int = 0, groups=None) -> FewLabelScore:
     """The accuracy of a multi-layer perceptron trained on one fold and tested on all others (Sarhan et al. 2019).
 

@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from scipy.special import rel_entr
 from scipy.stats import mannwhitneyu
 
+from ..whole import whole_options
 from ._checks import confusion, finite, indices
 
 WELL_CONDITIONED = 1e-10  # the least eigenvalue of a covariance, as a share of the largest
@@ -94,6 +95,7 @@ class InceptionScore:
     marginal: np.ndarray
 
 
+@whole_options(seed=0)
 def inception_score(probabilities, splits: int = 1, seed: int = 2020) -> InceptionScore:
     """exp(E_x KL(p(y|x) ‖ p(y))), p(y) the mean of p(y|x) over the images of a split (Salimans et al. 2016).
 

@@ -11,6 +11,7 @@ import torch
 from scipy.ndimage import correlate1d
 from torch import Tensor
 
+from ..whole import whole_options
 from ._checks import LARGEST, finite, in_evaluation, is_whole, numbers
 
 
@@ -163,6 +164,7 @@ class PerceptualScore:
     backbone: str
 
 
+@whole_options()
 def lpips_like(
     images,
     reconstructions,

@@ -12,6 +12,7 @@ import torch
 from scipy.spatial.distance import cdist
 from scipy.stats import hypergeom
 
+from ..whole import whole_options
 from ._checks import finite, in_evaluation, numbers, to_numpy
 
 # What each norm makes of the differences (N, D).
@@ -43,6 +44,7 @@ class CIFCScore:
     pairs: np.ndarray
 
 
+@whole_options(seed=0)
 def cifc(
     encode: Callable,
     generate: Callable,
@@ -187,6 +189,7 @@ class Neighbours:
     distances: np.ndarray
 
 
+@whole_options()
 def nearest_neighbours(queries, references, k: int = 3) -> Neighbours:
     """The k references with the smallest mean absolute error to each query (Havaei et al. 2021, III-C5).
 
@@ -322,6 +325,7 @@ class ChanceRetrieval:
     overlap: np.ndarray
 
 
+@whole_options()
 def retrieval_by_chance(query_labels, reference_labels, k: int = 3) -> ChanceRetrieval:
     """What is to be expected of k different references drawn at random: the floor of both measures of retrieval.
 

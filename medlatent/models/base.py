@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..files import plain, read_tensors, save_tensors
 from ..nets.sides import sides
+from ..whole import whole_options
 from .priors import CodePart, Normal, code_parts
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class LatentModel(nn.Module):
         super().__init_subclass__(**kwargs)
         if "encode" in vars(cls):
             cls.encode = _of_its_shape(vars(cls)["encode"])  # type: ignore[attr-defined]
+        if "__init__" in vars(cls):
+            cls.__init__ = whole_options()(vars(cls)["__init__"])  # type: ignore[method-assign]
         if not (shared or cls.__name__.startswith("_")):  # what several models share is none itself
             LatentModel.registry[cls.__name__] = cls
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from ..whole import whole_options
 from .base import LatentModel, measured
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class _Encodes(Protocol):
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
+@whole_options()
 def batches_of(images: ImageSet | Tensor, batch: int = BATCH) -> Iterator[Tensor]:
     """The images in their order, float ``(B, C, H, W)`` in [0, 1], ``batch`` at a time.
 
@@ -41,6 +43,7 @@ def batches_of(images: ImageSet | Tensor, batch: int = BATCH) -> Iterator[Tensor
 
 
 @torch.no_grad()
+@whole_options()
 def encode_all(model: LatentModel, images: ImageSet | Tensor, batch: int = BATCH) -> tuple[Tensor, Tensor]:
     """The posteriors of many images, of the model as it is measured: see :func:`measured`.
 
@@ -66,6 +69,7 @@ def encode_all(model: LatentModel, images: ImageSet | Tensor, batch: int = BATCH
 
 
 @torch.no_grad()
+@whole_options()
 def decode_all(model: LatentModel, codes: Tensor, batch: int = BATCH) -> Tensor:
     """The images of many codes, of the model as it is measured: see :func:`measured`.
 
@@ -81,6 +85,7 @@ def decode_all(model: LatentModel, codes: Tensor, batch: int = BATCH) -> Tensor:
         return torch.cat([model.decode(part.to(model.device)).cpu() for part in codes.split(batch)])
 
 
+@whole_options()
 def draw_images(
     model: LatentModel, n: int, seed: int = 0, batch: int = BATCH, **columns: Tensor
 ) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..losses import squared_error
+from ..whole import whole_options
 from .base import LatentModel, measured
 from .priors import Normal
 
@@ -29,6 +30,7 @@ class Inversion:
     ends: Tensor
 
 
+@whole_options()
 def invert(
     model: LatentModel,
     images: Tensor,

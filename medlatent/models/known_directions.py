@@ -11,12 +11,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ..whole import whole_options
 from .base import measured
 
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid)
 WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
+@whole_options()
 def random_directions(latent_dim: int, K: int, seed: int | None = None) -> Tensor:
     """K directions drawn uniformly from the unit sphere, ``(d, K)``: a_k = ε / ‖ε‖ with ε ~ N(0, I).
 
@@ -37,6 +39,7 @@ def random_directions(latent_dim: int, K: int, seed: int | None = None) -> Tenso
     return drawn / drawn.norm(dim=0, keepdim=True)
 
 
+@whole_options()
 def principal_directions(activations: Tensor, codes: Tensor | None = None, K: int | None = None) -> Tensor:
     """The directions along which activations, or codes, vary most, as GANSpace has them (Härkönen et al. 2020).
 
@@ -74,6 +77,7 @@ def principal_directions(activations: Tensor, codes: Tensor | None = None, K: in
     return _signed((z - z.mean(0)).T @ x / x.square().sum(0))
 
 
+@whole_options()
 def sefa_directions(weight: Tensor, K: int | None = None) -> Tensor:
     """The unit directions that the first layer of a generator stretches most: SeFa (Shen and Zhou 2021, equation 6).
 
@@ -99,6 +103,7 @@ def sefa_directions(weight: Tensor, K: int | None = None) -> Tensor:
     return _signed(vectors.flip(1)[:, :K])
 
 
+@whole_options()
 def first_layer(generator: nn.Module, latent_dim: int) -> Tensor:
     """W, ``(F, d)``: what the first layer with weights adds for each dimension of a code, biases aside.
 

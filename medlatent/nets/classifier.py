@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..whole import whole_options
+
 if TYPE_CHECKING:
     from ..data import ImageSet
 
@@ -31,6 +33,7 @@ class DomainClassifier(nn.Module):
         channels: of the images.
     """
 
+    @whole_options()
     def __init__(self, factor: str, classes: Sequence[str], edges: Sequence[float] = (), channels: int = 3) -> None:
         super().__init__()
         self.factor, self.classes, self.edges, self.channels = factor, tuple(classes), tuple(edges), channels
@@ -46,6 +49,7 @@ class DomainClassifier(nn.Module):
         """Images ``(B, C, H, W)`` in [0, 1] to logits ``(B, K)``."""
         return self.head(self.trunk(images - 0.5))
 
+    @whole_options()
     def features(self, images: ImageSet | Tensor | np.ndarray, batch_size: int = 256) -> np.ndarray:
         """What the last layer reads, ``(N, 128)``, float64: for
         :func:`~medlatent.metrics.generation.frechet_distance`.
@@ -59,6 +63,7 @@ class DomainClassifier(nn.Module):
         """
         return self._map(lambda x: self.trunk(x - 0.5), images, batch_size)
 
+    @whole_options()
     def probabilities(self, images: ImageSet | Tensor | np.ndarray, batch_size: int = 256) -> np.ndarray:
         """p(y|x), ``(N, K)``, float64: for :func:`~medlatent.metrics.generation.inception_score` and
         :func:`~medlatent.metrics.generation.conditional_accuracy`.
@@ -116,6 +121,7 @@ class DomainClassifier(nn.Module):
             yield batch.to(device, self.head.weight.dtype)
 
 
+@whole_options()
 def train_domain_classifier(
     images: ImageSet,
     factor: str,

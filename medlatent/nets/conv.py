@@ -13,12 +13,14 @@ from itertools import pairwise
 
 from torch import nn
 
+from ..whole import whole_options
 from .sides import Sides, Size, halved, odd, sides, written
 
 WIDTHS = (32, 32, 64, 64)
 HIDDEN = 256
 
 
+@whole_options()
 def feature_sides(size: Size, halvings: int = len(WIDTHS)) -> Sides:
     """Height and width of the last feature map, after four halvings 1/16 of the image's, rounded down.
 
@@ -50,6 +52,7 @@ class ConvEncoder(nn.Sequential):
         ValueError: a side is too short, or ``widths`` is empty.
     """
 
+    @whole_options()
     def __init__(self, channels: int = 3, size: Size = 64, outputs: int = 64, widths: Sequence[int] = WIDTHS) -> None:
         high, wide = _last_sides(size, widths)
         layers: list[nn.Module] = []
@@ -77,6 +80,7 @@ class ConvDecoder(nn.Sequential):
         ValueError: a side is too short, or ``widths`` is empty.
     """
 
+    @whole_options()
     def __init__(
         self, latent_dim: int = 32, channels: int = 3, size: Size = 64, widths: Sequence[int] = WIDTHS
     ) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ..whole import whole_options
+
 DEVIATION = 0.1  # of the initial weights of unit columns, as the published code draws them
 
 
@@ -29,6 +31,7 @@ class UnitDirections(nn.Module):
         ValueError: an argument is below 1.
     """
 
+    @whole_options()
     def __init__(self, latent_dim: int = 32, K: int = 100) -> None:
         super().__init__()
         _check_shape(latent_dim, K)
@@ -53,6 +56,7 @@ class OrthonormalDirections(nn.Module):
         ValueError: an argument is below 1, or K is above d.
     """
 
+    @whole_options()
     def __init__(self, latent_dim: int = 32, K: int = 32) -> None:
         super().__init__()
         _check_shape(latent_dim, K)
@@ -132,6 +136,7 @@ class LeNetReconstructor(_Reconstructor):
 
     LEAST = 32
 
+    @whole_options()
     def __init__(self, K: int = 32, channels: int = 1, width: int = 4, size: int = 128) -> None:
         super().__init__()
         _check_reconstructor(K, channels, width)
@@ -207,6 +212,7 @@ class ResNetReconstructor(_Reconstructor):
         ValueError: an argument is below 1.
     """
 
+    @whole_options()
     def __init__(self, K: int = 32, channels: int = 1, width: int = 64) -> None:
         super().__init__()
         _check_reconstructor(K, channels, width)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ..whole import whole_options
 from .sides import Sides, Size, halved, halvings_to, odd, sides, written
 
 DEVIATION = 0.02  # of the initial weights
@@ -72,6 +73,7 @@ class InfoGANGenerator(nn.Sequential):
         ValueError: a side is below 8 pixels.
     """
 
+    @whole_options()
     def __init__(self, code_dim: int = 74, channels: int = 1, size: Size = 28, width: int = 64) -> None:
         quarter, whole = _quarter(size), sides(size)
         super().__init__(
@@ -108,6 +110,7 @@ class InfoGANDiscriminator(Discriminator):
         ValueError: a side is below 8 pixels.
     """
 
+    @whole_options()
     def __init__(self, channels: int = 1, size: Size = 28, width: int = 64) -> None:
         trunk = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=2, padding=1),
@@ -136,6 +139,7 @@ class CodeReader(nn.Module):
         width: 64 in InfoGAN.
     """
 
+    @whole_options()
     def __init__(self, features: int = 1024, categories: int = 10, continuous: int = 2, width: int = 64) -> None:
         super().__init__()
         self.hidden = nn.Sequential(
@@ -176,6 +180,7 @@ class DCGANGenerator(nn.Sequential):
         ValueError: a side is below 8 pixels.
     """
 
+    @whole_options()
     def __init__(self, latent_dim: int = 64, channels: int = 3, size: Size = 64, width: int = 32) -> None:
         count = halvings(size)
         (high, wide), maps = halved(sides(size), count), width << (count - 1)
@@ -215,6 +220,7 @@ class DCGANDiscriminator(Discriminator):
         ValueError: a side is below 8 pixels, or ``normalisation`` is unknown.
     """
 
+    @whole_options()
     def __init__(self, channels: int = 3, size: Size = 64, width: int = 32, normalisation: str = "batch") -> None:
         if normalisation not in ("batch", "none", "spectral"):
             raise ValueError(f"normalisation {normalisation!r} is unknown: use batch, none or spectral")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ..whole import whole_options
 from .sides import Size, halved, halvings_to, sides
 
 SLOPE = 0.2  # of LeakyReLU
@@ -16,6 +17,7 @@ SIDE = 4  # of the smallest feature map
 WIDEST = 8  # of a feature map to the first one
 
 
+@whole_options()
 def stage_widths(size: Size, width: int) -> list[int]:
     """The channels of each resolution from the image's half down to 4 pixels: doubled up to eight times ``width``.
 
@@ -70,6 +72,7 @@ class IntroVAEEncoder(nn.Sequential):
         ValueError: an argument is out of its range.
     """
 
+    @whole_options()
     def __init__(self, channels: int = 2, size: Size = 128, outputs: int = 256, width: int = 64) -> None:
         first, *others = widths = stage_widths(size, width)
         high, wide = halved(sides(size), len(widths))
@@ -103,6 +106,7 @@ class IntroVAEDecoder(nn.Sequential):
         ValueError: an argument is out of its range.
     """
 
+    @whole_options()
     def __init__(self, latent_dim: int = 128, channels: int = 2, size: Size = 128, width: int = 64) -> None:
         widths = stage_widths(size, width)[::-1]
         high, wide = halved(sides(size), len(widths))

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..whole import whole_options
+
 WIDTHS = (16, 32, 64, 96)
 GRID = 4  # places a side that the last maps are averaged to: where something is must not be lost
 BLUR, NOISE = 1.2, 0.02  # pixels of 64, and a share of the intensities in [0, 1], at most
@@ -27,6 +29,7 @@ class FactorRegressor(nn.Module):
         ValueError: an argument is below 1.
     """
 
+    @whole_options()
     def __init__(self, outputs: int = 8, channels: int = 1) -> None:
         if outputs < 1 or channels < 1:
             raise ValueError(f"expected outputs ≥ 1 and channels ≥ 1, got {outputs} and {channels}")
@@ -47,6 +50,7 @@ class FactorRegressor(nn.Module):
         return self.head(self.trunk(images - 0.5))
 
     @torch.no_grad()
+    @whole_options()
     def predict(self, images: Tensor, batch_size: int = 256) -> Tensor:
         """The numbers ``(N, outputs)`` of images ``(N, C, H, W)`` in [0, 1]; in evaluation mode, and left as it was."""
         was_training = self.training
@@ -56,6 +60,7 @@ class FactorRegressor(nn.Module):
         return torch.cat(found)
 
 
+@whole_options()
 def train_factor_regressor(
     images: Tensor,
     targets: Tensor,

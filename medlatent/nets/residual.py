@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ..whole import whole_options
 from .conv import HIDDEN, WIDTHS, feature_sides
 from .sides import Sides, Size, halved, odd, sides
 
@@ -77,6 +78,7 @@ class ResidualEncoder(nn.Sequential):
         ValueError: a side is below 16 pixels.
     """
 
+    @whole_options()
     def __init__(self, channels: int = 3, size: Size = 64, outputs: int = 64, slope: float = 0.0) -> None:
         high, wide = feature_sides(size)
         a, b, c, d = (EXPANSION * width for width in WIDTHS)
@@ -106,6 +108,7 @@ class ResidualDecoder(nn.Sequential):
         ValueError: a side is below 16 pixels.
     """
 
+    @whole_options()
     def __init__(self, latent_dim: int = 32, channels: int = 3, size: Size = 64, slope: float = 0.0) -> None:
         (high, wide), whole = feature_sides(size), sides(size)
         a, b, c, d = (EXPANSION * width for width in WIDTHS)

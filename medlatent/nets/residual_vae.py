@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ..whole import whole_options
 from .introvae import stage_widths
 from .sides import Sides, Size, halved, sides
 
@@ -79,6 +80,7 @@ class ResidualVAEEncoder(nn.Sequential):
         ValueError: an argument is out of its range.
     """
 
+    @whole_options()
     def __init__(self, channels: int = 1, size: Size = 128, outputs: int = 64, width: int = 64) -> None:
         widths = _widths(size, width)
         blocks = [ResidualBlock(i, o) for i, o in zip([channels, *widths], widths, strict=False)]
@@ -101,6 +103,7 @@ class ResidualVAEDecoder(nn.Sequential):
         ValueError: an argument is out of its range.
     """
 
+    @whole_options()
     def __init__(self, latent_dim: int = 32, channels: int = 1, size: Size = 128, width: int = 64) -> None:
         narrowing = _widths(size, width)[::-1]
         widths = [2 * narrowing[0], *narrowing, width // 2]

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..whole import whole_options
+
 BLUR = 1.5  # pixels: the most that a training picture is smoothed
 NOISE = 0.05  # of the intensities in [0, 1]
 GAMMA = 1.5
@@ -29,6 +31,7 @@ class UNet(nn.Module):
 
     LEVELS = 4
 
+    @whole_options()
     def __init__(self, classes: int = 4, width: int = 8) -> None:
         if classes < 2 or width < 1:
             raise ValueError(f"expected classes ≥ 2 and width ≥ 1, got {classes} and {width}")
@@ -51,6 +54,7 @@ class UNet(nn.Module):
         return self.head(x)
 
     @torch.no_grad()
+    @whole_options()
     def labels(self, images: Tensor, batch_size: int = 64) -> Tensor:
         """The most likely class of each pixel, ``(N, C, H, W)`` int64, of images whose C channels are pictures.
 
@@ -76,6 +80,7 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+@whole_options()
 def train_unet(
     images: Tensor,
     labels: Tensor,
@@ -169,6 +174,7 @@ def _changed(images: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tens
     return x.clamp(0, 1).contiguous(memory_format=torch.channels_last), y
 
 
+@whole_options()
 def dice(found: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
     """The Dice coefficient of each class but the first: twice the shared pixels by the sum of both regions.
 

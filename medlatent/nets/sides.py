@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..whole import whole
+
 Sides = tuple[int, int]
 Size = int | Sequence[int]
 """The side of a square image in pixels, or height and width."""
@@ -22,9 +24,11 @@ def sides(size: Any) -> Sides:
         ValueError: it is neither one nor two whole numbers.
     """
     pair = list(size) if isinstance(size, Sequence) and not isinstance(size, str) else [size, size]
-    if len(pair) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) for side in pair):
-        raise ValueError(f"size: expected a whole number of pixels, or height and width, got {size!r}")
-    return pair[0], pair[1]
+    try:
+        high, wide = (whole("size", side) for side in pair)
+    except ValueError:
+        raise ValueError(f"size: expected a whole number of pixels, or height and width, got {size!r}") from None
+    return high, wide
 
 
 def halved(size: Sides, times: int) -> Sides:

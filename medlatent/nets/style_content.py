@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..whole import whole_options
 from .gan import halvings
 from .sides import Size, halved, sides
 
@@ -19,6 +20,7 @@ HIDDEN = 8  # times the width: units of a hidden layer
 SLOPE = 0.2  # of LeakyReLU
 
 
+@whole_options()
 def image_trunk(channels: int, size: Size, width: int, normalised: bool) -> tuple[nn.Sequential, int]:
     """Convolutions from images ``(B, channels, H, W)`` to features ``(B, F)``; and F.
 
@@ -56,6 +58,7 @@ class CodeEncoder(nn.Module):
         width: maps after the first convolution.
     """
 
+    @whole_options()
     def __init__(self, channels: int, size: Size, code_dim: int, width: int) -> None:
         super().__init__()
         self.trunk, features = image_trunk(channels, size, width, normalised=True)
@@ -76,6 +79,7 @@ class ConditionEncoder(nn.Module):
         width: of the other networks; one hidden layer has 8 times as many units.
     """
 
+    @whole_options()
     def __init__(self, condition_dim: int, content_dim: int, width: int) -> None:
         super().__init__()
         self.layers = _perceptron(condition_dim, HIDDEN * width, 2 * content_dim)
@@ -99,6 +103,7 @@ class JointDiscriminator(nn.Module):
         width: maps after the first convolution; each of the two branches ends in 8 times as many units.
     """
 
+    @whole_options()
     def __init__(self, channels: int, size: Size, vector_dim: int, width: int) -> None:
         super().__init__()
         units = HIDDEN * width
@@ -129,6 +134,7 @@ class ImageDiscriminator(nn.Module):
         width: maps after the first convolution.
     """
 
+    @whole_options()
     def __init__(self, channels: int, size: Size, width: int) -> None:
         super().__init__()
         self.trunk, features = image_trunk(channels, size, width, normalised=False)
@@ -142,6 +148,7 @@ class ImageDiscriminator(nn.Module):
 class CodePredictor(nn.Sequential):
     """F_z, from content to style, or F_c, from style to content: one hidden layer of 8 times the width."""
 
+    @whole_options()
     def __init__(self, inputs: int, outputs: int, width: int) -> None:
         super().__init__(*_perceptron(inputs, HIDDEN * width, outputs))
 

@@ -354,6 +354,8 @@ ELSE = {
     ),
     "a number beside": (Call(lambda m, x: (x, 3)), "the module returns 3; an explorer can run what returns tensors"),
     "one of a batch": (Call(lambda m, x: x * 2 - x[:1]), "something else, by up to .* on 2 random inputs"),
+    "the batch elsewhere": (Call(lambda m, x: x.unsqueeze(0)), "something else, by up to inf on 2 random inputs"),
+    "a complex number": (Call(lambda m, x: x + 1j), "uses 1j, which an explorer cannot run in a browser"),
     "all of a batch": (Call(lambda m, x: torch.ones(4, 4)), "something else, by up to inf on 2 random inputs"),
     "a batch of one": (Call(lambda m, x: x.view(1, 2, 2)), "Call: cannot take a batch of 2 inputs: shape"),
     "16 bits": (nn.Linear(4, 3).half(), "Linear: cannot take a batch of 2 inputs: .* must have the same dtype"),

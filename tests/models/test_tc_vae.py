@@ -187,7 +187,7 @@ def test_defaults_are_those_of_sarhan():
         ({"beta": float("nan")}, "beta must not be negative, got nan"),
         ({"estimator": "mc"}, "estimator 'mc' is unknown: use one of mss, mws"),
         ({"dataset_size": 0}, "dataset_size must be at least 1, got 0"),
-        ({"dataset_size": float("nan")}, "dataset_size must be at least 1, got nan"),
+        ({"dataset_size": float("nan")}, "dataset_size must be a whole number of 64 bits, got nan"),
         ({"variance": -1}, "variance must be positive, got -1"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,7 +51,7 @@ def checked_count(n: int) -> int:
 
 
 def checked_seed(seed: int) -> int:
-    if operator.index(seed) < 0:
+    if seed < 0:
         raise DataError(f"seed: a whole number from 0 is needed, got {seed}")
     return seed
 

@@ -40,6 +40,8 @@ import torch
 import torch.nn.functional as F
 from scipy.special import ndtr
 
+from ...whole import whole_options
+from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet
 from ..optional import extra
 from ..source import Source
@@ -203,6 +205,7 @@ INDEPENDENT_RANGES = {
 """Where independent factors are uniform, if not over all of ``RANGES``: each combination is a heart that beats."""
 
 
+@whole_options(DataError)
 def sample_factors(n: int, seed: int = 0, independent: bool = False) -> dict[str, torch.Tensor]:
     """Draws the factors of n patients.
 
@@ -562,6 +565,7 @@ CHUNK_PIXELS = 4 * 128 * 128  # fewer cost more calls, more leave the cache; mea
 Draw = Callable[[dict[str, torch.Tensor], tuple[int, int], float], torch.Tensor]
 
 
+@whole_options(DataError)
 def render(
     factors: Mapping[str, torch.Tensor],
     size: int = 128,
@@ -589,6 +593,7 @@ def render(
     return picture.clamp_max_(1).mul_(255).add_(0.5).to(torch.uint8)
 
 
+@whole_options(DataError)
 def render_masks(
     factors: Mapping[str, torch.Tensor],
     size: int = 128,
@@ -655,6 +660,7 @@ def _in_chunks(
 # ---------------------------------------------------------------------------------------------- data sets
 
 
+@whole_options(DataError)
 def generate(n: int = 2000, size: int = 128, seed: int = 0, independent: bool = False) -> ImageSet:
     """A set of n phantom hearts, one pair of pictures a patient.
 
@@ -778,6 +784,7 @@ def _write_nifti(path: Path, volume: np.ndarray, pixel: float, affine: np.ndarra
     image.to_filename(path)
 
 
+@whole_options(DataError)
 def write_acdc(folder: str | os.PathLike, n: int = 10, seed: int = 0) -> pd.DataFrame:
     """Writes phantoms as ACDC's training set lies on disk: ``training/patientNNN`` with ``Info.cfg`` and NIfTI files.
 
@@ -820,6 +827,7 @@ def write_acdc(folder: str | os.PathLike, n: int = 10, seed: int = 0) -> pd.Data
     return table
 
 
+@whole_options(DataError)
 def write_ukbb(folder: str | os.PathLike, n: int = 10, seed: int = 0) -> pd.DataFrame:
     """Writes phantoms as the pipeline ukbb_cardiac leaves the short-axis pictures of UK Biobank's participants.
 

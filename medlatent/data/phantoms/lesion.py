@@ -38,6 +38,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from ...whole import whole_options
 from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet
 from ..lesions import NAME as CHOSEN
@@ -131,6 +132,7 @@ HAIRY_SHARE = 0.2
 RIMMED_SHARE = 0.13
 
 
+@whole_options(DataError)
 def sample_factors(n: int, seed: int = 0, correlated: bool = True) -> dict[str, torch.Tensor]:
     """Draws the factors of n images.
 
@@ -449,6 +451,7 @@ def _paint(image: dict[str, torch.Tensor], shape: tuple[int, int]) -> torch.Tens
     return colours.to(torch.int16).to(torch.uint8)  # the detour is faster
 
 
+@whole_options(DataError)
 def render(
     factors: Mapping[str, torch.Tensor],
     size: int | tuple[int, int] = 64,
@@ -475,6 +478,7 @@ def render(
     return _in_chunks(_paint, factors, size, seed, device, lesion)
 
 
+@whole_options(DataError)
 def render_masks(
     factors: Mapping[str, torch.Tensor],
     size: int | tuple[int, int] = 64,
@@ -593,6 +597,7 @@ def _table(factors: dict[str, torch.Tensor]) -> pd.DataFrame:
     return table
 
 
+@whole_options(DataError)
 def generate(
     n: int = 2000, seed: int = 0, size: int = 64, correlated: bool = True, device: str | torch.device = "cpu"
 ) -> ImageSet:
@@ -635,6 +640,7 @@ PATCHES_NAME = "patches of skin-lesion phantoms"
 PATCH, WHOLE = 64, 85  # pixels of a patch, and of the photograph that it is cut from
 
 
+@whole_options(DataError)
 def patches(n: int = 2000, seed: int = 0) -> ImageSet:
     """Patches of 64×64 pixels around the lesions of :func:`generate`, as Havaei et al. (2021) cut them out.
 
@@ -694,6 +700,7 @@ FIRST_NUMBER = 24306  # HAM10000 numbers its images from ISIC_0024306
 PALETTE_SHARE = 402 / 10015
 
 
+@whole_options(DataError)
 def write_ham10000(folder: str | os.PathLike, n: int = 100, seed: int = 0) -> pd.DataFrame:
     """Writes phantoms as the official HAM10000 files: two image archives, the metadata table, the mask archive.
 

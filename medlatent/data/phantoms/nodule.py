@@ -55,6 +55,7 @@ import torch
 import torch.nn.functional as F
 from scipy.special import ndtr
 
+from ...whole import whole_options
 from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet
 from ..nodules import (
@@ -188,6 +189,7 @@ INDEPENDENT_RANGES = {"size": (4.0, 18.0), "noise": (5.0, 60.0), "wall_distance"
 """Where independent factors are uniform, if not over all of ``RANGES``."""
 
 
+@whole_options(DataError)
 def sample_factors(n: int, seed: int = 0, independent: bool = False) -> dict[str, torch.Tensor]:
     """Draws the factors of n nodules.
 
@@ -481,6 +483,7 @@ BLOCK = 1024  # nodules prepared at a time
 CHUNK_PIXELS = 8 * 64 * 64  # fewer cost more calls, more leave the cache
 
 
+@whole_options(DataError)
 def render(
     factors: Mapping[str, torch.Tensor], size: int = 64, seed: int = 0, nodule: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -539,6 +542,7 @@ def _rendered(
 # ---------------------------------------------------------------------------------------------- data sets
 
 
+@whole_options(DataError)
 def generate(n: int = 2000, size: int = 64, seed: int = 0, independent: bool = False) -> ImageSet:
     """A set of n phantom nodules, ``NODULES_PER_PATIENT`` of each patient.
 
@@ -709,6 +713,7 @@ def _readings(
     return found
 
 
+@whole_options(DataError)
 def write_dicom(folder: str | os.PathLike, patients: int = 5, seed: int = 0) -> pd.DataFrame:
     """Writes phantoms as LIDC-IDRI lies on disk: CT series in DICOM files, with the radiologists' XML beside each.
 
@@ -801,6 +806,7 @@ def _add(parent: ElementTree.Element, **texts: str) -> None:
         ElementTree.SubElement(parent, tag).text = text
 
 
+@whole_options(DataError)
 def write_patches(folder: str | os.PathLike, patients: int = 5, seed: int = 0) -> pd.DataFrame:
     """Writes the nodules of :func:`write_dicom` as extracted patches: ``nodules_71px_hu.npz`` and ``nodules_71px.csv``.
 

@@ -41,6 +41,7 @@ import torch
 import torch.nn.functional as F
 from scipy.special import expit, logit, ndtr
 
+from ...whole import whole_options
 from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet
 from ..source import Source
@@ -156,6 +157,7 @@ INDEPENDENT_RANGES = {
 """Where independent factors are uniform, if not over all of ``RANGES``: each combination is a body in the picture."""
 
 
+@whole_options(DataError)
 def sample_factors(n: int, seed: int = 0, independent: bool = False) -> dict[str, torch.Tensor]:
     """Draws the factors of n slices.
 
@@ -869,6 +871,7 @@ BLOCK = 1024  # slices prepared at a time
 CHUNK_PIXELS = 4 * 128 * 128  # fewer cost more calls, more leave the cache; measured with benchmarks/phantoms.py
 
 
+@whole_options(DataError)
 def render(
     factors: Mapping[str, torch.Tensor],
     size: int = 128,
@@ -921,6 +924,7 @@ def render(
 # ---------------------------------------------------------------------------------------------- data sets
 
 
+@whole_options(DataError)
 def generate(n: int = 2000, size: int = 128, seed: int = 0, independent: bool = False) -> ImageSet:
     """A set of n phantom slices, ``SLICES_PER_PATIENT`` of each patient.
 
@@ -972,6 +976,7 @@ SERIES = (-0.12, 1.06)
 PADDING = -2000  # the stored value outside of the scanner's circle
 
 
+@whole_options(DataError)
 def write_dicom(
     folder: str | os.PathLike, patients: int = 3, seed: int = 0, size: int = 512, distance: float = 5.0
 ) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 
+from ...whole import whole_options
 from ._shared import LEARNABLE, _checked, _is_categorical, _split
 
 
@@ -41,6 +42,7 @@ class DCIScore:
     importance: np.ndarray
 
 
+@whole_options(seed=0)
 def dci(
     codes,
     factors,

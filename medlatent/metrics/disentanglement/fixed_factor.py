@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
+from ...whole import whole_options
 from ._shared import _checked, _labels
 
 PASSES = 4096  # pairs or rows at a time, so that memory does not grow with the number of batches
@@ -30,6 +31,7 @@ class FixedFactorScore:
     votes: np.ndarray
 
 
+@whole_options(seed=0)
 def beta_vae_metric(
     codes, factors, batch_size: int = 64, train: int = 2000, test: int = 1000, bins: int = 20, seed: int = 0
 ) -> FixedFactorScore:
@@ -73,6 +75,7 @@ def beta_vae_metric(
     return _score(learner.predict(features[train:]), fixed[train:], np.empty((0, len(groups)), int))
 
 
+@whole_options(seed=0)
 def factor_vae_metric(
     codes, factors, batch_size: int = 64, train: int = 2000, test: int = 1000, bins: int = 20, seed: int = 0
 ) -> FixedFactorScore:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...whole import whole_options
 from ._shared import _checked, _correlation
 from .information import _mutual_information
 
@@ -27,6 +28,7 @@ class InterpretabilityScore:
     mutual_information: np.ndarray
 
 
+@whole_options(seed=0)
 def interpretability(codes, attributes, neighbours: int = 3, seed: int = 0) -> InterpretabilityScore:
     """How well a line through the one most informative dimension predicts each attribute (Adel et al. 2018).
 

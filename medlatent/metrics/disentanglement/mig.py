@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
+from ...whole import whole_options
 from .._checks import class_labels, finite
 from ._posterior import _checked_with_factors, _log_densities
 from ._shared import SUMMABLE, _checked, _gap, _labels
@@ -36,6 +37,7 @@ class MIGScore:
     standard_error: float = 0.0
 
 
+@whole_options()
 def mig(codes, factors, bins: int = 20, binning: str = "width") -> MIGScore:
     """The mutual information gap of binned codes: 1/K Σ_k [I(z_j(k); v_k) - max_{j≠j(k)} I(z_j; v_k)] / H(v_k).
 
@@ -65,6 +67,7 @@ def mig(codes, factors, bins: int = 20, binning: str = "width") -> MIGScore:
     return _mig(found.mutual_information, found.factor_entropy)
 
 
+@whole_options(seed=0)
 def mig_knn(codes, factors, neighbours: int = 3, kind: str = "continuous", seed: int = 0) -> MIGScore:
     """The mutual information gap with the estimator of nearest neighbours, the variant of ar-vae (Pati and Lerch 2021).
 
@@ -88,6 +91,7 @@ def mig_knn(codes, factors, neighbours: int = 3, kind: str = "continuous", seed:
     return _mig(found.mutual_information, found.factor_entropy)
 
 
+@whole_options(seed=0)
 def mig_from_posterior(
     mean, logvar, factors, samples: int = 2000, bins: int = 20, seed: int = 0, n_jobs: int = -1
 ) -> MIGScore:
@@ -124,6 +128,7 @@ def mig_from_posterior(
     return _mig_from_posterior(_log_densities(mean, logvar, labels, samples, seed, n_jobs)[0], labels)
 
 
+@whole_options()
 def mig_p(codes, labels, bins: int = 20) -> MIGScore:
     """MIG_p of Sarhan et al. (2019): :func:`mig` with each class against all others as a binary factor.
 
@@ -145,6 +150,7 @@ def mig_p(codes, labels, bins: int = 20) -> MIGScore:
     return mig(codes, index[:, None] == np.arange(len(classes)), bins)
 
 
+@whole_options()
 def mig_hf(codes, factors, thresholds=None, bins: int = 20) -> MIGScore:
     """MIG_hf of Sarhan et al. (2019): :func:`mig` with handcrafted factors, each cut in two.
 
@@ -175,6 +181,7 @@ def mig_hf(codes, factors, thresholds=None, bins: int = 20) -> MIGScore:
     return mig(codes, high, bins)
 
 
+@whole_options()
 def mig_of_angle(codes, angles, period: float, cuts: int = 8, bins: int = 20) -> MIGScore:
     """:func:`mig` of an angle cut in two, wherever its circle may be cut: the mean over ``cuts`` directions.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...whole import whole_options
 from ._shared import _checked
 from .information import _mutual_information
 
@@ -25,6 +26,7 @@ class ModularityScore:
     mutual_information: np.ndarray
 
 
+@whole_options(seed=0)
 def modularity(
     codes,
     factors,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...whole import whole_options
 from ._posterior import _checked_posterior, _log_densities
 
 
@@ -26,6 +27,7 @@ class TotalCorrelationScore:
     marginal_entropy: np.ndarray
 
 
+@whole_options(seed=0)
 def total_correlation(mean, logvar, samples: int = 2000, seed: int = 0, n_jobs: int = -1) -> TotalCorrelationScore:
     """The total correlation KL(q(z) || Π_j q(z_j)) of the aggregate posterior q(z) = 1/N Σ_n q(z|x_n), by Monte Carlo.
 
