@@ -47,11 +47,11 @@ class _Walk:
         self.found.add(file)
         self._parents(file)
         try:
-            nodes = nodes_of(file)
+            leads = _leads(file.read_text(encoding="utf-8"))
         except SyntaxError:  # a notebook's magic, for instance: it may import anything
             self._all_of(self.root / top for top in self._packages())
             return
-        for node in nodes:
+        for node in leads:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     self._module(alias.name)
@@ -59,14 +59,13 @@ class _Walk:
                 module = self._absolute(file, node)
                 for alias in node.names:
                     self._name(module, alias.name)
-            elif isinstance(node, ast.Call) and called(node) in ("import_module", "__import__"):
+            elif isinstance(node, ast.Call):
                 self._dynamic(file, node)
-            elif isinstance(node, ast.Name | ast.Attribute) and last(node) == "pkgutil":
-                self._all_of([file.parent])
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                named = re.fullmatch(r"[a-z]\w*(\.\w+)+", node.value) and self._is_ours(node.value)
-                if named and (target := self._file(node.value)):
+                if self._is_ours(node.value) and (target := self._file(node.value)):
                     self.whole(target)
+            else:
+                self._all_of([file.parent])
 
     def _module(self, module: str) -> None:
         """``import a.b``: all of ``a`` and of ``a.b``, since any of their names can be reached."""
@@ -174,6 +173,22 @@ def _parsed(text: str) -> ast.Module:
 @cache  # the walk takes as long as the parsing, and the same modules are read for notebook after notebook
 def _nodes(text: str) -> tuple[ast.AST, ...]:
     return tuple(ast.walk(_parsed(text)))
+
+
+@cache
+def _leads(text: str) -> list[ast.AST]:
+    """The few nodes of a file that may lead to another: imports, texts that spell a dotted name, ``pkgutil``."""
+
+    def leads(node: ast.AST) -> bool:
+        if isinstance(node, ast.Call):
+            return called(node) in ("import_module", "__import__")
+        if isinstance(node, ast.Constant):
+            return isinstance(node.value, str) and bool(re.fullmatch(r"[a-z]\w*(\.\w+)+", node.value))
+        if isinstance(node, ast.Name | ast.Attribute):
+            return last(node) == "pkgutil"
+        return isinstance(node, ast.Import | ast.ImportFrom)
+
+    return list(filter(leads, _nodes(text)))
 
 
 def last(node: ast.Name | ast.Attribute) -> str:

@@ -388,8 +388,8 @@ class TestTrain:
             (command("--set", "latent=2"), "VAE has no argument 'latent'; it has latent_dim, channels"),
             (command("--set", "latent_dim"), "--set latent_dim: write NAME=VALUE"),
             (command("--set", "latent_dim=0"), "latent_dim must be at least 1, got 0"),
-            (command("--set", "latent_dim=two"), "VAE cannot be built with {.*'two'"),
-            (command("--set", "latent_dim=2.5"), "VAE cannot be built with {.*2.5"),
+            (command("--set", "latent_dim=two"), "latent_dim must be a whole number .*'two'"),
+            (command("--set", "latent_dim=2.5"), "latent_dim must be a whole number .*2.5"),
             (command("--set", "variance=null"), "VAE cannot be built with {.*None"),
             (
                 command("--data", "ham10001"),

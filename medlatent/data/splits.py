@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 import numpy as np
 import pandas as pd
 
+from ..whole import whole
 from .errors import DataError
 
 SPLITS = ("train", "validation", "test")
@@ -40,7 +41,7 @@ def split_by_group(groups: Sequence[object], fractions: Mapping[str, float] | No
             ``"nan"``), is neither a string nor a whole number, or is ``"7.0"``; strings and numbers are mixed; or two
             names are one but for blanks around them or zeros before them. The message names the row.
     """
-    shares, names, seed = _shares(fractions), _names(groups), _seed(seed)
+    shares, names, seed = _shares(fractions), _names(groups), whole("seed", seed, error=DataError)
     edges = np.cumsum(list(shares.values()))
     chosen = {}
     for name in set(names):
@@ -48,13 +49,6 @@ def split_by_group(groups: Sequence[object], fractions: Mapping[str, float] | No
         position = int.from_bytes(digest[:8], "big") / 2**64
         chosen[name] = list(shares)[np.searchsorted(edges[:-1], position, side="right")]
     return np.asarray([chosen[name] for name in names], dtype=np.asarray(list(shares)).dtype)
-
-
-def _seed(seed: int) -> int:
-    try:
-        return operator.index(seed)
-    except TypeError:
-        raise DataError(f"seed: expected a whole number, got {seed!r}") from None
 
 
 def _shares(fractions: Mapping[str, float] | None) -> dict[str, float]:

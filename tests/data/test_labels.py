@@ -138,7 +138,9 @@ def test_two_columns_that_may_be_the_split():
         ImageSet.from_arrays(np.zeros((6, 5, 5), np.uint8), rows)
 
 
-@pytest.mark.parametrize(("options", "match"), [({"seed": 1.5}, "^seed: "), ({"fractions": [0.5]}, "^fractions: ")])
+@pytest.mark.parametrize(
+    ("options", "match"), [({"seed": 1.5}, "^seed must be a whole number"), ({"fractions": [0.5]}, "^fractions: ")]
+)
 def test_arguments_of_the_split_are_named(options, match):
     with pytest.raises(DataError, match=match):
         ImageSet.from_arrays(np.zeros((6, 5, 5), np.uint8), pd.DataFrame({"p": list("abcabc")}), group="p", **options)
