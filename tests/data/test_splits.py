@@ -95,7 +95,7 @@ class TestSplitByGroup:
 
     @pytest.mark.parametrize("seed", [0.0, "0", None])
     def test_a_seed_is_a_whole_number(self, seed):
-        with pytest.raises(DataError, match="seed: expected a whole number"):
+        with pytest.raises(DataError, match="seed must be a whole number"):
             split_by_group(["a"], seed=seed)
 
     @pytest.mark.parametrize(
