@@ -24,7 +24,7 @@ from .data.picture_files import ALPHAS, PLANES
 from .data.pixels import FITS
 from .data.source import wrong_data_folder
 from .evaluation import agrees, by_reason
-from .files import check_home_is_written_out, check_name, check_writable, replacing
+from .files import check_home_is_written_out, check_name, check_writable, is_there, replacing
 from .models import LatentModel
 from .obtain import listing
 from .obtain import run as run_set
@@ -312,7 +312,7 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _pack(options: argparse.Namespace) -> int:
-    if options.out.exists():
+    if is_there(options.out):
         raise FileExistsError(f"{options.out} exists: choose another folder, or delete it first")
     with warnings.catch_warnings(record=True) as told, _in_options():
         warnings.simplefilter("always")
@@ -426,7 +426,7 @@ def _train(options: argparse.Namespace) -> int:
         check_name(options.slug, "--slug"),
     )
     target = options.out / slug / f"{name}.json"
-    if target.exists() and not options.overwrite:
+    if is_there(target) and not options.overwrite:
         raise FileExistsError(f"{target} exists: choose another --name, or pass --overwrite")
     for argument, value in (
         ("--threads", options.threads),

@@ -77,7 +77,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from .files import check_fields, check_name, is_name, json_text, read_json, write_json
+from .files import check_fields, check_name, is_name, is_there, json_text, read_json, write_json
 from .metrics.comparison import Comparison, compare, holm
 from .plans import FILE as PLAN
 from .plans import Job, Plan
@@ -618,7 +618,7 @@ def judge_chapter(slug: str, folder: str | os.PathLike | None = None) -> dict[st
                         raise ValueError(f"{at}: {place / PLAN} has no run called {name}")
                     if jobs[name].seed != seed:
                         raise ValueError(f"{at}: {name} is a run with seed {jobs[name].seed}, not {seed}")
-                    if name not in values and (path := place / f"{name}.json").is_file():
+                    if name not in values and is_there(path := place / f"{name}.json"):
                         values[name] = {key: entry["values"] for key, entry in Record.read(path).metrics.items()}
     claims = judge(protocol, values)
     for claim, fields in zip(protocol.claims, claims, strict=True):

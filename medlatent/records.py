@@ -29,6 +29,7 @@ from .evaluation import Numbers, agrees, numbers_of, observe
 from .files import (
     check_name,
     claim,
+    is_there,
     naming,
     project_folder,
     read_json,
@@ -660,7 +661,7 @@ def find_record(slug: str, name: str) -> Record:
         FileNotFoundError: there is none; the message lists those there are.
     """
     path = results_folder() / slug / f"{name}.json"
-    if not path.is_file():
+    if not is_there(path):
         there = ", ".join(sorted(p.stem for p in path.parent.glob("*.json") if p.name not in OTHERS)) or "none"
         raise FileNotFoundError(f"{path}: no such record; recorded for {slug}: {there}")
     return Record.read(path)

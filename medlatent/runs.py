@@ -18,7 +18,7 @@ import torch
 from .data import find_source, open_images
 from .engines import Outcome, run_all
 from .evaluation import evaluate, numbers_of, observe, suites_of
-from .files import check_name, check_writable, claim, naming, plain, recover
+from .files import check_name, check_writable, claim, is_there, naming, plain, recover
 from .models import LatentModel, load
 from .nets import count_parameters
 from .plans import Job, Plan
@@ -71,7 +71,7 @@ def _recorded(argument: str, named: str, folder: str | Path | None) -> LatentMod
         check_name(part, f"{argument}: a record is named slug/name")
     folder = results_folder() if folder is None else Path(folder)
     path = folder / slug / f"{name}.json"
-    if not path.is_file():
+    if not is_there(path):
         command = f"python -m medlatent run results/{slug}/plan.toml --only {name}"
         raise FileNotFoundError(f"{argument}: there is no record {named} in {folder}; `{command}` makes it")
     return Record.read(path).load_model(folder)
@@ -308,7 +308,7 @@ def standing(job: Job, folder: str | Path, checkpoints: str | Path) -> tuple[str
     remark says whether the code that trained it has changed since, so that it would not come out the same again.
     """
     path = Path(folder) / job.slug / f"{job.name}.json"
-    if not path.is_file():
+    if not is_there(path):
         checkpoint = checkpoint_of(job, checkpoints)
         return ("unfinished", f"goes on from {checkpoint}") if checkpoint.is_file() else ("missing", "")
     try:

@@ -26,6 +26,7 @@ from medlatent.files import (
     check_writable,
     claim,
     is_name,
+    is_there,
     plain,
     read_json,
     read_tensors,
@@ -512,6 +513,22 @@ class TestReplacingTogether:
                 assert content(folder) == NEW | {"d": "newer d"}
             if status == 0:
                 break
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+    @pytest.mark.parametrize("kind", ["file", "folder"])
+    def test_what_is_about_to_be_there_is_there(self, tmp_path, monkeypatch, kind):
+        if (child := os.fork()) == 0:
+            real, calls = os.replace, iter(range(9))
+            os.replace = lambda *names: os._exit(9) if next(calls) == 1 else real(*names)  # the journal is written
+            with replacing_together(tmp_path / "a") as (a,):
+                a.touch() if kind == "file" else a.mkdir()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        assert not (tmp_path / "a").exists()
+        monkeypatch.chdir(tmp_path)
+        assert is_there("a")
+        assert not is_there("b")
+        assert {path.name for path in tmp_path.iterdir() if path.suffix != ".lock"} == {"a"}
+        assert not is_there(tmp_path / "none/a")
 
     def test_what_the_living_are_at_is_left_alone(self, tmp_path):
         before(tmp_path)

@@ -183,6 +183,23 @@ class TestRunPlan:
         assert chapter.run() == 0
         assert chapter.state() == after
 
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+    def test_what_a_kill_left_between_a_record_s_files_is_known_before_it_is_made_again(self, chapter):
+        """It was said to be missing, made again, and then not written, since it was there by then."""
+        chapter.run("--only", "vae_0")
+        record, folder = chapter.record("vae_0"), chapter.results / "scratch"
+        weights = {"vae_0.safetensors": (folder / "vae_0.safetensors").read_bytes()}
+        for path in folder.glob("vae_0.*"):
+            path.unlink()
+        if (child := os.fork()) == 0:
+            real, calls = os.replace, iter(range(9))
+            os.replace = lambda *names: os._exit(9) if next(calls) == 2 else real(*names)  # after the journal
+            record.write(chapter.results, weights)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        assert not list(folder.glob("vae_0.*"))
+        assert chapter.stands()["vae_0"] == ("recorded", "")
+        assert chapter.record("vae_0") == record
+
     def test_a_dry_run_writes_nothing(self, chapter, capsys):
         before = sorted(chapter.root.rglob("*"))
         assert chapter.run("--dry-run") == 0

@@ -35,6 +35,7 @@ import pandas as pd
 from scipy.ndimage import affine_transform, gaussian_filter
 from tqdm import tqdm
 
+from ..files import is_there
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet
 from .optional import extra
@@ -150,7 +151,7 @@ def pack(
     """
     out = Path(out)
     for folder in (out, masks_beside(out)):
-        if folder.exists():
+        if is_there(folder):
             raise DataError(f"{folder} exists: choose another folder, or delete it first")
     for name, value, low, high in (("size", size, 8, 1024), ("spacing", spacing, 0.2, 10.0)):
         if not low <= value <= high:

@@ -20,6 +20,7 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
+from ..files import is_there
 from . import dicom
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet
@@ -120,7 +121,7 @@ def pack(
         OSError: the disk is full, or ``out`` cannot be written; the message names it. Nothing is written.
     """
     out = Path(out)
-    if out.exists():
+    if is_there(out):
         raise DataError(f"{out} exists: choose another folder, or delete it first")
     if not 8 <= size <= 1024:
         raise DataError(f"size must be 8 to 1024 pixels, not {size}")

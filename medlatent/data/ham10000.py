@@ -40,6 +40,7 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from ..files import is_there
 from .download import open_zip, read_member
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet
@@ -155,7 +156,7 @@ def pack(
         DataError: the source or an argument cannot be used. Everything found wrong is in one message: the kinds, how
             many of each, and the first few names. Nothing is written.
     """
-    if Path(out).exists():
+    if is_there(out):
         raise DataError(f"{out} exists: choose another folder, or delete it first")
     if not _is_whole(size) or not 8 <= size <= 1024:
         raise DataError(f"size must be 8 to 1024 pixels, not {size!r}")

@@ -27,6 +27,7 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
+from ..files import is_there
 from . import dicom
 from .errors import DataError
 from .imageset import Card, ImageSet
@@ -144,7 +145,7 @@ def pack(
     """
     out = Path(out)
     for folder in (out, undecided_beside(out)):
-        if folder.exists():
+        if is_there(folder):
             raise DataError(f"{folder} exists: choose another folder, or delete it first")
     for name, value, low, high in (("field", field, 8, 128), ("size", size, 8, 512)):
         if not low <= value <= high:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..files import is_there
 from .errors import DataError
 from .imageset import Card, Factor, ImageSet
 from .source import ClassifierSpec, Source, StandIn
@@ -77,7 +78,7 @@ def pack(source: str | os.PathLike, out: str | os.PathLike, official: bool = Tru
             labels do not match. Nothing is written.
     """
     source, out = Path(source), Path(out)
-    if out.exists():
+    if is_there(out):
         raise DataError(f"{out} exists: choose another folder, or delete it first")
     if not source.is_dir():
         raise DataError(f"{source}: no such folder")

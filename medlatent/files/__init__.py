@@ -8,7 +8,7 @@ from .fields import check_fields, json_checksum, json_text, plain, read_json, wr
 from .names import check_name, is_name
 from .one import check_writable, naming, replacing
 from .places import check_home_is_written_out, project_files, project_folder
-from .together import recover, replacing_together
+from .together import is_there, recover, replacing_together
 
 if TYPE_CHECKING:
     from .tensors import check_saveable, read_tensors, save_tensors
@@ -22,6 +22,7 @@ __all__ = [
     "check_writable",
     "claim",
     "is_name",
+    "is_there",
     "json_checksum",
     "json_text",
     "naming",

@@ -99,6 +99,19 @@ def recover(folder: str | os.PathLike, name: str | None = None) -> list[str]:
     return said
 
 
+def is_there(path: str | os.PathLike) -> bool:
+    """Whether a file or folder is there, once what a killed process had begun to put there is complete.
+
+    Ask so before long work that ends in writing it: else it might be found out only then that it was there.
+
+    Raises:
+        ValueError: the journal of that change is damaged; the message names it.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - "." has no name, and a link shall stay one
+    recover(path.parent, path.name)
+    return path.exists()
+
+
 def _check_together(paths: list[Path]) -> None:
     if len({path.parent.absolute() for path in paths}) != 1:
         raise ValueError(f"what changes together must lie in one folder, not {', '.join(map(str, paths))}")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ..data import DataError, ImageSet, acdc
 from ..data.download import fetch
+from ..files import is_there
 
 HOST = "https://humanheart-project.creatis.insa-lyon.fr"
 ARCHIVE = "database/api/v1/collection/637218c173e9f0047faa00fb/download"
@@ -39,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def perform(args: argparse.Namespace) -> None:
     """Packs, and says what was packed; says it, too, where that was done before."""
     settings = {name: getattr(args, name) for name in ("size", "spacing", "selection", "slices")}
-    if args.out.exists():
+    if is_there(args.out):
         return _already(args.out, settings)
     images = acdc.pack(args.source or _download(args), args.out, **settings, workers=args.workers)
     print(f"{args.out}: {images}; masks in {acdc.masks_beside(args.out)}")

@@ -17,6 +17,7 @@ import argparse
 from pathlib import Path
 
 from ..data import DataError, ImageSet, chest_ct
+from ..files import is_there
 
 INTERRUPTED = "nothing was written"
 
@@ -36,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def perform(args: argparse.Namespace) -> None:
     """Packs, and says what was packed; says it, too, where that was done before."""
-    if args.out.exists():
+    if is_there(args.out):
         images = ImageSet.load(args.out)
         if "height" not in images.factors or images.card.attributes.get("size") != args.size:
             raise DataError(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..data import DataError, ImageSet, ham10000
 from ..data.download import fetch, get
+from ..files import is_there
 
 DATAVERSE = "https://dataverse.harvard.edu"
 DOI = "doi:10.7910/DVN/DBW86T"
@@ -44,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def perform(args: argparse.Namespace) -> None:
     """Packs, and says what was packed; says it, too, where that was done before."""
-    if args.out.exists():
+    if is_there(args.out):
         return _already(args)
     if args.source is None:
         folder = args.downloads or args.out.with_name(args.out.name + "-downloads")

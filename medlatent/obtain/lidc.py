@@ -23,6 +23,7 @@ import argparse
 from pathlib import Path
 
 from ..data import DataError, ImageSet, chest_ct, lidc_ct
+from ..files import is_there
 
 
 def add_series_options(parser: argparse.ArgumentParser, sources: str) -> None:
@@ -49,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def perform(args: argparse.Namespace) -> None:
     """Packs, and says what was packed; says it, too, where that was done before."""
-    if args.out.exists():
+    if is_there(args.out):
         return _already(args)
     if args.source is None:
         args.source = _download(args)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from ..data import DataError, ImageSet, lidc, lidc_ct
 from ..data.download import fetch
+from ..files import is_there
 from .lidc import add_series_options
 
 ANNOTATIONS = "https://www.cancerimagingarchive.net/wp-content/uploads/LIDC-XML-only.zip"
@@ -39,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def perform(args: argparse.Namespace) -> None:
     """Packs, and says what was packed; says it, too, where that was done before."""
-    if args.out.exists():
+    if is_there(args.out):
         return _already(args)
     if args.source is None:
         args.source = _download(args)

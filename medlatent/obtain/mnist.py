@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..data import DataError, ImageSet, mnist
 from ..data.download import fetch
+from ..files import is_there
 
 HOST = "https://ossci-datasets.s3.amazonaws.com/mnist"
 
@@ -27,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def perform(args: argparse.Namespace) -> None:
     """Packs, and says what was packed; says it, too, where that was done before."""
-    if args.out.exists():
+    if is_there(args.out):
         images = ImageSet.load(args.out)
         if images.card.name != "MNIST":
             raise DataError(f"{args.out} is an image set of {images.card.name}, not MNIST: choose another --out")
