@@ -77,9 +77,11 @@ def choose_device(device: str = "auto") -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        return torch.empty(0, device=device).device
+        found = torch.empty(0, device=device)
+        found.cpu()  # what holds no numbers, as "meta", cannot be read
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from None
+    return found.device
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:

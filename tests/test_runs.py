@@ -147,7 +147,7 @@ class TestRunsThatNeedOthers:
         assert [[job.name for job in group] for group in in_order(jobs)] == [["vae_0"], ["directions_unit"]]
 
     def test_a_record_is_no_path(self, two):
-        with pytest.raises(ValueError, match="generator_record: a record is named slug/name"):
+        with pytest.raises(ValueError, match="generator_record: expected the name of a record, slug/name, got "):
             build("LatentDirections", {"generator_record": "../../etc/x"}, 0, two.results)
 
 

@@ -586,6 +586,8 @@ class ImageSet:
         folder = Path(folder)
         _restore(Path(os.path.abspath(folder)))  # noqa: PTH100 - as in save
         if not folder.is_dir():
+            if folder.exists():
+                raise DataError(f"{folder} is a file, not the folder of a packed set: choose another path")
             raise DataError(
                 f"{folder}: no such folder; pack a data set first with python -m medlatent data, or images of "
                 "your own with python -m medlatent pack"
