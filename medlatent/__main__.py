@@ -18,7 +18,7 @@ from typing import TextIO
 
 from .cards import collapsed, described
 from .claims import NOT_TESTABLE, in_words, judged_chapters, out_of_step, read_claims, write_claims
-from .console import spell_out
+from .console import said, spell_out
 from .data import SPLITS, DataError, ImageSet, all_sources, describe_columns, open_images, own_sets
 from .data.picture_files import ALPHAS, PLANES
 from .data.pixels import FITS
@@ -28,6 +28,7 @@ from .files import check_home_is_written_out, check_name, check_writable, is_the
 from .models import LatentModel
 from .obtain import listing
 from .obtain import run as run_set
+from .options import whole
 from .plans import FILE, Job, Plan
 from .records import Record, record_paths, results_folder
 from .runs import alone, differences, perform, run_plan, write
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         check_home_is_written_out(vars(options))
         return options.command(options)
     except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
-        print(f"medlatent: {error}", file=sys.stderr)
+        print(f"medlatent: {said(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:
         print(f"medlatent: {str(stopped) or 'interrupted'}", file=sys.stderr)
@@ -435,6 +436,8 @@ def _train(options: argparse.Namespace) -> int:
     ):
         if value < 1:
             raise ValueError(f"{argument} must be at least 1, got {value}")
+    for argument, value in (("--seed", options.seed), ("--data-seed", options.data_seed), ("--steps", options.steps)):
+        whole(argument, value)
     if options.measures > options.steps:
         raise ValueError(f"--measures {options.measures}: there are only {options.steps} steps")
     if options.split not in ("train", "train+validation"):
@@ -496,7 +499,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             else:
                 failed += _compare(path.resolve())
         except (ValueError, OSError) as error:  # the others are looked at all the same
-            print(f"medlatent: {error}", file=sys.stderr)
+            print(f"medlatent: {said(error)}", file=sys.stderr)
             failed += 1
     return 1 if failed else 0
 
@@ -571,7 +574,7 @@ def _claims(options: argparse.Namespace) -> int:
                 print(write_claims(slug, results_folder()))
                 _print_claims(slug)
         except (ValueError, OSError) as error:  # the others are judged all the same
-            print(f"medlatent: {error}", file=sys.stderr)
+            print(f"medlatent: {said(error)}", file=sys.stderr)
             failed += 1
     return 1 if failed else 0
 
@@ -657,16 +660,16 @@ def _list(options: argparse.Namespace) -> int:
     for folder in own_sets():
         try:
             print(f"  {folder.name:<16} {ImageSet.load(folder, verify=False)} (packed: {folder})")
-        except ValueError as error:
-            print(f"medlatent: {error}", file=sys.stderr)
+        except (ValueError, OSError) as error:
+            print(f"medlatent: {said(error)}", file=sys.stderr)
             unreadable += 1
     print("records")
     for path in record_paths():
         try:
             record = Record.read(path)
             print(f"  {record.called}: {record.model}, {record.run['steps']} steps on {record.data['name']}")
-        except ValueError as error:
-            print(f"medlatent: {error}", file=sys.stderr)
+        except (ValueError, OSError) as error:
+            print(f"medlatent: {said(error)}", file=sys.stderr)
             unreadable += 1
     return 1 if unreadable else 0
 

@@ -64,7 +64,6 @@ A claim is the conjunction of its parts, see :func:`conjunction`.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import shlex
@@ -79,6 +78,7 @@ from scipy import stats
 
 from .files import check_fields, check_name, is_name, is_there, json_text, read_json, write_json
 from .metrics.comparison import Comparison, compare, holm
+from .options import is_real
 from .plans import FILE as PLAN
 from .plans import Job, Plan
 from .records import Record, results_folder
@@ -218,7 +218,7 @@ class Protocol:
             raise FileNotFoundError(f"{path}: no such protocol")
         slug = check_name(path.resolve().parent.name, f"{path}: its folder, which names the chapter,")
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            table = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a mark first
         except ValueError as error:
             raise ValueError(f"{path} is not valid TOML: {error}") from None
         kinds = {"written": str, "regime": dict, "seeds": dict, "method": dict, "claims": list}
@@ -231,7 +231,10 @@ class Protocol:
         if not table["regime"] or not all(_is_shown(value) for value in table["regime"].values()):
             raise ValueError(f"{path}, [regime]: expected lines of text or finite numbers, got {table['regime']!r}")
         for key in ("judged", "used_for_choosing"):
-            if not all(type(seed) is int and seed >= 0 for seed in seeds[key]) or _twice(seeds[key]):
+            # Seed 0 twice would be one run counted as two.
+            if not all(type(seed) is int and seed >= 0 for seed in seeds[key]) or len(set(seeds[key])) < len(
+                seeds[key]
+            ):
                 raise ValueError(f"{path}, [seeds]: {key!r} must be whole numbers from 0, each once, got {seeds[key]}")
         if not LEAST_SEEDS <= len(seeds["judged"]) <= MOST_SEEDS:
             many = len(seeds["judged"])
@@ -307,7 +310,7 @@ def _part(claim: str, number: int, entry: object) -> Part:
     if not all(isinstance(measure, str) and measure for measure in entry.get("rows", {}).values()):
         raise ValueError(f"{place}: 'rows' must be measures by name, got {entry['rows']!r}")
     for key in ("paper", "margin"):
-        if isinstance(number := entry.get(key, 0.0), int | float) and not math.isfinite(number):
+        if not isinstance(number := entry.get(key, 0.0), str) and not is_real(number):
             raise ValueError(f"{place}: {key!r} must be a finite number, got {number}")
     if isinstance(entry["paper"], str):
         _check_text(place, entry, "paper")
@@ -338,9 +341,7 @@ def _twice(items: Sequence[Any]) -> Any:
 
 def _is_shown(value: object) -> bool:
     """Whether it is a line of text or a number."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return math.isfinite(value)
-    return isinstance(value, str) and bool(value.strip())
+    return is_real(value) or (isinstance(value, str) and bool(value.strip()))
 
 
 def _is_template(run: object) -> bool:
@@ -671,7 +672,9 @@ def out_of_step(slug: str, folder: str | os.PathLike | None = None) -> bool:
     path = Path(results_folder() if folder is None else folder) / slug / VERDICTS
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file: `python -m medlatent claims {slug}` writes it")
-    return path.read_text(encoding="utf-8") != json_text(judge_chapter(slug, folder), FORMAT, VERSION, checksum=True)
+    return path.read_text(encoding="utf-8", errors="replace") != json_text(
+        judge_chapter(slug, folder), FORMAT, VERSION, checksum=True
+    )
 
 
 def read_claims(slug: str, folder: str | os.PathLike | None = None) -> dict[str, Any]:

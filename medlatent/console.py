@@ -24,6 +24,13 @@ def spell_out() -> None:
             stream.reconfigure(errors="medlatent.spelt")
 
 
+def said(error: Exception) -> str:
+    """What an error says; where the system says it, the file first, and without the number of the error."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def _spelt(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error

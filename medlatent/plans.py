@@ -166,7 +166,7 @@ class Plan:
         if not PLAIN.fullmatch(slug):
             raise ValueError(f"{path}: its folder {slug!r} names the chapter: use letters, digits and _")
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            table = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a mark first
         except ValueError as error:
             raise ValueError(f"{path} is not valid TOML: {error}") from None
         if unknown := sorted(set(table) - {"defaults", "runs"}):

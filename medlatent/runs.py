@@ -18,7 +18,7 @@ import torch
 from .data import find_source, open_images
 from .engines import Outcome, run_all
 from .evaluation import evaluate, numbers_of, observe, suites_of
-from .files import check_name, check_writable, claim, is_there, naming, plain, recover
+from .files import check_name, check_writable, claim, is_name, is_there, naming, plain, recover
 from .models import LatentModel, load
 from .nets import count_parameters
 from .plans import Job, Plan
@@ -67,8 +67,8 @@ def _records(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _recorded(argument: str, named: str, folder: str | Path | None) -> LatentModel:
     slug, _, name = str(named).partition("/")
-    for part in (slug, name):
-        check_name(part, f"{argument}: a record is named slug/name")
+    if not (is_name(slug) and is_name(name)):
+        raise ValueError(f"{argument}: expected the name of a record, slug/name, got {named!r}")
     folder = results_folder() if folder is None else Path(folder)
     path = folder / slug / f"{name}.json"
     if not is_there(path):
@@ -146,6 +146,9 @@ def perform(
     aside = "validation" if job.split == "train" and "validation" in set(images.table["split"]) else "test"
     looked_at = images.split(aside)
     looked_at = looked_at.subset(range(min(MEASURED_ON, len(looked_at))))
+    for key, few in {f"{job.source}/{aside}": looked_at, **{key: held for key, (_, held) in sets.items()}}.items():
+        if len(few) < 2:
+            raise ValueError(f"{key}: one image is too few to measure the model on; take more images")
     history = train(
         model,
         training,

@@ -24,7 +24,7 @@ from .capture import Captured
 from .data import ImageSet
 from .files import check_saveable, check_writable, plain, read_tensors, save_tensors
 from .models import LatentModel, measured
-from .whole import whole, whole_options
+from .options import whole, whole_options
 
 FORMAT = "medlatent.checkpoint"
 VERSION = 2
@@ -77,9 +77,11 @@ def choose_device(device: str = "auto") -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        return torch.empty(0, device=device).device
+        found = torch.empty(0, device=device)
+        found.cpu()  # what holds no numbers, as "meta", cannot be read
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from None
+    return found.device
 
 
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:

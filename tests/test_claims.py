@@ -191,6 +191,11 @@ class TestHolm:
         assert holm([0.5, 0.9]) == [1, 1]
         assert holm([]) == []
 
+    @pytest.mark.parametrize("p", [None, 0.5, (x for x in [0.1]), "0.1"], ids=str)
+    def test_what_is_no_list_of_numbers_is_refused_by_name(self, p):
+        with pytest.raises(ValueError, match=r"^p: expected "):
+            holm(p)
+
     @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0, 1))
     def test_one_more_never_makes_another_smaller(self, p, another):
         alone, together = holm(p), holm([*p, another])[:-1]
@@ -316,7 +321,7 @@ class TestVerdicts:
         assert judge_one(tmp_path, NORMAL)["correlation"] is None  # the second system has one value throughout
 
     @pytest.mark.parametrize(
-        ("verdicts", "whole"),
+        ("verdicts", "options"),
         [
             ([SUPPORTED, SUPPORTED], SUPPORTED),
             ([SUPPORTED, UNDECIDED], UNDECIDED),
@@ -402,6 +407,8 @@ class TestRead:
             ({"seeds": HEAD["seeds"] | {"judged": [0, 1]}}, "'judged' must be 3 to 20 seeds, got 2"),
             ({"seeds": HEAD["seeds"] | {"judged": list(range(21))}}, "'judged' must be 3 to 20 seeds, got 21"),
             ({"seeds": HEAD["seeds"] | {"judged": [0, 1, 1]}}, "'judged' must be whole numbers from 0, each once"),
+            ({"seeds": HEAD["seeds"] | {"judged": [0, 0, 1]}}, "'judged' must be whole numbers from 0, each once"),
+            ({"regime": {"images": 10**400}}, r"\[regime\]: expected lines of text or finite numbers"),
             ({"seeds": HEAD["seeds"] | {"judged": [0, 1, True]}}, "'judged' must be whole numbers from 0"),
             ({"seeds": HEAD["seeds"] | {"used_for_choosing": [-1]}}, "'used_for_choosing' must be whole"),
             ({"seeds": HEAD["seeds"] | {"used_for_choosing": [3]}}, "3 was used for choosing, and cannot judge"),
@@ -416,6 +423,16 @@ class TestRead:
         with pytest.raises(ValueError, match=message) as error:
             protocol(tmp_path, {}, **head)
         assert str(tmp_path / "scratch" / PROTOCOL) in str(error.value)
+
+    @pytest.mark.parametrize("key", ["paper", "margin"])
+    def test_a_number_beyond_all_is_refused(self, tmp_path, key):
+        with pytest.raises(ValueError, match=f"'{key}' must be a finite number"):
+            protocol(tmp_path, {key: 10**400})
+
+    def test_a_mark_that_an_editor_wrote_first_is_passed_over(self, tmp_path):
+        path = protocol(tmp_path, {}).path
+        path.write_text(path.read_text("utf-8"), "utf-8-sig")
+        assert Protocol.read(path).claims
 
     @pytest.mark.parametrize(
         ("claim", "message"),
@@ -569,6 +586,9 @@ class TestChapter:
         assert main(["claims"]) == 0
         assert not out_of_step("scratch", chapter)
         protocol(chapter, {"set": TEST, "paper": 0.3})
+        assert out_of_step("scratch", chapter)
+        write_claims("scratch", chapter)
+        path.write_bytes(b"\xff")
         assert out_of_step("scratch", chapter)
         write_claims("scratch", chapter)
         path.write_text(path.read_text("utf-8").replace('"supported"', '"contradicted"'), "utf-8")

@@ -852,6 +852,8 @@ class TestJson:
     def test_no_file(self, tmp_path):
         with pytest.raises(FileNotFoundError, match=r"x\.json: no such file"):
             read_json(tmp_path / "x.json", "a.format", 2, FIELDS)
+        with pytest.raises(FileNotFoundError, match="is a folder, not a file"):
+            read_json(tmp_path, "a.format", 2, FIELDS)
 
     def test_a_checksum_notices_every_change(self, tmp_path):
         path = write_json(tmp_path / "x.json", CONTENT, "a.format", 2, checksum=True)

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 # By folder, what else of the package its modules may import.
-KNOWN = {"metrics": ("whole",), "losses": ("nets", "whole"), "nets": ("data", "whole")}
+KNOWN = {"metrics": ("options",), "losses": ("nets", "options"), "nets": ("data", "options")}
 
 
 def imported(path, root):
@@ -38,7 +38,7 @@ def test_a_part_imports_only_what_it_may_know(root, folder):
 
 
 def test_what_checks_whole_numbers_knows_no_other_part(root):
-    assert not [name for name in imported(root / "medlatent/whole.py", root) if under(name, "medlatent")]
+    assert not [name for name in imported(root / "medlatent/options.py", root) if under(name, "medlatent")]
 
 
 def spelled_out(path):

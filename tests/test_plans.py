@@ -49,6 +49,10 @@ def write(tmp_path):
     return written
 
 
+def test_a_mark_that_an_editor_wrote_first_is_passed_over(write):
+    assert len(Plan.read(write("\ufeff" + toml(ENTRY))).runs) == 4
+
+
 def test_an_entry_is_its_systems_and_seeds(write):
     plan = Plan.read(write())
     assert plan.slug == "scratch"

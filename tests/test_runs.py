@@ -147,7 +147,7 @@ class TestRunsThatNeedOthers:
         assert [[job.name for job in group] for group in in_order(jobs)] == [["vae_0"], ["directions_unit"]]
 
     def test_a_record_is_no_path(self, two):
-        with pytest.raises(ValueError, match="generator_record: a record is named slug/name"):
+        with pytest.raises(ValueError, match="generator_record: expected the name of a record, slug/name, got "):
             build("LatentDirections", {"generator_record": "../../etc/x"}, 0, two.results)
 
 
@@ -362,7 +362,7 @@ class TestRunPlan:
         monkeypatch.setattr(VAE, "update", lambda model, images: taken.append(1) or update(model, images))
         assert chapter.run() == 0
         assert len(taken) == 2 + 6
-        whole = Chapter(chapter.root / "whole")
+        whole = Chapter(chapter.root / "options")
         assert whole.run() == 0
         one, other = chapter.record("vae_0"), whole.record("vae_0")
         assert one.history == other.history

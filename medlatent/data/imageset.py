@@ -27,7 +27,7 @@ import pandas as pd
 
 from ..files import Claimed, claim, json_checksum, json_text, plain, recover, replacing_together
 from ..files.claims import alive
-from ..whole import whole_options
+from ..options import whole_options
 from .errors import DataError
 from .pixels import as_range
 from .splits import SPLITS, group_key
@@ -586,6 +586,8 @@ class ImageSet:
         folder = Path(folder)
         _restore(Path(os.path.abspath(folder)))  # noqa: PTH100 - as in save
         if not folder.is_dir():
+            if folder.exists():
+                raise DataError(f"{folder} is a file, not the folder of a packed set: choose another path")
             raise DataError(
                 f"{folder}: no such folder; pack a data set first with python -m medlatent data, or images of "
                 "your own with python -m medlatent pack"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from ..whole import whole_options
+from ..options import whole_options
 from .errors import DataError
 from .imageset import ImageSet
 from .source import all_sources, data_folder, find_source, wrong_data_folder

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 import numpy as np
 import pandas as pd
 
-from ..whole import whole
+from ..options import whole
 from .errors import DataError
 
 SPLITS = ("train", "validation", "test")

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from ..whole import whole_options
+from ..options import whole_options
 from .errors import DataError
 from .imageset import ImageSet
 from .source import ClassifierSpec, Source, StandIn

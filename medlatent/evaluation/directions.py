@@ -19,7 +19,7 @@ from ..models import (
     decode_all,
     measured,
 )
-from ..whole import whole_options
+from ..options import whole_options
 from .factor_meters import FactorMeter, meter_of
 
 __all__ = ["TOLERANCES", "effects_of", "factor_effects", "left_out", "numbers", "observe"]

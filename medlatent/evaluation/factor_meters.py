@@ -31,7 +31,7 @@ from ..data import DataError, Factor, ImageSet, open_images
 from ..files import project_files, read_tensors, save_tensors
 from ..metrics import thorax
 from ..nets import FactorRegressor, train_factor_regressor
-from ..whole import whole_options
+from ..options import whole_options
 
 FORMAT, VERSION = "medlatent.meter", 1
 FILES = "results/*/meter_*.safetensors"

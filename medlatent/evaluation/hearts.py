@@ -27,7 +27,7 @@ from ..data import DataError, ImageSet, open_images
 from ..data.phantoms import heart
 from ..files import project_files, read_tensors, save_tensors
 from ..nets.segmentation import UNet, dice, train_unet
-from ..whole import whole_options
+from ..options import whole_options
 
 FORMAT, VERSION = "medlatent.hearts", 1
 REGIONS = ("LV", "Myo", "RV")  # the labels 1, 2, 3

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..metrics import information
 from ..models import Normal, decode_all, draw_images, encode_all, measured
-from ..whole import whole_options
+from ..options import whole_options
 
 INK = "#1f2328"
 INK_ON_DARK = "#e6e8eb"

@@ -111,7 +111,7 @@ def read_json(
     """
     path, optional = Path(path), optional or {}
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{path} is a folder, not a file" if path.is_dir() else f"{path}: no such file")
     try:
         content = json.loads(
             path.read_text(encoding="utf-8"),

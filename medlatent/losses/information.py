@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..whole import whole_options
+from ..options import whole_options
 from ._checks import codes_of_one_batch, one_shape
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..whole import whole_options
+from ..options import whole_options
 
 ESTIMATORS = ("mss", "mws")
 LOG_2PI = math.log(2 * math.pi)

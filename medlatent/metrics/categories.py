@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import normalized_mutual_info_score
 
-from ..whole import whole_options
+from ..options import whole_options
 from ._checks import finite, indices, numbers
 
 

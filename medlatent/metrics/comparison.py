@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from ._checks import finite
+from ..options import real
+from ._checks import finite, to_numpy
 
 LEAST_NORMAL = 5  # of fewer differences nobody sees whether they are normal
 NORMAL = 0.05  # the p value of Shapiro and Wilk's test below which they do not look so
@@ -115,11 +116,10 @@ def compare(
             end; one of them, ``null`` or ``paper`` is NaN or infinite; or ``level`` is not between 0 and 1.
     """
     d = finite("differences", differences, "(n)", at_least=2)
+    for name, value in (("level", level), ("null", null), ("paper", 0.0 if paper is None else paper)):
+        real(name, value)
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
-    for name, effect in (("null", null), ("paper", 0.0 if paper is None else paper)):
-        if not math.isfinite(effect):
-            raise ValueError(f"{name} must be a finite number, got {effect}")
     normal = _look_normal(d)
     if not normal and len(d) > MOST_SIGNS:
         raise ValueError(f"differences: {len(d)} that do not look normal, at most {MOST_SIGNS} can be tested by signs")
@@ -199,7 +199,8 @@ def holm(p: Sequence[float]) -> list[float]:
     Raises:
         ValueError: a p value is not between 0 and 1.
     """
-    p = finite("p", p, "(n)").tolist() if len(p) else []
+    given = to_numpy("p", p)
+    p = finite("p", given, "(n)").tolist() if given.shape != (0,) else []
     if wrong := [value for value in p if not 0 <= value <= 1]:
         raise ValueError(f"p: expected values between 0 and 1, got {wrong[0]}")
     adjusted, highest = [0.0] * len(p), 0.0

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..whole import whole_options
+from ..options import whole_options
 from ._checks import confusion, finite, in_evaluation, numbers
 
 

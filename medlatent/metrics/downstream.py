@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..whole import whole_options
+from ..options import whole_options
 from ._checks import class_labels, finite, group_labels
 
 

@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 from scipy.special import rel_entr
 from scipy.stats import mannwhitneyu
 
-from ..whole import whole_options
+from ..options import whole_options
 from ._checks import confusion, finite, indices
 
 WELL_CONDITIONED = 1e-10  # the least eigenvalue of a covariance, as a share of the largest

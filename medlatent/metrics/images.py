@@ -11,7 +11,7 @@ import torch
 from scipy.ndimage import correlate1d
 from torch import Tensor
 
-from ..whole import whole_options
+from ..options import whole_options
 from ._checks import LARGEST, finite, in_evaluation, is_whole, numbers
 
 

@@ -12,7 +12,7 @@ import torch
 from scipy.spatial.distance import cdist
 from scipy.stats import hypergeom
 
-from ..whole import whole_options
+from ..options import whole_options
 from ._checks import finite, in_evaluation, numbers, to_numpy
 
 # What each norm makes of the differences (N, D).

@@ -9,7 +9,7 @@ a code fits that line to the training set afterwards.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +42,9 @@ SUITES = ("reconstruction", "posterior", "factors", "attributes")
 
 
 def _check_attributes(attributes: Sequence[str], latent_dim: int, gamma_reg: float, delta: float) -> tuple[str, ...]:
-    names = tuple(attributes)
-    if isinstance(attributes, str) or len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
+    several = isinstance(attributes, Iterable) and not isinstance(attributes, str)
+    names: tuple = tuple(attributes) if several else (None,)
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise ValueError(f"attributes must be different names of factors, got {attributes!r}")
     if len(names) > latent_dim:
         raise ValueError(f"attributes: {len(names)} of them need as many dimensions, and latent_dim is {latent_dim}")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..files import plain, read_tensors, save_tensors
 from ..nets.sides import sides
-from ..whole import whole_options
+from ..options import real_options, whole_options
 from .priors import CodePart, Normal, code_parts
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = "medlatent.model"
 VERSION = 1
+LEAST_RATE = dict.fromkeys(("learning_rate", "generator_rate", "discriminator_rate", "critic_rate"), 0.0)
 
 
 class LatentModel(nn.Module):
@@ -72,7 +73,8 @@ class LatentModel(nn.Module):
         if "encode" in vars(cls):
             cls.encode = _of_its_shape(vars(cls)["encode"])  # type: ignore[attr-defined]
         if "__init__" in vars(cls):
-            cls.__init__ = whole_options()(vars(cls)["__init__"])  # type: ignore[method-assign]
+            checked = whole_options(channels=1, width=1)(vars(cls)["__init__"])
+            cls.__init__ = real_options(**LEAST_RATE)(checked)  # type: ignore[method-assign]
         if not (shared or cls.__name__.startswith("_")):  # what several models share is none itself
             LatentModel.registry[cls.__name__] = cls
 

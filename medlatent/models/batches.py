@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from ..whole import whole_options
+from ..options import whole_options
 from .base import LatentModel, measured
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from ..losses import (
 )
 from ..nets import DCGANDiscriminator, DCGANGenerator, Discriminator
 from ..nets.sides import Size
+from ..options import is_real
 from .base import LatentModel
 
 DECEPTION = {  # the generator's loss
@@ -93,10 +94,10 @@ class GAN(LatentModel):
         super().__init__(config)
         if latent_dim < 1:
             raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
-        if loss not in DECEPTION:
+        if loss not in tuple(DECEPTION):
             raise ValueError(f"loss {loss!r} is unknown: use one of {', '.join(DECEPTION)}")
         ends = tuple(smoothing) if isinstance(smoothing, Sequence) else (smoothing, smoothing)
-        if len(ends) != 2 or not 0 <= ends[0] <= ends[1] < 1:
+        if len(ends) != 2 or not all(map(is_real, ends)) or not 0 <= ends[0] <= ends[1] < 1:
             raise ValueError(f"smoothing must be in [0, 1), or two such numbers that do not fall, got {smoothing}")
         self.smoothing = ends
         if not noise >= 0:

@@ -57,8 +57,8 @@ class _CodedGAN(GAN):
             low, high = (float(end) for end in code_range)
         except (TypeError, ValueError):
             raise ValueError(f"code_range: expected two numbers, got {code_range!r}") from None
-        if not low < high:
-            raise ValueError(f"code_range must rise, got {low:g} to {high:g}")
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(f"code_range must rise between finite numbers, got {low:g} to {high:g}")
         super().__init__(
             noise_dim + categories + continuous,
             channels,
@@ -207,6 +207,8 @@ class HSICInfoGAN(_CodedGAN):
             raise ValueError(f"sigma must be positive, or None for the median heuristic, got {sigma}")
         if normalisation not in NORMALISATIONS:
             raise ValueError(f"normalisation {normalisation!r} is unknown: use one of {', '.join(NORMALISATIONS)}")
+        if scale_by_dimension not in (True, False):
+            raise ValueError(f"scale_by_dimension must be True or False, got {scale_by_dimension!r}")
         super().__init__(**options)
         own = {
             "hsic_weight": hsic_weight,

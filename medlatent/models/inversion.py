@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..losses import squared_error
-from ..whole import whole_options
+from ..options import whole_options
 from .base import LatentModel, measured
 from .priors import Normal
 

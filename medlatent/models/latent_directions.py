@@ -202,7 +202,7 @@ class LatentDirections(LatentModel):
         super().__init__(config)
         if directions not in (*LEARNT, *KNOWN, "fixed"):
             raise ValueError(f"directions {directions!r} is unknown: use {', '.join((*LEARNT, *KNOWN))} or a matrix")
-        if reconstructor not in RECONSTRUCTORS:
+        if reconstructor not in tuple(RECONSTRUCTORS):
             raise ValueError(f"reconstructor {reconstructor!r} is unknown: use one of {', '.join(RECONSTRUCTORS)}")
         if not gamma >= 0:
             raise ValueError(f"gamma must not be negative, got {gamma}")
@@ -366,7 +366,7 @@ class _Own(nn.Module):
 
 def _built(described: Mapping) -> LatentModel:
     name, config = described.get("model"), described.get("config")
-    if name not in LatentModel.registry or not isinstance(config, Mapping):
+    if name not in tuple(LatentModel.registry) or not isinstance(config, Mapping):
         known = ", ".join(LatentModel.registry)
         raise ValueError(f"generator: expected the model, one of {known}, and its config, got {dict(described)}")
     return LatentModel.registry[name](**config)

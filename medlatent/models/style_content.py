@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..losses import drai_objective, kl_to_standard_normal
 from ..nets import CodeEncoder, ConditionEncoder, DCGANGenerator
 from ..nets.sides import Size
+from ..options import whole
 from .base import LatentModel
 from .priors import CodePart, Conditional, Normal, code_parts
 from .style_content_terms import (
@@ -53,6 +54,17 @@ NODULE = {
     "size_bin": 5,
 }
 """The paper's condition of a lung nodule, 17 numbers: six characteristics as one-hot pairs and five bins of size."""
+
+
+def _counts(condition: Mapping[str, int]) -> dict[str, int]:
+    """How many values each column of a condition has."""
+    try:
+        counts = {name: whole(name, count, least=2) for name, count in condition.items()}
+    except (AttributeError, ValueError):
+        counts = {}
+    if not counts or not all(isinstance(name, str) for name in counts):
+        raise ValueError(f"condition: expected columns with at least two values each, got {condition!r}")
+    return counts
 
 
 class StyleContentModel(LatentModel, shared=True):
@@ -122,9 +134,10 @@ class StyleContentModel(LatentModel, shared=True):
         generator_rate: float = 1e-5,
         discriminator_rate: float = 1e-5,
     ) -> None:
+        condition = _counts(condition)
         super().__init__(
             {
-                "condition": dict(condition),
+                "condition": condition,
                 "style_dim": style_dim,
                 "content_dim": content_dim,
                 "channels": channels,
@@ -142,8 +155,6 @@ class StyleContentModel(LatentModel, shared=True):
         for name, weight in (("lambda_kl", lambda_kl), ("lambda_information", lambda_information)):
             if weight is not None and not weight >= 0:
                 raise ValueError(f"{name} must not be negative, got {weight}")
-        if not condition or min(condition.values()) < 2:
-            raise ValueError(f"condition: expected columns with at least two values each, got {dict(condition)}")
         self.columns = tuple(condition)
         self.latent_dim = style_dim + content_dim
         sizes = Sizes(channels, size, width, style_dim, content_dim, sum(condition.values()))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..whole import whole_options
+from ..options import whole_options
 
 if TYPE_CHECKING:
     from ..data import ImageSet

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from ..whole import whole_options
+from ..options import whole_options
 from .sides import Sides, Size, halved, odd, sides, written
 
 WIDTHS = (32, 32, 64, 64)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..whole import whole_options
+from ..options import whole_options
 
 DEVIATION = 0.1  # of the initial weights of unit columns, as the published code draws them
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ..whole import whole_options
+from ..options import whole_options
 from .sides import Sides, Size, halved, halvings_to, odd, sides, written
 
 DEVIATION = 0.02  # of the initial weights

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..whole import whole_options
+from ..options import whole_options
 from .sides import Size, halved, halvings_to, sides
 
 SLOPE = 0.2  # of LeakyReLU

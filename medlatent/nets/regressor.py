@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..whole import whole_options
+from ..options import whole_options
 
 WIDTHS = (16, 32, 64, 96)
 GRID = 4  # places a side that the last maps are averaged to: where something is must not be lost

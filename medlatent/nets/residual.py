@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..whole import whole_options
+from ..options import whole_options
 from .conv import HIDDEN, WIDTHS, feature_sides
 from .sides import Sides, Size, halved, odd, sides
 

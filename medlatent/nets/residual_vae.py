@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..whole import whole_options
+from ..options import whole_options
 from .introvae import stage_widths
 from .sides import Sides, Size, halved, sides
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..whole import whole_options
+from ..options import whole_options
 
 BLUR = 1.5  # pixels: the most that a training picture is smoothed
 NOISE = 0.05  # of the intensities in [0, 1]

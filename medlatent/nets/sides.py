@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..whole import whole
+from ..options import whole
 
 Sides = tuple[int, int]
 Size = int | Sequence[int]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..whole import whole_options
+from ..options import whole_options
 from .gan import halvings
 from .sides import Size, halved, sides
 

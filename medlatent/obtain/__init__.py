@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from ..console import spell_out
+from ..console import said, spell_out
 from ..data import DataError
 from ..data.optional import extra
 from ..files import check_home_is_written_out
@@ -125,4 +125,4 @@ def script(name: str, arguments: Sequence[str] | None = None) -> int:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join(said(error).split())

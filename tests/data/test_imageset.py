@@ -769,6 +769,9 @@ class TestSaving:
 
 class TestDamage:
     def test_no_folder(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(DataError, match="file is a file, not the folder of a packed set: choose another path"):
+            ImageSet.load(tmp_path / "file")
         with pytest.raises(DataError, match="nothing: no such folder; pack a data set first"):
             ImageSet.load(tmp_path / "nothing")
 

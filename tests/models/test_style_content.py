@@ -323,6 +323,9 @@ def test_prepare_compares_the_condition_with_the_data():
         ({"lambda_information": -1.0}, "lambda_information must not be negative"),
         ({"condition": {}}, "condition: expected columns"),
         ({"condition": {"dx": 1}}, "condition: expected columns"),
+        ({"condition": {"dx": 2.5}}, "condition: expected columns .* got {'dx': 2.5}"),
+        ({"condition": 3}, "condition: expected columns"),
+        ({"condition": [["dx", 7]]}, "condition: expected columns"),
         ({"size": 7}, "size: the shorter side needs at least 8 pixels"),
     ],
 )

@@ -184,7 +184,7 @@ def test_defaults_are_those_of_sarhan():
     ("options", "message"),
     [
         ({"beta": -0.1}, "beta must not be negative, got -0.1"),
-        ({"beta": float("nan")}, "beta must not be negative, got nan"),
+        ({"beta": float("nan")}, "beta must be a finite number, got nan"),
         ({"estimator": "mc"}, "estimator 'mc' is unknown: use one of mss, mws"),
         ({"dataset_size": 0}, "dataset_size must be at least 1, got 0"),
         ({"dataset_size": float("nan")}, "dataset_size must be a whole number of 64 bits, got nan"),

@@ -176,10 +176,10 @@ class TestCode:
         (VAE, {"latent_dim": 0}, "latent_dim must be at least 1, got 0"),
         (VAE, {"likelihood": "laplace"}, "likelihood 'laplace' is unknown: use one of gaussian, bernoulli"),
         (VAE, {"variance": 0}, "variance must be positive, got 0"),
-        (VAE, {"variance": float("nan")}, "variance must be positive, got nan"),
+        (VAE, {"variance": float("nan")}, "variance must be a finite number, got nan"),
         (VAE, {"size": (40, 15)}, "size: .*at least 16 pixels a side, got 40×15"),
         (BetaVAE, {"beta": -0.1}, "beta must not be negative, got -0.1"),
-        (BetaVAE, {"beta": float("nan")}, "beta must not be negative, got nan"),
+        (BetaVAE, {"beta": float("nan")}, "beta must be a finite number, got nan"),
         (BetaVAE, {"variance": -1}, "variance must be positive, got -1"),
     ],
 )

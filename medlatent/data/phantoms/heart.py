@@ -40,7 +40,7 @@ import torch
 import torch.nn.functional as F
 from scipy.special import ndtr
 
-from ...whole import whole_options
+from ...options import whole_options
 from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet
 from ..optional import extra

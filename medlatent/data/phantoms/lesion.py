@@ -38,7 +38,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from ...whole import whole_options
+from ...options import whole_options
 from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet
 from ..lesions import NAME as CHOSEN

@@ -41,7 +41,7 @@ import torch
 import torch.nn.functional as F
 from scipy.special import expit, logit, ndtr
 
-from ...whole import whole_options
+from ...options import whole_options
 from ..errors import DataError
 from ..imageset import Card, Factor, ImageSet
 from ..source import Source

@@ -14,7 +14,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 
-from ...whole import whole_options
+from ...options import whole_options
 from ._shared import LEARNABLE, _checked, _is_categorical, _split
 
 

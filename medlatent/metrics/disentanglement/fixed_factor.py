@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from ...whole import whole_options
+from ...options import whole_options
 from ._shared import _checked, _labels
 
 PASSES = 4096  # pairs or rows at a time, so that memory does not grow with the number of batches

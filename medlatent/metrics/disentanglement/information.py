@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 from sklearn.feature_selection import mutual_info_classif
 
-from ...whole import whole_options
+from ...options import whole_options
 from ._shared import _binned, _checked, _labels
 
 # Less information than that between independent columns is rounding: dependence in N rows makes 1/N² at least.

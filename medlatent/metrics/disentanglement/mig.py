@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from ...whole import whole_options
+from ...options import whole_options
 from .._checks import class_labels, finite
 from ._posterior import _checked_with_factors, _log_densities
 from ._shared import SUMMABLE, _checked, _gap, _labels

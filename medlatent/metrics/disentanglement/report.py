@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ...whole import whole_options
+from ...options import whole_options
 from .._checks import to_numpy
 from ._posterior import _checked_with_factors, _log_densities
 from ._shared import LEARNABLE, _correlation, _is_categorical, _labels

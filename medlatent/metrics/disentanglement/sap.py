@@ -8,7 +8,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.svm import LinearSVC
 
-from ...whole import whole_options
+from ...options import whole_options
 from ._shared import LEARNABLE, SUMMABLE, _checked, _correlation, _gap, _is_categorical, _split
 
 

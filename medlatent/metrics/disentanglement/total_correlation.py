@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...whole import whole_options
+from ...options import whole_options
 from ._posterior import _checked_posterior, _log_densities
 
 

@@ -1,4 +1,4 @@
-"""Options that are whole numbers: over all of the package, what is none is refused by the name of the option."""
+"""Options that are numbers: what is none is refused by the name of the option, everywhere alike."""
 
 import importlib
 import inspect
@@ -10,8 +10,8 @@ import torch
 
 from medlatent.data import DataError, phantoms
 from medlatent.metrics.disentanglement import mig_knn
-from medlatent.models import VAE, LatentModel
-from medlatent.whole import MAY_BE_NONE, whole, whole_options
+from medlatent.models import GAN, VAE, AttriVAE, LatentModel
+from medlatent.options import MAY_BE_NONE, REAL_MAY_BE_NONE, is_real, real_options, whole, whole_options
 
 PACKAGES = ("metrics", "losses", "models", "nets", "explore.figures", "data.phantoms", "data.sources")
 
@@ -91,3 +91,52 @@ def test_a_model_takes_numpys_numbers() -> None:
 def test_data_say_it_with_their_own_error() -> None:
     with pytest.raises(DataError, match=r"^n must be a whole number"):
         phantoms.lesion.generate(2.5)
+
+
+def _real_options_of_models():
+    for name, model in LatentModel.registry.items():
+        for option in inspect.signature(model.__init__).parameters.values() if "__init__" in vars(model) else ():
+            if option.annotation in REAL_MAY_BE_NONE:
+                yield pytest.param(model, option.name, id=f"{name}-{option.name}")
+
+
+@pytest.mark.parametrize(("model", "option"), list(_real_options_of_models()))
+def test_of_no_real_number_a_model_says_the_name(model, option) -> None:
+    for value in ("x", "3", float("nan"), float("inf"), 10**400, True, [1.0], {}, 1j):
+        with pytest.raises(ValueError, match=rf"^{option} must be a finite number, got "):
+            model(**{option: value})
+    if option.endswith("rate"):
+        with pytest.raises(ValueError, match=rf"^{option} must be at least 0, got -1$"):
+            model(**{option: -1})
+
+
+@pytest.mark.parametrize("half", [0.5, np.float32(0.5), np.array(0.5), torch.tensor(0.5)], ids=repr)
+def test_real_numbers_of_every_kind_are_passed_on_as_they_are(half) -> None:
+    @real_options()
+    def same(x: float, y: float | None = None) -> float:
+        return x
+
+    assert is_real(half)
+    assert same(half, None) is half
+
+
+@pytest.mark.parametrize("option", ["channels", "width"])
+def test_networks_have_a_channel_at_least(option) -> None:
+    for model in (GAN, AttriVAE):
+        with pytest.raises(ValueError, match=rf"^{option} must be at least 1, got -1$"):
+            model(**{option: -1})
+
+
+@pytest.mark.parametrize(
+    ("model", "option", "value"),
+    [
+        (GAN, "smoothing", ["a", "b"]),
+        (GAN, "smoothing", None),
+        (GAN, "loss", []),
+        (AttriVAE, "attributes", 3),
+        (AttriVAE, "attributes", [["a"]]),
+    ],
+)
+def test_other_options_are_refused_by_name(model, option, value) -> None:
+    with pytest.raises(ValueError, match=rf"^{option} "):
+        model(**{option: value})

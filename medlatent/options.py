@@ -1,15 +1,17 @@
-"""Options that are whole numbers: those of any kind, NumPy's too, become Python's own; all else is refused by name.
+"""Options that are numbers: whole ones of any kind, NumPy's too, become Python's own; all else is refused by name.
 
 A fraction would otherwise go on until NumPy or PyTorch stumbles over it in words of its own, or be rounded, or give a
-number of something that nobody has defined.
+number of something that nobody has defined; and so would text or NaN in the place of a real number.
 """
 
 from __future__ import annotations
 
 import inspect
 import operator
+import sys
 from collections.abc import Callable
 from functools import wraps
+from numbers import Real
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -18,6 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAY_BE_NONE = {"int": False, int: False, "int | None": True, int | None: True}  # by the annotation of an option
+REAL_MAY_BE_NONE = {"float": False, float: False, "float | None": True, float | None: True}
 
 
 def whole(name: str, value: Any, least: int | None = None, error: type[ValueError] = ValueError) -> int:
@@ -35,6 +38,21 @@ def whole(name: str, value: Any, least: int | None = None, error: type[ValueErro
     if least is not None and number < least:
         raise error(f"{name} must be at least {least}, got {number}")
     return number
+
+
+def is_real(value: Any) -> bool:
+    """Whether it is a finite real number of any kind, NumPy's and PyTorch's too; True and False are none."""
+    number = value.item() if getattr(value, "shape", None) == () else value
+    most = sys.float_info.max
+    return isinstance(number, Real) and not isinstance(number, bool) and -most <= number <= most
+
+
+def real(name: str, value: Any, least: float | None = None) -> None:
+    """Refuses what is no finite real number, or below ``least``."""
+    if not is_real(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    if least is not None and value < least:
+        raise ValueError(f"{name} must be at least {least:g}, got {value}")
 
 
 def whole_options(error: type[ValueError] = ValueError, /, **least: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -57,6 +75,31 @@ def whole_options(error: type[ValueError] = ValueError, /, **least: int) -> Call
                 if name in given.arguments and not (may_be_none and given.arguments[name] is None):
                     given.arguments[name] = whole(name, given.arguments[name], least.get(name), error)
             return function(*given.args, **given.kwargs)
+
+        return checked
+
+    return decorate
+
+
+def real_options(**least: float) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Checks the arguments that a function annotates as ``float`` or ``float | None``; they are passed on as they are.
+
+    Args:
+        **least: the least value of an option, where the function does not say it itself.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+        found = signature.parameters.items()
+        options = {name: REAL_MAY_BE_NONE[p.annotation] for name, p in found if p.annotation in REAL_MAY_BE_NONE}
+
+        @wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            given = signature.bind(*args, **kwargs).arguments
+            for name, may_be_none in options.items():
+                if name in given and not (may_be_none and given[name] is None):
+                    real(name, given[name], least.get(name))
+            return function(*args, **kwargs)
 
         return checked
 
