@@ -42,7 +42,7 @@ def attempt(job, report):
     except KeyboardInterrupt:
         job.leave("saved")
         time.sleep(0.3)  # a second interrupt would hit the saving
-        job.leave("options")
+        job.leave("whole")
         raise
     return job.name, os.getpid(), os.environ.get("OMP_NUM_THREADS")
 

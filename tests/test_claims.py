@@ -321,7 +321,7 @@ class TestVerdicts:
         assert judge_one(tmp_path, NORMAL)["correlation"] is None  # the second system has one value throughout
 
     @pytest.mark.parametrize(
-        ("verdicts", "options"),
+        ("verdicts", "whole"),
         [
             ([SUPPORTED, SUPPORTED], SUPPORTED),
             ([SUPPORTED, UNDECIDED], UNDECIDED),

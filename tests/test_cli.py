@@ -225,7 +225,7 @@ class TestTrain:
         assert (where / "results/vae/other.json").is_file()
 
     def test_an_interrupted_run_goes_on_where_it_stopped(self, where, monkeypatch):
-        assert main(command("--name", "options")) == 0
+        assert main(command("--name", "whole")) == 0
 
         def interrupted(*arguments, **options):
             broken, calls = arguments[0].update, iter(range(99))

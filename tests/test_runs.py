@@ -362,7 +362,7 @@ class TestRunPlan:
         monkeypatch.setattr(VAE, "update", lambda model, images: taken.append(1) or update(model, images))
         assert chapter.run() == 0
         assert len(taken) == 2 + 6
-        whole = Chapter(chapter.root / "options")
+        whole = Chapter(chapter.root / "whole")
         assert whole.run() == 0
         one, other = chapter.record("vae_0"), whole.record("vae_0")
         assert one.history == other.history

@@ -346,5 +346,5 @@ def test_what_a_killed_script_left_half_written_goes_and_what_is_being_written_s
     for path, hours in ((old, 2), (writing, 0), (other, 2)):
         path.touch()
         os.utime(path, (time.time() - 3600 * hours,) * 2)
-    write(tmp_path / "[a].md", "options")
+    write(tmp_path / "[a].md", "whole")
     assert {path.name for path in tmp_path.iterdir()} == {"[a].md", writing.name, other.name}

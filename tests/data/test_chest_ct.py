@@ -95,7 +95,7 @@ def write_array(folder, name="A", patient="P1", listed=True, **arrays):
     index = folder / "index.csv"
     about = pd.read_csv(index, dtype=str, keep_default_na=False) if index.exists() else pd.DataFrame()
     line = {"file": f"{name}.npz", "patient_id": patient, "collection": "SET", "licence_of_collection": "CC BY 3.0"}
-    line |= {"source_doi": "10.1/x", "manufacturer": "MAKER", "model": "M1", "kernel": "SOFT", "note": "options"}
+    line |= {"source_doi": "10.1/x", "manufacturer": "MAKER", "model": "M1", "kernel": "SOFT", "note": "whole"}
     if listed:
         pd.concat([about, pd.DataFrame([line])]).to_csv(index, index=False)
     return folder

@@ -75,7 +75,7 @@ def execute(
             "words": prefix(isolation, box, hidden, limits),
             "environment": environment(box),
             "cell": limits.cell,
-            "options": limits.whole,
+            "whole": limits.whole,
             "output": limits.output,
         }
         (own / "job.json").write_text(json.dumps(job), encoding="utf-8")

@@ -247,7 +247,7 @@ def execute(notebook: NotebookNode, job: dict) -> dict:
     """Executes the notebook in place; returns what was found, by the places of cells."""
     skipped: dict[int, str] = {}
     found: dict = {}
-    seconds = job["options"]
+    seconds = job["whole"]
     for _ in range(RUNS):
         for cell in notebook.cells:
             if cell.cell_type == "code":  # no output would be full points
