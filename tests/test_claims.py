@@ -191,7 +191,7 @@ class TestHolm:
         assert holm([0.5, 0.9]) == [1, 1]
         assert holm([]) == []
 
-    @pytest.mark.parametrize("p", [None, 0.5, (x for x in [0.1]), "0.1"], ids=str)
+    @pytest.mark.parametrize("p", [None, 0.5, (x for x in [0.1]), "0.1"], ids=lambda p: type(p).__name__)
     def test_what_is_no_list_of_numbers_is_refused_by_name(self, p):
         with pytest.raises(ValueError, match=r"^p: expected "):
             holm(p)
