@@ -108,7 +108,8 @@ def is_there(path: str | os.PathLike) -> bool:
         ValueError: the journal of that change is damaged; the message names it.
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100 - "." has no name, and a link shall stay one
-    recover(path.parent, path.name)
+    if not path.exists():
+        recover(path.parent, path.name)
     return path.exists()
 
 
