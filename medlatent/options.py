@@ -47,12 +47,17 @@ def is_real(value: Any) -> bool:
     return isinstance(number, Real) and not isinstance(number, bool) and -most <= number <= most
 
 
-def real(name: str, value: Any, least: float | None = None) -> None:
-    """Refuses what is no finite real number, or below ``least``."""
+def real(name: str, value: Any, least: float | None = None) -> Any:
+    """A finite real number as it is given.
+
+    Raises:
+        ValueError: it is none, or below ``least``.
+    """
     if not is_real(value):
         raise ValueError(f"{name} must be a finite number, got {value!r}")
     if least is not None and value < least:
         raise ValueError(f"{name} must be at least {least:g}, got {value}")
+    return value
 
 
 def whole_options(error: type[ValueError] = ValueError, /, **least: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -62,23 +67,7 @@ def whole_options(error: type[ValueError] = ValueError, /, **least: int) -> Call
         error: what is raised.
         **least: the least value of an option, where the function does not say it itself.
     """
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        signature = inspect.signature(function)
-        found = signature.parameters.items()
-        options = {name: MAY_BE_NONE[p.annotation] for name, p in found if p.annotation in MAY_BE_NONE}
-
-        @wraps(function)
-        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            given = signature.bind(*args, **kwargs)
-            for name, may_be_none in options.items():
-                if name in given.arguments and not (may_be_none and given.arguments[name] is None):
-                    given.arguments[name] = whole(name, given.arguments[name], least.get(name), error)
-            return function(*given.args, **given.kwargs)
-
-        return checked
-
-    return decorate
+    return _checking(MAY_BE_NONE, lambda name, value: whole(name, value, least.get(name), error))
 
 
 def real_options(**least: float) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -87,19 +76,26 @@ def real_options(**least: float) -> Callable[[Callable[P, R]], Callable[P, R]]:
     Args:
         **least: the least value of an option, where the function does not say it itself.
     """
+    return _checking(REAL_MAY_BE_NONE, lambda name, value: real(name, value, least.get(name)))
+
+
+def _checking(
+    may_be_none: dict[Any, bool], check: Callable[[str, Any], Any]
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Gives a function, of the arguments with these annotations, what ``check(name, value)`` makes of them."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
         found = signature.parameters.items()
-        options = {name: REAL_MAY_BE_NONE[p.annotation] for name, p in found if p.annotation in REAL_MAY_BE_NONE}
+        options = {name: may_be_none[p.annotation] for name, p in found if p.annotation in may_be_none}
 
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            given = signature.bind(*args, **kwargs).arguments
-            for name, may_be_none in options.items():
-                if name in given and not (may_be_none and given[name] is None):
-                    real(name, given[name], least.get(name))
-            return function(*args, **kwargs)
+            given = signature.bind(*args, **kwargs)
+            for name in [name for name in options if name in given.arguments]:
+                if not (options[name] and given.arguments[name] is None):
+                    given.arguments[name] = check(name, given.arguments[name])
+            return function(*given.args, **given.kwargs)
 
         return checked
 
